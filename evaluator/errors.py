@@ -1,0 +1,79 @@
+"""Every error that Espalier raises on purpose: what went wrong, where, and how to mend it.
+
+    EspalierError
+    ├── UsageError          the command line was used wrongly (exit code 2)
+    ├── GridError           a file of the grid is invalid
+    ├── SubmissionError     a submission cannot be used
+    ├── DataError           a data set is missing or damaged
+    ├── BaseModelError      a base model is missing or damaged
+    ├── StoreError          the results store cannot be read or written
+    ├── SandboxError        no sandbox is to be had, or it could not be started
+    └── ContractError       a method broke the contract (raised inside the sandbox)
+        ├── InvalidOutcome  its outcome is malformed or misses the target
+        └── BudgetExceeded  it asked for more training than its track allows
+"""
+
+from __future__ import annotations
+
+
+class EspalierError(Exception):
+    """An error with a place and a remedy, shown to users without a traceback.
+
+    Args:
+        what: one sentence on what is wrong.
+        where: the file (and line) or the cell concerned.
+        fix: what the reader can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: object = None, fix: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = str(where) if where is not None else None
+        self.fix = fix
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        remedy = f"\n  fix: {self.fix}" if self.fix else ""
+        return f"{place}{self.what}{remedy}"
+
+
+class UsageError(EspalierError):
+    exit_code = 2
+
+
+class GridError(EspalierError):
+    pass
+
+
+class SubmissionError(EspalierError):
+    pass
+
+
+class DataError(EspalierError):
+    pass
+
+
+class BaseModelError(EspalierError):
+    pass
+
+
+class StoreError(EspalierError):
+    pass
+
+
+class SandboxError(EspalierError):
+    pass
+
+
+class ContractError(EspalierError):
+    pass
+
+
+class InvalidOutcome(ContractError):
+    pass
+
+
+class BudgetExceeded(ContractError):
+    pass

@@ -1,0 +1,131 @@
+"""YAML files to one checked, hashed Grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evaluator.canonical import digest
+from evaluator.errors import GridError, UsageError
+from evaluator.grid.cells import Cell, Division
+from evaluator.grid.schema import Architecture, Base, Benchmark, Dataset, Protocol, Recipe, Targets, Tier
+
+FILES = ("grid", "datasets", "architectures", "recipes", "targets", "tiers", "benchmarks", "protocol", "bases")
+
+
+class Grid(BaseModel):
+    """The whole grid; every name in it resolves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    datasets: dict[str, Dataset]
+    architectures: dict[str, Architecture]
+    recipes: dict[str, Recipe]
+    targets: dict[Division, Targets]
+    tiers: dict[str, Tier]
+    benchmarks: dict[str, Benchmark]
+    protocol: Protocol
+    bases: dict[str, dict[int, Base]]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the whole grid."""
+        return digest(self.model_dump(mode="json"))
+
+    def benchmark(self, name: str) -> Benchmark:
+        """Raises UsageError, naming the known ones, when there is no such benchmark."""
+        try:
+            return self.benchmarks[name]
+        except KeyError:
+            raise UsageError(f"no benchmark {name!r}", fix=f"one of: {', '.join(self.benchmarks)}") from None
+
+    def benchmark_digest(self, name: str) -> str:
+        """SHA-256 of everything that defines one benchmark."""
+        benchmark = self.benchmarks[name]
+        parts = {
+            "benchmark": benchmark.model_dump(mode="json", exclude={"title"}),
+            "dataset": self.datasets[benchmark.dataset].model_dump(mode="json"),
+            "architecture": self.architectures[benchmark.architecture].model_dump(mode="json"),
+            "dense": self.recipes[benchmark.dense_recipe].functional(),
+            "retraining": self.recipes[benchmark.retraining_recipe].functional(),
+            "bases": {str(seed): base.sha256 for seed, base in self.bases.get(name, {}).items()},
+        }
+        return digest(parts)
+
+    def targets_of(self, name: str, division: Division) -> list[float | str]:
+        """The targets of a division on a benchmark: its own, or the division's."""
+        return self.benchmarks[name].targets.get(division, self.targets[division].values)
+
+    def cells(self, name: str, division: Division) -> Iterator[Cell]:
+        """All cells of a division on a benchmark, targets in order, seeds within."""
+        benchmark = self.benchmarks[name]
+        for track in benchmark.tracks:
+            for target in self.targets_of(name, division):
+                for seed in benchmark.seeds:
+                    yield Cell(name, track, division, target, seed)
+
+    def in_tier(self, tier: str) -> list[str]:
+        """Names of the benchmarks of a tier; raises UsageError for an unknown tier."""
+        if tier not in self.tiers:
+            raise UsageError(f"no tier {tier!r}", fix=f"one of: {', '.join(self.tiers)}")
+        return [name for name, benchmark in self.benchmarks.items() if benchmark.tier == tier]
+
+
+def load_grid(folder: Path) -> Grid:
+    """Read and check the grid in ``folder``.
+
+    Raises:
+        GridError: a file is missing, is not YAML, breaks the schema, or names something that does not exist.
+    """
+    parts: dict[str, Any] = {name: _read(folder / f"{name}.yaml") for name in FILES}
+    version = parts.pop("grid").get("version")
+    try:
+        grid = Grid(version=version, **parts)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place, *path = [str(part) for part in problem["loc"]]
+        file = "grid" if place == "version" else place
+        raise GridError(
+            f"{'.'.join(path) or place}: {problem['msg']}", where=folder / f"{file}.yaml", fix="see evaluator/grid/schema.py"
+        ) from None
+    _resolve(grid, folder)
+    return grid
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GridError("this file of the grid is missing", where=path, fix="restore it from git") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise GridError(f"not YAML: {error}", where=path) from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise GridError("expected a mapping", where=path)
+    return content
+
+
+def _resolve(grid: Grid, folder: Path) -> None:
+    kinds = {
+        "dataset": grid.datasets,
+        "architecture": grid.architectures,
+        "tier": grid.tiers,
+        "dense_recipe": grid.recipes,
+        "retraining_recipe": grid.recipes,
+    }
+    for name, benchmark in grid.benchmarks.items():
+        for field, known in kinds.items():
+            value = getattr(benchmark, field)
+            if value not in known:
+                raise GridError(
+                    f"{name}: {field} {value!r} does not exist",
+                    where=folder / "benchmarks.yaml",
+                    fix=f"one of: {', '.join(known)}",
+                )

@@ -1,0 +1,126 @@
+"""What a grid file may say. Each class is one kind of entry; its fields are the documentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from evaluator.grid.cells import Division, Track
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$")]
+
+
+class Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Split(Entry):
+    """How the official parts become train, validation and test."""
+
+    validation: Annotated[int, Field(gt=0, description="images moved from training to validation, by hash of the index")]
+    test: Annotated[int, Field(gt=0, description="images in the test set")]
+
+
+class Dataset(Entry):
+    title: str
+    source: Literal["scikit-learn", "torchvision"]
+    shape: Annotated[tuple[int, int, int], Field(description="channels, height, width")]
+    classes: Annotated[int, Field(ge=2)]
+    class_names: list[str]
+    split: Split
+    mean: Annotated[list[float], Field(description="per channel, of the training pixels scaled to 0..1")]
+    std: list[float]
+    maximum: Annotated[int, Field(gt=0, description="the pixel value that stands for 1.0")] = 255
+    train_digest: Annotated[Digest | None, Field(description="of the train and validation arrays")] = None
+    test_digest: Digest | None = None
+    get: Annotated[str, Field(description="how a user gets the data")]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Dataset:
+        if len(self.class_names) != self.classes:
+            raise ValueError(f"{len(self.class_names)} class names for {self.classes} classes")
+        if not len(self.mean) == len(self.std) == self.shape[0]:
+            raise ValueError("mean and std need one value per channel")
+        return self
+
+
+class Architecture(Entry):
+    title: str
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    source: str
+
+
+class Recipe(Entry):
+    """A training schedule: SGD over whole epochs, the last one counts."""
+
+    title: str
+    optimizer: Literal["sgd"] = "sgd"
+    lr: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    batch: Annotated[int, Field(gt=0)] = 128
+    epochs: Annotated[int, Field(gt=0)]
+    schedule: Literal["constant", "cosine"] = "cosine"
+    augment: Literal["none", "flip-crop"] = "none"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def functional(self) -> dict[str, object]:
+        """What decides the outcome: everything but the title."""
+        return self.model_dump(exclude={"title"})
+
+
+class Targets(Entry):
+    axis: Literal["compression", "speedup", "pattern"]
+    values: list[float | str]
+    tolerance: Annotated[float, Field(gt=0, lt=1, description="a realised target may miss by this fraction")]
+
+
+class Limits(Entry):
+    """What a sandbox may use for one cell."""
+
+    wall_seconds: Annotated[float, Field(gt=0)]
+    memory_mb: Annotated[int, Field(gt=0)]
+    processes: Annotated[int, Field(gt=0)]
+    output_mb: Annotated[int, Field(gt=0)]
+
+
+class Tier(Entry):
+    title: str
+    note: str
+    ranked: bool
+    device_class: Annotated[str, Field(description="published numbers come from this class of device")]
+    torch: Annotated[str, Field(description="accepted torch versions, as in packaging")]
+    limits: Limits
+
+
+class Benchmark(Entry):
+    title: str
+    dataset: str
+    architecture: str
+    tier: str
+    dense_recipe: str
+    retraining_recipe: str
+    tracks: list[Track]
+    divisions: list[Division]
+    seeds: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]
+    targets: Annotated[dict[Division, list[float | str]], Field(description="instead of the division's own values")] = {}
+
+
+class Protocol(Entry):
+    """Versions and constants of the measurement; a version changes whenever a figure could."""
+
+    prune_version: int
+    scoring_version: int
+    controls_version: int
+    evaluation_batch: int
+    recalibration_batches: int
+    recalibration_batch: int
+    files: Annotated[dict[str, dict[str, str]], Field(description="per part: protocol source file -> SHA-256")]
+
+
+class Base(Entry):
+    sha256: Digest
+    url: str | None = None

@@ -1,0 +1,21 @@
+"""Records: what was measured, under which keys, and where. Read by the evaluator and by the site; no PyTorch here."""
+
+from evaluator.records.keys import Inputs, prune_key, score_key, stale_reasons
+from evaluator.records.record import Cost, Counts, Environment, LayerCount, Record, Score, Status, Variant
+from evaluator.records.store import Store
+
+__all__ = [
+    "Cost",
+    "Counts",
+    "Environment",
+    "Inputs",
+    "LayerCount",
+    "Record",
+    "Score",
+    "Status",
+    "Store",
+    "Variant",
+    "prune_key",
+    "score_key",
+    "stale_reasons",
+]

@@ -1,0 +1,136 @@
+"""A folder of records: JSON Lines, one file per benchmark and submission, one canonical line a record.
+
+The store has one writer. A file is replaced whole, so that a kill at any moment loses at most the record being written,
+and its lines are sorted, so that the same records are the same bytes and differences read well in git.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from evaluator.canonical import canonical_json, write_atomically
+from evaluator.errors import StoreError
+from evaluator.records.record import SCHEMA, Record
+
+Identity = tuple[Any, ...]
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From a schema version to the next, one step a function."""
+
+
+class Store:
+    """Records in ``folder``; ``results/`` when published, the local state otherwise."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, benchmark: str, submission: str) -> Path:
+        return self.folder / benchmark / f"{submission}.jsonl"
+
+    def read(self, benchmark: str, submission: str) -> dict[Identity, Record]:
+        """The records of one file by identity; empty when there is none."""
+        path = self.path(benchmark, submission)
+        return {record.identity: record for record in read_records(path)} if path.is_file() else {}
+
+    def __iter__(self) -> Iterator[Record]:
+        """Every record, in a fixed order."""
+        for path in sorted(self.folder.glob("*/*.jsonl")):
+            yield from read_records(path)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Insert, replacing records of the same identity. The only way to write."""
+        files: dict[tuple[str, str], list[Record]] = {}
+        for record in records:
+            files.setdefault((record.benchmark, record.submission), []).append(record)
+        for (benchmark, submission), new in files.items():
+            merged = self.read(benchmark, submission)
+            merged.update((record.identity, record) for record in new)
+            self._write(self.path(benchmark, submission), merged.values())
+
+    @staticmethod
+    def _write(path: Path, records: Iterable[Record]) -> None:
+        ordered = sorted(records, key=_order)
+        lines = "".join(canonical_json(record.model_dump(mode="json")) + "\n" for record in ordered)
+        write_atomically(path, lines.encode())
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the store's only writer's place.
+
+        Raises:
+            StoreError: another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                raise StoreError(
+                    f"another evaluation (process {lock.read().strip() or 'unknown'}) is writing to this store",
+                    where=self.folder,
+                    fix="wait for it, or give this one a store of its own with --store DIR",
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    target = record.target
+    numeric = (0, target, "") if not isinstance(target, str) else (1, 0.0, target)
+    return (record.track, record.division, record.variant, record.recipe, numeric, record.seed)
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of one file.
+
+    Raises:
+        StoreError: a line is damaged, or of a newer schema than this version reads.
+    """
+    records = []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            records.append(_parse(line, f"{path}:{number}"))
+    return records
+
+
+def _parse(line: bytes, where: str) -> Record:
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError as error:
+        return _parse_older(line, where, error)
+
+
+def _parse_older(line: bytes, where: str, error: ValidationError) -> Record:
+    """The slow path: upgrade an older schema step by step, or explain the damage."""
+    fix = "restore the file from git, or delete the line: the cell is then measured again"
+    try:
+        content = json.loads(line)
+        version = content["schema_version"]
+    except (ValueError, KeyError, TypeError):
+        raise StoreError("this line is not a record", where=where, fix=fix) from None
+    if not isinstance(version, int) or version > SCHEMA:
+        raise StoreError(
+            f"schema version {version!r} is newer than this Espalier reads ({SCHEMA})", where=where, fix="update Espalier"
+        )
+    if version == SCHEMA:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise StoreError(f"{place}: {problem['msg']}", where=where, fix=fix)
+    while version < SCHEMA:
+        content = UPGRADES[version](content)
+        version += 1
+    try:
+        return Record.model_validate(content)
+    except ValidationError as later:
+        raise StoreError(f"the upgrade failed: {later.errors()[0]['msg']}", where=where, fix=fix) from None
