@@ -1,0 +1,170 @@
+"""What a contributor says about a method: `metadata.yaml`, its schema, and what of it is functional.
+
+The facets are those of the survey of Cheng, Zhang and Shi (2023, arXiv 2308.06767). `espalier check --schema` prints the
+JSON Schema for editors. No PyTorch here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from evaluator.canonical import digest, digest_bytes
+from evaluator.errors import SubmissionError
+from evaluator.grid.cells import Division, Track
+
+CONTRACT = 1
+"""Version of the contract between the evaluator and a method."""
+
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$")]
+Link = Annotated[str, Field(pattern=r"^https://[^\s<>\"']+$", max_length=300)]
+Value = bool | int | float | str
+
+STAGE_TRACKS: dict[str, tuple[Track, ...]] = {
+    "before": ("at-init",),
+    "during": ("sparse-training",),
+    "after": ("post-training", "one-shot", "iterative"),
+}
+"""Tracks open to a method, by the stage at which it prunes."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paper(Part):
+    """Where the method was published; at least one of arxiv, doi and url."""
+
+    title: Text
+    venue: Annotated[str, Field(max_length=120)] = ""
+    arxiv: Annotated[str | None, Field(pattern=r"^\d{4}\.\d{4,5}$|^[a-z-]+(\.[A-Z]{2})?/\d{7}$")] = None
+    doi: Annotated[str | None, Field(pattern=r"^10\.\d{4,9}/[^\s<>\"']+$")] = None
+    url: Link | None = None
+
+    @model_validator(mode="after")
+    def _findable(self) -> Paper:
+        if not (self.arxiv or self.doi or self.url):
+            raise ValueError("give one of arxiv, doi and url, so that readers find the paper")
+        return self
+
+    @property
+    def link(self) -> str:
+        if self.arxiv:
+            return f"https://arxiv.org/abs/{self.arxiv}"
+        return f"https://doi.org/{self.doi}" if self.doi else str(self.url)
+
+
+class Facets(Part):
+    """The survey's taxonomy."""
+
+    criterion: Literal[
+        "random", "magnitude", "norm", "saliency", "loss-change", "second-order", "activation", "geometric",
+        "reconstruction", "learned",
+    ]  # fmt: skip
+    scope: Literal["global", "layer", "row", "group", "given"]
+    schedule: Literal["one-shot", "iterative", "gradual", "continuous"] = "one-shot"
+    data_use: Literal["none", "calibration", "train"]
+    supervision: Literal["none", "labels"]
+    weight_update: Literal["none", "reconstruction", "training"] = "none"
+    learned_by: Literal["none", "regularisation", "dynamic-sparse", "meta", "reinforcement", "search"] = "none"
+    fusion: Literal["none", "quantisation", "decomposition", "architecture-search", "distillation"] = "none"
+
+
+class Needs(Part):
+    """What the method asks of the evaluator; it gets nothing else."""
+
+    data: bool
+    labels: bool
+    gradients: bool
+    training_epochs: Annotated[float, Field(ge=0)] = 0
+
+
+class Reported(Part):
+    """A number of the paper, shown as reported and never ranked."""
+
+    dataset: Text
+    architecture: Text
+    metric: Literal["top-1", "top-5", "drop"]
+    value: float
+    compression: Annotated[float | None, Field(ge=1)] = None
+    speedup: Annotated[float | None, Field(ge=1)] = None
+    source: Annotated[str, Field(min_length=1, max_length=120, description="table or figure")]
+
+
+class Metadata(Part):
+    """The whole of `metadata.yaml`."""
+
+    contract: Annotated[Literal[1], Field(description="version of the contract that the code is written for")]
+    slug: Annotated[Slug, Field(description="equals the folder's name")]
+    title: Annotated[Text, Field(description="as it appears in tables and charts")]
+    summary: Annotated[str, Field(min_length=20, max_length=1200, description="the idea in a few sentences")]
+    authors: Annotated[list[Text], Field(min_length=1, max_length=40, description="of the submission")]
+    year: Annotated[int, Field(ge=1980, le=2100, description="of the paper")]
+    paper: Paper
+    licence: Annotated[str, Field(min_length=2, max_length=60, description="SPDX identifier of the submission's code")]
+    division: Division
+    stage: Literal["before", "during", "after"]
+    facets: Facets
+    needs: Needs
+    hyperparameters: Annotated[dict[str, Value], Field(description="one set for every cell")] = {}
+    deviations: Annotated[list[Annotated[str, Field(max_length=600)]], Field(description="from the paper")] = []
+    reported: list[Reported] = []
+
+    def functional(self) -> dict[str, Any]:
+        """What can change a figure; a new title, author or facet cannot."""
+        return self.model_dump(mode="json", include={"contract", "division", "stage", "needs", "hyperparameters"})
+
+
+class Submission(BaseModel):
+    """A folder under `submissions/`: its metadata and its code as text. The code is never imported here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: Path
+    metadata: Metadata
+    code: str
+
+    @property
+    def slug(self) -> str:
+        return self.metadata.slug
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the code and the functional metadata; part of every prune key."""
+        return digest({"code": digest_bytes(self.code.encode()), "metadata": self.metadata.functional()})
+
+
+def load_submission(folder: Path) -> Submission:
+    """Read one submission.
+
+    Raises:
+        SubmissionError: a file is missing or invalid; the first problem only (`espalier check` lists them all).
+    """
+    path = folder / "metadata.yaml"
+    fix = f"run `espalier check {folder.name}` for every problem at once"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        metadata = Metadata.model_validate(content)
+        code = (folder / "method.py").read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SubmissionError("this file is missing", where=error.filename, fix=fix) from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise SubmissionError(f"unreadable: {error}", where=path, fix=fix) from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise SubmissionError(f"{field}: {problem['msg']}", where=path, fix=fix) from None
+    if metadata.slug != folder.name:
+        raise SubmissionError(f"slug {metadata.slug!r} is not the folder's name", where=path, fix=fix)
+    return Submission(folder=folder, metadata=metadata, code=code)
+
+
+def load_submissions(folder: Path) -> list[Submission]:
+    """Every submission below ``folder``, by slug. Raises SubmissionError for the first that is invalid."""
+    if not folder.is_dir():
+        return []
+    return [load_submission(path) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
