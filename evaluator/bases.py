@@ -1,0 +1,95 @@
+"""Base models: the dense networks from which every method starts, one for each benchmark and seed.
+
+The stored tensors, in half precision, are the definition; they are identified by the SHA-256 of the file, which the
+grid pins in ``bases.yaml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import yaml
+from safetensors.torch import load_file, save
+from torch import nn
+
+from evaluator.canonical import digest_bytes, digest_file, write_atomically
+from evaluator.data import Images, prepare
+from evaluator.errors import BaseModelError
+from evaluator.grid import Grid
+from evaluator.networks import architecture
+from evaluator.repository import Repository
+from evaluator.scoring import measure
+from evaluator.training import MEMORY_FORMATS, stream, train
+
+
+def base_path(repository: Repository, benchmark: str, seed: int) -> Path:
+    return repository.bases / benchmark / f"seed{seed}.safetensors"
+
+
+def base_digest(repository: Repository, grid: Grid, benchmark: str, seed: int) -> str:
+    """SHA-256 of a base model's file.
+
+    Raises:
+        BaseModelError: it is missing, or is not the one that the grid names.
+    """
+    path = base_path(repository, benchmark, seed)
+    if not path.is_file():
+        raise BaseModelError("this base model is missing", where=path, fix=f"espalier bases {benchmark}")
+    found = digest_file(path)
+    pinned = grid.bases.get(benchmark, {}).get(seed)
+    if pinned is None:
+        raise BaseModelError("the grid names no such base model", where=path, fix=f"espalier bases {benchmark}")
+    if pinned.sha256 != found:
+        raise BaseModelError(
+            f"damaged: SHA-256 {found[:12]}, but the grid names {pinned.sha256[:12]}",
+            where=path,
+            fix="restore it from git, or delete it and run `espalier bases`",
+        )
+    return found
+
+
+def load_base(path: Path, model: nn.Module) -> None:
+    """Fill ``model`` with the stored tensors, as float32."""
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
+    model.load_state_dict(tensors)
+
+
+def fresh_model(grid: Grid, benchmark: str, seed: int) -> nn.Module:
+    """The network with the initial weights that the seed gives it."""
+    kind = architecture(grid.benchmark(benchmark).architecture)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream("initialise", benchmark, seed).initial_seed())
+        return kind.build()
+
+
+def train_base(repository: Repository, grid: Grid, benchmark: str, seed: int, *, say: Callable[[str], None]) -> float:
+    """Train one base model by the grid's dense recipe, store it and pin its digest; returns its test accuracy in percent."""
+    entry = grid.benchmark(benchmark)
+    dataset = grid.datasets[entry.dataset]
+    recipe = grid.recipes[entry.dense_recipe]
+    data = prepare(entry.dataset, dataset, say=say)
+    memory_format = MEMORY_FORMATS[grid.architectures[entry.architecture].memory_format]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = fresh_model(grid, benchmark, seed).to(device)
+    images = Images.load(data.train, dataset, device)
+    report = lambda epoch: say(f"{benchmark} seed {seed}: epoch {epoch}/{recipe.epochs}")  # noqa: E731
+    train(model, images, recipe, seed=seed, memory_format=memory_format, after_epoch=report)
+    tensors = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
+    content = save({name: t.cpu().contiguous() for name, t in tensors.items()})
+    write_atomically(base_path(repository, benchmark, seed), content)
+    _pin(repository, benchmark, seed, digest_bytes(content))
+    load_base(base_path(repository, benchmark, seed), model)
+    measured = measure(model, Images.load(data.test, dataset, device), dataset.classes, grid.protocol.evaluation_batch)
+    return measured.score.accuracy
+
+
+def _pin(repository: Repository, benchmark: str, seed: int, sha256: str) -> None:
+    path = repository.grid / "bases.yaml"
+    text = path.read_text(encoding="utf-8")
+    header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+    pins = yaml.safe_load(text) or {}
+    pins.setdefault(benchmark, {})[seed] = {"sha256": sha256}
+    body = yaml.safe_dump({name: dict(sorted(pins[name].items())) for name in sorted(pins)}, sort_keys=False)
+    write_atomically(path, (header + body).encode())

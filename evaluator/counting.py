@@ -1,0 +1,108 @@
+"""What a pruned network holds and computes, counted from masks and shapes, never from zero values.
+
+MACs: multiply-accumulates of Conv and Linear for one input, groups, stride and padding respected, 1 MAC = 1; biases,
+BatchNorm, activations and pooling are not counted (protocol, section 1).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from evaluator.networks import prunable_layers
+from evaluator.records import Counts, LayerCount
+
+Masks = Mapping[int, Tensor]
+"""Position of a prunable layer -> boolean tensor of its weight's shape, True where the weight is kept."""
+
+
+def count(model: nn.Module, classifier: str, shape: tuple[int, int, int], masks: Masks) -> Counts:
+    """All counts of ``model`` under ``masks``; a layer without a mask is dense."""
+    layers = prunable_layers(model, classifier)
+    kept = {name: int(masks[i].sum()) for i, (name, _) in enumerate(layers) if i in masks}
+    uses = weight_uses(model, shape)
+    sizes = {name: module.weight.numel() for name, module in _weighted(model)}
+    parameters = sum(p.numel() for p in model.parameters())
+    dead, collapsed = _disconnected(model, classifier, shape, masks)
+    remaining = parameters - sum(sizes[name] - number for name, number in kept.items())
+    return Counts(
+        parameters=parameters,
+        kept=remaining,
+        effective=remaining - dead,
+        macs=sum(sizes[name] * uses[name] for name in sizes),
+        macs_kept=sum(kept.get(name, sizes[name]) * uses[name] for name in sizes),
+        speedup_kind="mask",
+        collapsed=collapsed,
+        layers=[
+            LayerCount(position=i, shape=list(module.weight.shape), kept=kept.get(name, module.weight.numel()))
+            for i, (name, module) in enumerate(layers)
+        ],
+    )
+
+
+def weight_uses(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]:
+    """How often each weight of a Conv or Linear layer is used for one input: its number of output positions."""
+    uses: dict[str, int] = {}
+    hooks = []
+    for name, module in _weighted(model):
+
+        def record(layer: nn.Module, _: object, output: Tensor, name: str = name) -> None:
+            channels = layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features
+            uses[name] = uses.get(name, 0) + output.numel() // int(channels)  # type: ignore[arg-type]
+
+        hooks.append(module.register_forward_hook(record))
+    training = model.training
+    try:
+        model.eval()
+        with torch.no_grad():
+            model(torch.zeros(1, *shape, device=next(model.parameters()).device))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return uses
+
+
+def _weighted(model: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear]]:
+    return [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+
+
+def _disconnected(model: nn.Module, classifier: str, shape: tuple[int, int, int], masks: Masks) -> tuple[int, bool]:
+    """(kept weights that no path joins to both input and logits, whether no path is left at all).
+
+    In a copy whose weights are positive and whose other operations let every positive signal pass, a weight lies on such
+    a path exactly when the logits have a positive derivative with respect to it.
+    """
+    probe = copy.deepcopy(model).to("cpu", torch.float64)
+    _open_gates(probe)
+    positions = {name: i for i, (name, _) in enumerate(prunable_layers(probe, classifier))}
+    kept = {name: torch.ones_like(layer.weight, dtype=torch.bool) for name, layer in _weighted(probe)}
+    kept |= {name: masks[i].cpu() for name, i in positions.items() if i in masks}
+    for name, layer in _weighted(probe):
+        mask = kept[name]
+        fan_in = mask.flatten(1).sum(1).clamp(min=1).double().mean()
+        layer.weight.data = mask.double() / fan_in
+        if layer.bias is not None:
+            layer.bias.data.zero_()
+    logits = probe.eval()(torch.ones(1, *shape, dtype=torch.float64)).sum()
+    weights = [layer.weight for _, layer in _weighted(probe)]
+    gradients = torch.autograd.grad(logits, weights, allow_unused=True) if logits.requires_grad else [None] * len(weights)
+    dead = 0
+    for (name, _), gradient in zip(_weighted(probe), gradients, strict=True):
+        mask = kept[name]
+        dead += int(mask.sum()) if gradient is None else int((mask & (gradient <= 0)).sum())
+    return dead, not bool(logits > 0)
+
+
+def _open_gates(module: nn.Module) -> None:
+    """Replace whatever may block a positive signal by something that lets it pass."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.MaxPool2d):
+            setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode))
+        elif isinstance(child, nn.BatchNorm2d | nn.ReLU | nn.ReLU6 | nn.GELU | nn.SiLU | nn.Dropout | nn.LayerNorm):
+            setattr(module, name, nn.Identity())
+        else:
+            _open_gates(child)

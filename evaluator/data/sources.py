@@ -1,0 +1,68 @@
+"""Where images come from. Each source yields (train images, train labels), (test images, test labels) as uint8."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from evaluator.errors import DataError
+from evaluator.grid import Dataset
+
+Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def data_folder() -> Path:
+    """``ESPALIER_DATA``, or the user's data folder."""
+    return Path(os.environ.get("ESPALIER_DATA") or platformdirs.user_data_dir("espalier"))
+
+
+def from_scikit_learn(name: str, dataset: Dataset) -> tuple[Arrays, Arrays]:
+    """The 1,797 digits that scikit-learn ships; they have no official test set, so one is chosen by hash."""
+    from sklearn.datasets import load_digits
+
+    from evaluator.data.prepare import choose
+
+    digits = load_digits()
+    images = digits.images.astype(np.uint8)[:, None]
+    labels = digits.target.astype(np.uint8)
+    test = choose(f"{name}-test", len(labels), dataset.split.test)
+    return (images[~test], labels[~test]), (images[test], labels[test])
+
+
+def from_torchvision(name: str, dataset: Dataset) -> tuple[Arrays, Arrays]:
+    """MNIST from ``data_folder()``, downloaded there if it is missing and there is a network."""
+    from torchvision import datasets
+
+    classes: dict[str, Callable[..., Any]] = {"mnist": datasets.MNIST}
+    root = data_folder()
+    try:
+        parts = [_open(classes[name], root, train=train) for train in (True, False)]
+    except (RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{name} is not there ({reason})", where=root, fix=dataset.get) from None
+    (train, test) = [(_images(part.data), np.asarray(part.targets, dtype=np.uint8)) for part in parts]
+    return train, test
+
+
+def _open(kind: Callable[..., Any], root: Path, *, train: bool) -> Any:
+    try:
+        return kind(root, train=train, download=False)
+    except RuntimeError:
+        return kind(root, train=train, download=True)
+
+
+def _images(data: Any) -> NDArray[np.uint8]:
+    images = np.asarray(data, dtype=np.uint8)
+    return images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+
+
+SOURCES: dict[str, Callable[[str, Dataset], tuple[Arrays, Arrays]]] = {
+    "scikit-learn": from_scikit_learn,
+    "torchvision": from_torchvision,
+}

@@ -1,0 +1,118 @@
+"""Accuracy and what goes with it: one pass over the whole test set, in float32, counted in whole images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evaluator.canonical import digest_bytes
+from evaluator.data import Images
+from evaluator.grid.schema import Protocol
+from evaluator.records import Score
+from evaluator.training import stream
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A score and the predicted class of every test image, as little-endian bytes (one a class up to 256 classes)."""
+
+    score: Score
+    predictions: bytes
+
+
+def measure(
+    model: nn.Module,
+    images: Images,
+    classes: int,
+    batch: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Measured:
+    """Score ``model`` in eval mode; nothing about the result depends on ``batch`` but the last digits of the loss."""
+    model.eval()
+    loss = torch.zeros((), dtype=torch.float64, device=images.labels.device)
+    predicted, in_top5 = [], torch.zeros((), dtype=torch.int64, device=images.labels.device)
+    with torch.inference_mode():
+        for inputs, labels in images.in_order(batch, memory_format):
+            logits = model(inputs)
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            predicted.append(logits.argmax(1))
+            if classes > 10:
+                in_top5 += (logits.topk(5, dim=1).indices == labels[:, None]).sum()
+    return _measured(torch.cat(predicted), images.labels, classes, float(loss), int(in_top5))
+
+
+def _measured(predicted: Tensor, labels: Tensor, classes: int, loss: float, in_top5: int) -> Measured:
+    hits = labels[predicted == labels]
+    small = torch.uint8 if classes <= 256 else torch.int16
+    predictions = predicted.to("cpu", small).numpy().tobytes()
+    score = Score(
+        correct=len(hits),
+        correct_top5=in_top5 if classes > 10 else None,
+        images=len(labels),
+        loss=_finite(loss / len(labels)),
+        class_correct=torch.bincount(hits, minlength=classes).tolist(),
+        class_images=torch.bincount(labels, minlength=classes).tolist(),
+        predictions=digest_bytes(predictions),
+    )
+    return Measured(score, predictions)
+
+
+def _finite(loss: float) -> float:
+    """JSON knows no infinity; a network that overflows has a loss beyond any that matters."""
+    return min(loss, 1e30) if math.isfinite(loss) else 1e30
+
+
+def recalibrate(
+    model: nn.Module,
+    images: Images,
+    protocol: Protocol,
+    *,
+    seed: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> None:
+    """Give BatchNorm the statistics of the pruned network: averages over the same training batches for every method."""
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+    model.eval()
+    for norm in norms:
+        norm.train()
+    order = torch.randperm(len(images), generator=stream("recalibration", seed))
+    with torch.no_grad():
+        for index in order.split(protocol.recalibration_batch)[: protocol.recalibration_batches]:
+            model(images.take(index.to(images.labels.device), memory_format)[0])
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+def trainability_epochs(epochs: int) -> int:
+    """Length of the first third of retraining, whose mean test accuracy is the trainability (at least one epoch)."""
+    return max(1, -(-epochs // 3))
+
+
+class Trainability:
+    """Tests the network after each epoch of the first third; ``after_epoch`` goes into the training loop."""
+
+    def __init__(self, epochs: int, accuracy: Callable[[], float]) -> None:
+        self.last = trainability_epochs(epochs)
+        self.accuracy = accuracy
+        self.seen: list[float] = []
+
+    def after_epoch(self, epoch: int) -> None:
+        if epoch <= self.last:
+            self.seen.append(self.accuracy())
+
+    @property
+    def mean(self) -> float:
+        """Percent."""
+        return sum(self.seen) / len(self.seen)

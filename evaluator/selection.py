@@ -1,0 +1,72 @@
+"""From scores to masks with an exact count: what to keep when so many weights may stay.
+
+Ties go to the weight that comes first, so that the count is exact and the outcome does not depend on chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from evaluator.errors import InvalidOutcome
+
+
+def keep_top(scores: Tensor, count: int) -> Tensor:
+    """Boolean tensor of ``scores``'s shape, True for its ``count`` highest entries."""
+    mask = torch.zeros(scores.numel(), dtype=torch.bool, device=scores.device)
+    order = torch.sort(scores.flatten(), descending=True, stable=True).indices
+    mask[order[:count]] = True
+    return mask.view(scores.shape)
+
+
+def keep_top_globally(scores: Mapping[int, Tensor], count: int) -> dict[int, Tensor]:
+    """As :func:`keep_top`, over all layers at once."""
+    everything = torch.cat([layer.flatten() for layer in scores.values()])
+    parts = keep_top(everything, count).split([layer.numel() for layer in scores.values()])
+    return {position: part.view(scores[position].shape) for position, part in zip(scores, parts, strict=True)}
+
+
+def keep_top_by_row(scores: Tensor, count: int) -> Tensor:
+    """True for ``count`` entries, spread evenly over the output rows (dimension 0).
+
+    Each row keeps the floor or the ceiling of its even share; the rows whose next entry scores highest get the ceiling.
+    """
+    rows = scores.flatten(1)
+    share, extra = divmod(count, len(rows))
+    mask = torch.zeros_like(rows, dtype=torch.bool)
+    order = torch.sort(rows, dim=1, descending=True, stable=True).indices
+    mask.scatter_(1, order[:, :share], True)
+    if extra:
+        following = rows.gather(1, order[:, share : share + 1])
+        lucky = torch.sort(following[:, 0], descending=True, stable=True).indices[:extra]
+        mask[lucky, order[lucky, share]] = True
+    return mask.view(scores.shape)
+
+
+def apportion(densities: Mapping[int, float], sizes: Mapping[int, int], total: int) -> dict[int, int]:
+    """Whole numbers of weights to keep per layer, in proportion to ``densities`` and summing to ``total`` exactly.
+
+    Rounding goes by the largest remainder. ``total`` may differ from the sum of ``density * size`` by rounding only.
+
+    Raises:
+        InvalidOutcome: a density is outside 0..1, or the densities do not add up to ``total`` (within 0.5 %).
+    """
+    for position, density in densities.items():
+        if not 0 <= density <= 1 + 1e-9:
+            raise InvalidOutcome(f"density {density} of layer {position} is not between 0 and 1")
+    exact = {position: min(densities[position], 1.0) * sizes[position] for position in sizes}
+    wanted = sum(exact.values())
+    if abs(wanted - total) > max(0.005 * total, 1):
+        raise InvalidOutcome(
+            f"the densities keep {wanted:.0f} weights, the target keeps {total}", fix="scale them to job.density overall"
+        )
+    counts = {position: int(value) for position, value in exact.items()}
+    while (missing := total - sum(counts.values())) != 0:
+        step = 1 if missing > 0 else -1
+        open_layers = [p for p in counts if 0 <= counts[p] + step <= sizes[p]]
+        open_layers.sort(key=lambda p: (step * (counts[p] - exact[p]), p))
+        for position in open_layers[: abs(missing)]:
+            counts[position] += step
+    return counts
