@@ -1,0 +1,115 @@
+"""The flat table of records: which columns there are, of which type, and what each means.
+
+The same list types the frame, writes the downloads and prints the dictionary on the data page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from evaluator.records import Record, Score
+
+
+class Column(NamedTuple):
+    """One column; ``value`` takes it from a record."""
+
+    name: str
+    dtype: str
+    meaning: str
+    value: Callable[[Record], Any]
+
+
+def _score(name: str, field: str) -> Callable[[Record], Any]:
+    def value(record: Record) -> Any:
+        score: Score | None = getattr(record, name)
+        return None if score is None else getattr(score, field)
+
+    return value
+
+
+def _count(field: str) -> Callable[[Record], Any]:
+    return lambda record: None if record.counts is None else getattr(record.counts, field)
+
+
+def _scores(name: str, when: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{name}_accuracy", "float64", f"top-1 {when}, percent of the whole test set", _score(name, "accuracy")),
+        Column(f"{name}_correct", "Int64", f"correct test images {when}", _score(name, "correct")),
+        Column(f"{name}_correct_top5", "Int64", f"images with the label among the first five {when}; over 10 classes only",
+               _score(name, "correct_top5")),
+        Column(f"{name}_loss", "float64", f"mean cross-entropy {when}, nats", _score(name, "loss")),
+        Column(f"{name}_class_correct", "object", f"correct images per class {when}", _score(name, "class_correct")),
+        Column(f"{name}_predictions", "string", f"SHA-256 of the predicted classes {when}", _score(name, "predictions")),
+    )  # fmt: skip
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("benchmark", "string", "data set and network, a name of the grid", lambda r: r.benchmark),
+    Column("track", "string", "what a method may do and what follows it", lambda r: r.track),
+    Column("division", "string", "unstructured, semi-structured or structured", lambda r: r.division),
+    Column("target", "string", "compression, speedup or n:m pattern asked for; 1 for the dense control",
+           lambda r: r.target if isinstance(r.target, str) else f"{r.target:g}"),
+    Column("seed", "int64", "fixes base model, data order, the method's generator and the retraining", lambda r: r.seed),
+    Column("submission", "string", "the method's slug; `dense` for the dense control", lambda r: r.submission),
+    Column("variant", "string", "method; matched-random or matched-magnitude (control with the method's own density per "
+           "layer); dense", lambda r: r.variant),
+    Column("recipe", "string", "retraining recipe, a name of the grid", lambda r: r.recipe),
+    Column("setup", "string", "comparison setup after Wang et al. 2023", lambda r: r.setup),
+    Column("status", "string", "ok, or how the cell failed", lambda r: r.status),
+    Column("reason", "string", "one line, when the status is not ok", lambda r: r.reason),
+    Column("images", "Int64", "images in the test set", lambda r: (s.images if (s := r.after or r.before) else None)),
+    *_scores("before", "before retraining"),
+    *_scores("after", "after retraining"),
+    Column("trainability", "float64", "mean test accuracy over the first third of retraining, percent", lambda r: r.trainability),
+    Column("compression", "float64", "parameters of the dense network / kept, all trainable ones", _count("compression")),
+    Column("effective_compression", "float64", "the same after dropping weights that no path joins to input and logits",
+           _count("effective_compression")),
+    Column("sparsity", "float64", "share of prunable weights removed, 0 to 1", _count("sparsity")),
+    Column("speedup", "float64", "multiply-accumulates of the dense network / kept: theoretical", _count("speedup")),
+    Column("speedup_kind", "string", "mask: nothing is faster on stock hardware; materialised: channels are gone",
+           _count("speedup_kind")),
+    Column("parameters", "Int64", "trainable parameters of the dense network", _count("parameters")),
+    Column("kept", "Int64", "trainable parameters kept", _count("kept")),
+    Column("macs", "Int64", "multiply-accumulates of the dense network for one input", _count("macs")),
+    Column("macs_kept", "Int64", "multiply-accumulates kept", _count("macs_kept")),
+    Column("collapsed", "boolean", "no path is left from the input to the logits", _count("collapsed")),
+    Column("layer_shape", "object", "shape of each prunable layer's weight, such as 20x1x5x5",
+           lambda r: None if r.counts is None else ["x".join(map(str, layer.shape)) for layer in r.counts.layers]),
+    Column("layer_total", "object", "weights of each prunable layer",
+           lambda r: None if r.counts is None else [layer.total for layer in r.counts.layers]),
+    Column("layer_kept", "object", "weights kept of each prunable layer",
+           lambda r: None if r.counts is None else [layer.kept for layer in r.counts.layers]),
+    Column("pruning_seconds", "float64", "time that the method took, measured from outside", lambda r: r.cost.pruning_seconds),
+    Column("pruning_epochs", "float64", "training that the method used, in epochs", lambda r: r.cost.pruning_epochs),
+    Column("pruning_memory_mb", "float64", "peak memory of the method's process, MB", lambda r: r.cost.pruning_memory_mb),
+    Column("retraining_seconds", "float64", "time of retraining", lambda r: r.cost.retraining_seconds),
+    Column("retraining_epochs", "int64", "epochs of retraining", lambda r: r.cost.retraining_epochs),
+    Column("device_class", "string", "class of device; figures of two classes are never in one table",
+           lambda r: r.environment.device_class),
+    Column("device", "string", "the device", lambda r: r.environment.device),
+    Column("torch", "string", "version of PyTorch", lambda r: r.environment.torch),
+    Column("cuda", "string", "version of CUDA", lambda r: r.environment.cuda),
+    Column("driver", "string", "version of the GPU driver", lambda r: r.environment.driver),
+    Column("python", "string", "version of Python", lambda r: r.environment.python),
+    Column("platform", "string", "operating system", lambda r: r.environment.platform),
+    Column("espalier", "string", "version of Espalier", lambda r: r.environment.espalier),
+    Column("sandbox", "string", "bubblewrap, or none: then the record is not published", lambda r: r.environment.sandbox),
+    Column("created", "string", "when it was measured, UTC", lambda r: r.created),
+    Column("input_contract", "int64", "version of the contract", lambda r: r.inputs.contract),
+    Column("input_submission", "string", "SHA-256 of code and functional metadata", lambda r: r.inputs.submission),
+    Column("input_train_data", "string", "SHA-256 of training and validation data", lambda r: r.inputs.train_data),
+    Column("input_test_data", "string", "SHA-256 of the test data", lambda r: r.inputs.test_data),
+    Column("input_base", "string", "SHA-256 of the base model", lambda r: r.inputs.base),
+    Column("input_recipe", "string", "SHA-256 of the retraining recipe", lambda r: r.inputs.recipe),
+    Column("prune_protocol", "int64", "version of the pruning protocol", lambda r: r.inputs.prune_protocol),
+    Column("scoring_protocol", "int64", "version of the scoring protocol", lambda r: r.inputs.scoring_protocol),
+    Column("controls_protocol", "int64", "version of the controls' protocol", lambda r: r.inputs.controls_protocol),
+    Column("artifact", "string", "SHA-256 of the masks and weights", lambda r: r.artifact),
+    Column("prune_key", "string", "SHA-256 of everything that decides the masks", lambda r: r.prune_key),
+    Column("score_key", "string", "SHA-256 of everything that decides the figures", lambda r: r.score_key),
+    Column("cell", "string", "the cell's name, as the command line takes it", lambda r: r.cell.id),
+)  # fmt: skip
+
+LOG = Column("log", "string", "the end of what the method printed", lambda r: r.log)
+"""Kept in the frame for the pages, left out of the downloads."""

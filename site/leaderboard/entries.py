@@ -1,0 +1,244 @@
+"""One method (or control) on one board: its accuracy at every target, and the figures that sum it up."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from leaderboard import statistics
+from leaderboard.statistics import Floats, Interval
+
+Phase = Literal["before", "after"]
+Axis = Literal["compression", "speedup"]
+DROPS = (0.5, 1.0, 2.0)
+"""Points of accuracy given up in C@d and S@d."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target of the grid: its label, the factor asked for (nan for an n:m pattern), and whether it can be met."""
+
+    label: str
+    factor: float
+    feasible: bool = True
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One seed at one target."""
+
+    seed: int
+    status: str
+    reason: str | None
+    accuracy: float
+    compression: float
+    speedup: float
+    collapsed: bool
+
+    @property
+    def scored(self) -> bool:
+        return self.status == "ok" and math.isfinite(self.accuracy)
+
+
+@dataclass(frozen=True)
+class Point:
+    """All seeds at one target; ``missing`` counts the seeds that were not measured."""
+
+    target: Target
+    trials: list[Trial]
+    missing: int
+    accuracy: Interval
+    drop: Interval
+    compression: float
+    speedup: float
+
+    @property
+    def failed(self) -> list[Trial]:
+        return [trial for trial in self.trials if not trial.scored]
+
+    @property
+    def collapsed(self) -> int:
+        return sum(trial.collapsed for trial in self.trials if trial.scored)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A summary figure over seeds; ``gap`` says in a few words why there is none."""
+
+    interval: Interval
+    gap: str | None = None
+    per_seed: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reach:
+    """C@d or S@d: geometric mean over seeds; ``beyond``: at least one seed never fell below, so it is a lower bound."""
+
+    factor: float
+    beyond: bool
+    gap: str | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the entries of one board and phase share.
+
+    ``reference`` is the accuracy of the dense control per seed, in the order of ``seeds`` (nan where not measured).
+    """
+
+    phase: Phase
+    seeds: list[int]
+    targets: list[Target]
+    primary: Axis | None
+    chance: float
+    reference: Floats
+
+    @property
+    def feasible(self) -> list[Target]:
+        return [target for target in self.targets if target.feasible]
+
+    def span(self, axis: Axis) -> tuple[float, float] | None:
+        """Range of an area: the targets on their own axis, 1 to a quarter of the largest target on the other."""
+        factors = [target.factor for target in self.feasible]
+        if self.primary is None or not factors:
+            return None
+        low, high = (min(factors), max(factors)) if axis == self.primary else (1.0, max(factors) / 4)
+        return (low, high) if high > low else None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a table."""
+
+    slug: str
+    variant: str
+    points: list[Point]
+    area: dict[Axis, Figure]
+    reach: dict[Axis, dict[float, Reach]]
+    mean_drop: Figure
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """Fewest and most seeds behind a figure of this row."""
+        counts = [point.accuracy.n for point in self.points if point.target.feasible]
+        return (min(counts), max(counts)) if counts else (0, 0)
+
+
+def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Any], frame: Frame) -> Entry:
+    """``cells``: rows of the board's frame by (target label, seed), None where a record has no value."""
+    points = [_point(target, cells, frame) for target in frame.targets]
+    gap = _gap(points, frame)
+    table = np.array([[_counted(point, seed, frame) for point in points if point.target.feasible] for seed in frame.seeds])
+    axes: tuple[Axis, ...] = ("compression", "speedup")
+    factors = {axis: _factors(points, axis, frame) for axis in axes}
+    return Entry(
+        slug=slug,
+        variant=variant,
+        points=points,
+        area={axis: _area(factors[axis], table, axis, frame, gap) for axis in axes},
+        reach={axis: {drop: _reach(factors[axis], table, drop, frame) for drop in DROPS} for axis in axes},
+        mean_drop=_mean_drop(table, frame, gap),
+    )
+
+
+def _point(target: Target, cells: dict[tuple[str, int], Any], frame: Frame) -> Point:
+    rows = [(seed, cells[target.label, seed]) for seed in frame.seeds if (target.label, seed) in cells]
+    trials = [_trial(seed, row, frame.phase) for seed, row in rows]
+    accuracy = {trial.seed: trial.accuracy for trial in trials if trial.scored}
+    by_seed = np.array([accuracy.get(seed, math.nan) for seed in frame.seeds])
+    scored = [trial for trial in trials if trial.scored]
+    return Point(
+        target=target,
+        trials=trials,
+        missing=len(frame.seeds) - len(trials) if target.feasible else 0,
+        accuracy=statistics.interval(by_seed),
+        drop=statistics.paired(by_seed, frame.reference),
+        compression=_mean([trial.compression for trial in scored]),
+        speedup=_mean([trial.speedup for trial in scored]),
+    )
+
+
+def _trial(seed: int, row: Any, phase: Phase) -> Trial:
+    accuracy = row.before_accuracy if phase == "before" else row.after_accuracy
+    return Trial(
+        seed=seed,
+        status=row.status,
+        reason=row.reason,
+        accuracy=_number(accuracy) if row.status == "ok" else math.nan,
+        compression=_number(row.compression),
+        speedup=_number(row.speedup),
+        collapsed=bool(row.collapsed),
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _counted(point: Point, seed: int, frame: Frame) -> float:
+    """What a cell counts in a summary figure: a collapsed one counts chance."""
+    for trial in point.trials:
+        if trial.seed == seed and trial.scored:
+            return frame.chance if trial.collapsed else trial.accuracy
+    return math.nan
+
+
+def _factors(points: list[Point], axis: Axis, frame: Frame) -> Floats:
+    """Factor of every feasible cell, seed x target: asked for on the targets' own axis, realised on the other."""
+    feasible = [point for point in points if point.target.feasible]
+    if axis == frame.primary:
+        return np.tile([point.target.factor for point in feasible], (len(frame.seeds), 1))
+    realised = [{trial.seed: getattr(trial, axis) for trial in point.trials if trial.scored} for point in feasible]
+    return np.array([[at.get(seed, math.nan) for at in realised] for seed in frame.seeds])
+
+
+def _gap(points: list[Point], frame: Frame) -> str | None:
+    """Why this row has no summary figure."""
+    missing = sum(point.missing for point in points)
+    failed = sum(len(point.failed) for point in points if point.target.feasible)
+    if failed:
+        return f"{failed} failed"
+    if missing:
+        return f"{missing} missing"
+    return None if np.isfinite(frame.reference).all() else "no dense control"
+
+
+def _area(factors: Floats, table: Floats, axis: Axis, frame: Frame, gap: str | None) -> Figure:
+    span = frame.span(axis)
+    if gap is not None or span is None:
+        return Figure(statistics.interval([]), gap or "one target")
+    values = []
+    for x, height, dense in zip(factors, table, frame.reference, strict=True):
+        if axis != frame.primary:
+            x, height = np.insert(x, 0, 1.0), np.insert(height, 0, dense)  # noqa: PLW2901
+        values.append(statistics.nauc(statistics.auc(x, height, *span), dense, frame.chance))
+    if not np.isfinite(values).all():
+        short = f"ends before {span[1]:g}×" if axis != frame.primary else "dense at chance"
+        return Figure(statistics.interval([]), short)
+    return Figure(statistics.interval(values), None, tuple(values))
+
+
+def _reach(factors: Floats, table: Floats, drop: float, frame: Frame) -> Reach:
+    crossings = [
+        statistics.largest_within(np.insert(x, 0, 1.0), np.insert(height, 0, dense), dense - drop)
+        for x, height, dense in zip(factors, table, frame.reference, strict=True)
+    ]
+    found = [crossing.factor for crossing in crossings]
+    if not found or not np.isfinite(found).all():
+        return Reach(math.nan, beyond=False, gap="incomplete")
+    return Reach(float(2 ** np.mean(np.log2(found))), beyond=any(crossing.beyond for crossing in crossings))
+
+
+def _mean_drop(table: Floats, frame: Frame, gap: str | None) -> Figure:
+    if gap is not None or table.size == 0:
+        return Figure(statistics.interval([]), gap or "no targets")
+    per_seed = table.mean(axis=1) - frame.reference
+    return Figure(statistics.interval(per_seed), None, tuple(float(value) for value in per_seed))
+
+
+def _mean(values: list[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan

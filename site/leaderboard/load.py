@@ -1,0 +1,119 @@
+"""Records to boards: what may stand in one table, and nothing else beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pandas as pd
+
+from evaluator.grid import Grid
+from evaluator.records import Record, Store
+from evaluator.records.record import DENSE
+from evaluator.repository import Repository
+from leaderboard.columns import COLUMNS, LOG
+
+PUBLISHED, LOCAL = "published", "local"
+
+
+class BoardKey(NamedTuple):
+    """Figures are comparable only within one of these."""
+
+    benchmark: str
+    track: str
+    division: str
+    recipe: str
+    device_class: str
+    origin: str
+
+    @property
+    def anchor(self) -> str:
+        """Identifier within a page; the benchmark is the page."""
+        return "-".join([self.track, self.division, self.recipe, self.device_class, self.origin])
+
+
+@dataclass(frozen=True)
+class Board:
+    """All records of one key (``rows``), and those of its dense control (``dense``, one per seed)."""
+
+    key: BoardKey
+    rows: pd.DataFrame
+    dense: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that was measured and may be shown."""
+
+    frame: pd.DataFrame
+    boards: list[Board]
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def newest(self) -> str | None:
+        """When the newest record was made (UTC, ISO 8601); the site's date."""
+        return None if self.frame.empty else str(self.frame["created"].max())
+
+
+def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> Results:
+    """Read the published store and, unless told otherwise, this machine's own.
+
+    Raises:
+        StoreError: a file of a store is damaged.
+    """
+    warnings: list[str] = []
+    frames = [_read(repository.published, PUBLISHED, grid, warnings)]
+    if local:
+        frames.append(_read(repository.local, LOCAL, grid, warnings))
+    frame = pd.concat(frames, ignore_index=True)
+    return Results(frame, _boards(frame, grid), warnings)
+
+
+def to_frame(records: Iterable[Record], origin: str) -> pd.DataFrame:
+    """One typed row a record."""
+    columns = (*COLUMNS, LOG)
+    data: dict[str, list[object]] = {column.name: [] for column in columns}
+    takers = [(column.value, data[column.name].append) for column in columns]
+    for record in records:
+        for value, append in takers:
+            append(value(record))
+    frame = pd.DataFrame({column.name: pd.Series(data[column.name], dtype=column.dtype) for column in columns})
+    return frame.assign(origin=pd.Series(origin, index=frame.index, dtype="string"))
+
+
+def _read(folder: object, origin: str, grid: Grid, warnings: list[str]) -> pd.DataFrame:
+    frame = to_frame(Store(folder), origin)  # type: ignore[arg-type]
+    unknown = ~frame["benchmark"].isin(list(grid.benchmarks))
+    for name, count in frame.loc[unknown, "benchmark"].value_counts().sort_index().items():
+        warnings.append(f"{origin}: {count} record(s) left out: the grid has no benchmark {name!r}")
+    open_door = (frame["sandbox"] == "none") & ~unknown
+    for (benchmark, slug), group in frame[open_door].groupby(["benchmark", "submission"]):
+        place = f"{benchmark}/{slug}"
+        if origin == PUBLISHED:
+            warnings.append(f"published: {len(group)} record(s) of {place} refused: measured without a sandbox")
+        else:
+            warnings.append(f"local: {len(group)} record(s) of {place} measured without a sandbox")
+    refused = open_door if origin == PUBLISHED else open_door & False
+    return frame[~unknown & ~refused].reset_index(drop=True)
+
+
+def _boards(frame: pd.DataFrame, grid: Grid) -> list[Board]:
+    """Published before local, benchmarks in the order of the grid."""
+    boards = []
+    is_dense = frame["submission"] == DENSE
+    dense = frame[is_dense]
+    names = list(BoardKey._fields)
+    for values, rows in frame[~is_dense].groupby(names, sort=True):
+        key = BoardKey(*values)
+        boards.append(Board(key, rows, _dense_of(dense, key)))
+    order = {name: position for position, name in enumerate(grid.benchmarks)}
+    return sorted(boards, key=lambda b: (order[b.key.benchmark], b.key.origin != PUBLISHED, b.key))
+
+
+def _dense_of(dense: pd.DataFrame, key: BoardKey) -> pd.DataFrame:
+    """The dense control does not depend on the division: one record serves them all, the board's own first."""
+    fields = ["benchmark", "track", "recipe", "device_class", "origin"]
+    match = dense[(dense[fields] == [getattr(key, name) for name in fields]).all(axis=1)]
+    own = match.assign(own=match["division"] != key.division).sort_values(["own", "division"], kind="stable")
+    return own.drop_duplicates("seed").sort_values("seed").drop(columns="own")

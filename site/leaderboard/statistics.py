@@ -1,0 +1,176 @@
+"""Summary figures, intervals and ranks: sections 6 and 7 of the measurement protocol, with scipy underneath.
+
+Accuracies are percent (0 to 100), compressions and speedups are factors (1 or more), ``x`` is always a factor and is
+taken to log2 here.  A value that does not exist is ``nan``: nothing is filled in, nothing is extrapolated.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds with Student's t interval (half-width 2.48 s at n = 3); nan where there is too little."""
+
+    mean: float
+    half: float
+    sd: float
+    n: int
+
+    @property
+    def low(self) -> float:
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        return self.mean + self.half
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The largest factor at which accuracy holds; ``beyond``: it never fell below, so that this is a lower bound."""
+
+    factor: float
+    beyond: bool
+
+
+@lru_cache(maxsize=64)
+def t_quantile(df: int, level: float = LEVEL) -> float:
+    """Two-sided quantile of Student's t."""
+    return float(stats.t.ppf((1 + level) / 2, df))
+
+
+def interval(values: ArrayLike) -> Interval:
+    """Mean, t interval and sample standard deviation of the finite ``values``."""
+    finite = np.asarray(values, dtype=float)
+    finite = finite[np.isfinite(finite)]
+    n = finite.size
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    if n == 1:
+        return Interval(float(finite[0]), math.nan, math.nan, 1)
+    sd = float(finite.std(ddof=1))
+    return Interval(float(finite.mean()), t_quantile(n - 1) * sd / math.sqrt(n), sd, n)
+
+
+def paired(values: ArrayLike, reference: ArrayLike) -> Interval:
+    """Mean of ``values - reference``, paired by position (base model and seed); pairs with a gap are left out."""
+    return interval(np.asarray(values, dtype=float) - np.asarray(reference, dtype=float))
+
+
+def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
+    """Mean accuracy over [low, high] in log2: the trapezoid under a(x), divided by its width.
+
+    nan when a point is missing or the points do not reach both ends.
+    """
+    order = np.argsort(np.asarray(x, dtype=float))
+    position = np.log2(np.asarray(x, dtype=float)[order])
+    height = np.asarray(accuracy, dtype=float)[order]
+    start, end = math.log2(low), math.log2(high)
+    if not (np.isfinite(position).all() and np.isfinite(height).all()) or position.size < 2 or end <= start:
+        return math.nan
+    if position[0] > start + 1e-9 or position[-1] < end - 1e-9:
+        return math.nan
+    inner = position[(position > start) & (position < end)]
+    grid = np.concatenate(([start], inner, [end]))
+    return float(np.trapezoid(np.interp(grid, position, height), grid) / (end - start))
+
+
+def nauc(area: float, dense: float, chance: float) -> float:
+    """``area`` between chance (0) and the dense control (1): (AUC - c) / (a0 - c)."""
+    return (area - chance) / (dense - chance) if dense > chance else math.nan
+
+
+def largest_within(x: ArrayLike, accuracy: ArrayLike, floor: float) -> Crossing:
+    """C@d or S@d: the largest factor before accuracy first falls below ``floor``, interpolated in log2.
+
+    The first point must be the dense control at x = 1.  A missing point before the crossing makes the answer nan.
+    """
+    order = np.argsort(np.asarray(x, dtype=float), kind="stable")
+    position = np.log2(np.asarray(x, dtype=float)[order])
+    height = np.asarray(accuracy, dtype=float)[order]
+    for i in range(position.size):
+        if not (math.isfinite(height[i]) and math.isfinite(position[i])):
+            return Crossing(math.nan, beyond=False)
+        if height[i] < floor:
+            if i == 0:
+                return Crossing(math.nan, beyond=False)
+            share = (height[i - 1] - floor) / (height[i - 1] - height[i])
+            return Crossing(float(2 ** (position[i - 1] + share * (position[i] - position[i - 1]))), beyond=False)
+    return Crossing(float(2 ** position[-1]), beyond=True) if position.size else Crossing(math.nan, beyond=False)
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Adjusted p-values after Holm, in the order given; nan stays nan and does not count."""
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    steps = p[order] * (order.size - np.arange(order.size))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if order.size else steps
+    return adjusted
+
+
+def pairwise_p(values: Floats) -> Floats:
+    """Two-sided p of the paired t test for every pair of rows of ``values`` (method x seed), as a square."""
+    difference = values[:, None, :] - values[None, :, :]
+    n = values.shape[1]
+    mean = difference.mean(axis=2)
+    error = difference.std(axis=2, ddof=1) / math.sqrt(n) if n > 1 else np.full(mean.shape, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(mean) / error
+    p = np.where(np.isnan(t), 1.0, 2 * stats.t.sf(np.nan_to_num(t, nan=0.0, posinf=np.inf), max(n - 1, 1)))
+    np.fill_diagonal(p, np.nan)
+    return np.asarray(p, dtype=np.float64)
+
+
+def rank_ranges(values: ArrayLike, level: float = LEVEL) -> list[tuple[int, int]]:
+    """Range of ranks of every row of ``values`` (method x seed, higher is better), Holm over all pairs of the table.
+
+    A method's best rank is one more than the number of methods significantly better, and 1 for all that are not
+    significantly worse than the best; its worst rank leaves below it only those significantly worse.
+    """
+    table = np.asarray(values, dtype=float)
+    count = len(table)
+    if count == 0:
+        return []
+    upper = np.triu_indices(count, 1)
+    significant = np.zeros((count, count), dtype=bool)
+    significant[upper] = holm(pairwise_p(table)[upper]) < 1 - level
+    significant |= significant.T
+    mean = table.mean(axis=1)
+    better = significant & (mean[None, :] > mean[:, None])
+    worse = significant & (mean[None, :] < mean[:, None])
+    tied_with_best = ~significant[int(mean.argmax())]
+    return [(1 if tied_with_best[i] else 1 + int(better[i].sum()), count - int(worse[i].sum())) for i in range(count)]
+
+
+def pareto(x: ArrayLike, accuracy: ArrayLike) -> NDArray[np.bool_]:
+    """Which points no other point beats on one axis without losing on the other (higher is better on both)."""
+    points = np.column_stack([np.asarray(x, dtype=float), np.asarray(accuracy, dtype=float)])
+    at_least = (points[None, :, :] >= points[:, None, :]).all(axis=2)
+    above = (points[None, :, :] > points[:, None, :]).any(axis=2)
+    return np.asarray(~(at_least & above).any(axis=1) & np.isfinite(points).all(axis=1))
+
+
+def hypervolume(x: ArrayLike, accuracy: ArrayLike, chance: float) -> float:
+    """Area dominated by the points above the reference (1, chance), in log2 of the factor times points of accuracy."""
+    factor, height = np.asarray(x, dtype=float), np.asarray(accuracy, dtype=float)
+    front = pareto(factor, height) & (factor > 1) & (height > chance)
+    order = np.argsort(-factor[front])
+    volume, reached = 0.0, chance
+    for position, level in zip(np.log2(factor[front][order]), height[front][order], strict=True):
+        if level > reached:
+            volume += float(position * (level - reached))
+            reached = float(level)
+    return volume
