@@ -1,0 +1,16 @@
+"""Magnitude pruning with the same density in every layer."""
+
+from __future__ import annotations
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+class UniformMagnitude(PruningMethod):
+    """Keep the weights of largest magnitude of each layer: s = |w|, the same share everywhere.
+
+    Han et al. 2015, section 3, chose each layer's threshold by hand and pruned in several rounds. One share for all
+    layers and a single step are what later comparisons call layerwise magnitude (Blalock et al. 2020, section 7).
+    """
+
+    def prune(self, job: Job) -> Pruned:
+        return job.keep_highest({position: weight.abs() for position, weight in job.weights()}, scope="layer")
