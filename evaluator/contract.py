@@ -184,11 +184,15 @@ class Job:
 
         What ``visit`` does to the layer's weight holds for the layers behind it, so that they see pruned inputs.
         """
+
+        def watch(layer: Layer) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+            def call(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+                visit(layer, inputs[0])  # whatever it returns must not become the layer's input
+
+            return call
+
         self.model.eval()
-        hooks = [
-            layer.module.register_forward_pre_hook(lambda _, inputs, layer=layer: visit(layer, inputs[0]))
-            for layer in self._layers
-        ]
+        hooks = [layer.module.register_forward_pre_hook(watch(layer)) for layer in self._layers]
         try:
             with torch.no_grad():
                 self.model(images)

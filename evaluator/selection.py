@@ -24,7 +24,7 @@ def keep_top(scores: Tensor, count: int) -> Tensor:
 def keep_top_globally(scores: Mapping[int, Tensor], count: int) -> dict[int, Tensor]:
     """As :func:`keep_top`, over all layers at once."""
     everything = torch.cat([layer.flatten() for layer in scores.values()])
-    parts = keep_top(everything, count).split([layer.numel() for layer in scores.values()])
+    parts = torch.split(keep_top(everything, count), [layer.numel() for layer in scores.values()])
     return {position: part.view(scores[position].shape) for position, part in zip(scores, parts, strict=True)}
 
 
@@ -53,6 +53,8 @@ def apportion(densities: Mapping[int, float], sizes: Mapping[int, int], total: i
     Raises:
         InvalidOutcome: a density is outside 0..1, or the densities do not add up to ``total`` (within 0.5 %).
     """
+    if not 0 <= total <= sum(sizes.values()):
+        raise InvalidOutcome(f"{total} weights cannot be kept of {sum(sizes.values())}")
     for position, density in densities.items():
         if not 0 <= density <= 1 + 1e-9:
             raise InvalidOutcome(f"density {density} of layer {position} is not between 0 and 1")

@@ -13,7 +13,7 @@ CHUNK = 64
 
 def feature_norms(layer: Layer, inputs: Tensor) -> Tensor:
     """||X_j||_2 of each input feature over all samples and positions: (groups, features)."""
-    squares = [layer.patches(chunk).double().square().sum(1) for chunk in inputs.split(CHUNK)]
+    squares = [layer.patches(chunk).double().square().sum(1) for chunk in torch.split(inputs, CHUNK)]
     return torch.stack(squares).sum(0).sqrt()
 
 

@@ -14,7 +14,7 @@ CHUNK = 64
 def hessian(layer: Layer, inputs: Tensor, damping: float) -> Tensor:
     """2 XX' + damping * mean(diagonal) * I of the features over all samples and positions: (groups, features, features)."""
     total = torch.zeros((), dtype=torch.float64, device=inputs.device)
-    for chunk in inputs.split(CHUNK):
+    for chunk in torch.split(inputs, CHUNK):
         patches = layer.patches(chunk).double()
         total = total + 2 * patches.mT @ patches
     diagonals = total.diagonal(dim1=1, dim2=2)

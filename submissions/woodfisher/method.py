@@ -24,7 +24,7 @@ class InverseFisher:
         self.factor = torch.linalg.cholesky(kernel)
 
     def diagonal(self) -> Tensor:
-        whitened = torch.linalg.solve_triangular(self.factor, self.gradients.double(), upper=False)
+        whitened: Tensor = torch.linalg.solve_triangular(self.factor, self.gradients.double(), upper=False)
         return (1 - whitened.square().sum(0)) / self.damping
 
     def times(self, vector: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class WoodFisher(PruningMethod):
         updated = {}
         for position, weight in weights.items():
             multipliers = (weight / diagonals[position]).masked_fill(masks[position], 0.0).flatten()
-            parts = zip(inverses[position], multipliers.split(self.block_size), strict=True)
+            parts = zip(inverses[position], torch.split(multipliers, self.block_size), strict=True)
             change = torch.cat([block.times(part) for block, part in parts]).view(weight.shape)
             updated[position] = ((weight - change) * masks[position]).float()
         return Pruned(masks, updated)
@@ -74,5 +74,5 @@ class WoodFisher(PruningMethod):
         inverses = {}
         for position, _ in job.weights():
             rows = torch.stack([gradients.pop(position).flatten() for gradients in sample])
-            inverses[position] = [InverseFisher(block, self.damping) for block in rows.split(self.block_size, dim=1)]
+            inverses[position] = [InverseFisher(block, self.damping) for block in torch.split(rows, self.block_size, dim=1)]
         return inverses
