@@ -14,40 +14,15 @@ import yaml
 from safetensors.torch import load_file, save
 from torch import nn
 
-from evaluator.canonical import digest_bytes, digest_file, write_atomically
-from evaluator.data import Images, prepare
-from evaluator.errors import BaseModelError
+from evaluator.base_files import base_path
+from evaluator.canonical import digest_bytes, write_atomically
+from evaluator.data import prepare
+from evaluator.data.images import Images
 from evaluator.grid import Grid
 from evaluator.networks import architecture
 from evaluator.repository import Repository
 from evaluator.scoring import measure
 from evaluator.training import MEMORY_FORMATS, stream, train
-
-
-def base_path(repository: Repository, benchmark: str, seed: int) -> Path:
-    return repository.bases / benchmark / f"seed{seed}.safetensors"
-
-
-def base_digest(repository: Repository, grid: Grid, benchmark: str, seed: int) -> str:
-    """SHA-256 of a base model's file.
-
-    Raises:
-        BaseModelError: it is missing, or is not the one that the grid names.
-    """
-    path = base_path(repository, benchmark, seed)
-    if not path.is_file():
-        raise BaseModelError("this base model is missing", where=path, fix=f"espalier bases {benchmark}")
-    found = digest_file(path)
-    pinned = grid.bases.get(benchmark, {}).get(seed)
-    if pinned is None:
-        raise BaseModelError("the grid names no such base model", where=path, fix=f"espalier bases {benchmark}")
-    if pinned.sha256 != found:
-        raise BaseModelError(
-            f"damaged: SHA-256 {found[:12]}, but the grid names {pinned.sha256[:12]}",
-            where=path,
-            fix="restore it from git, or delete it and run `espalier bases`",
-        )
-    return found
 
 
 def load_base(path: Path, model: nn.Module) -> None:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evaluator.data import Images
+from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.metadata import Needs
 from evaluator.networks import Prunable, prunable_layers

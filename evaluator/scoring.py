@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluator.canonical import digest_bytes
-from evaluator.data import Images
+from evaluator.data.images import Images
 from evaluator.grid.schema import Protocol
 from evaluator.records import Score
 from evaluator.training import stream

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluator.canonical import digest
-from evaluator.data import Images
+from evaluator.data.images import Images
 from evaluator.grid import Recipe
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

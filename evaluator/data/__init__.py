@@ -1,6 +1,5 @@
 """Data sets as arrays of uint8: decoded once, split once, checked by digest."""
 
-from evaluator.data.images import Images
 from evaluator.data.prepare import Prepared, prepare
 
-__all__ = ["Images", "Prepared", "prepare"]
+__all__ = ["Prepared", "prepare"]

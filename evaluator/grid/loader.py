@@ -70,6 +70,12 @@ class Grid(BaseModel):
                 for seed in benchmark.seeds:
                     yield Cell(name, track, division, target, seed)
 
+    def keep(self, cell: Cell) -> int | None:
+        """How many prunable weights a cell's compression leaves; None when the target is infeasible."""
+        if isinstance(cell.target, str):
+            raise GridError(f"{cell.target!r} is a pattern, not a compression", where=cell.id)
+        return self.architectures[self.benchmarks[cell.benchmark].architecture].keep(cell.target)
+
     def in_tier(self, tier: str) -> list[str]:
         """Names of the benchmarks of a tier; raises UsageError for an unknown tier."""
         if tier not in self.tiers:

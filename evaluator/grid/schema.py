@@ -50,6 +50,19 @@ class Architecture(Entry):
     title: str
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     source: str
+    parameters: Annotated[int, Field(gt=0, description="trainable parameters of the dense network")]
+    prunable: Annotated[int, Field(gt=0, description="weights that may be pruned")]
+    macs: Annotated[int, Field(gt=0, description="multiply-accumulates of the dense network for one input")]
+
+    @property
+    def highest_compression(self) -> float:
+        """What would be reached by keeping one prunable weight; the rest is never pruned."""
+        return self.parameters / (self.parameters - self.prunable + 1)
+
+    def keep(self, compression: float) -> int | None:
+        """How many prunable weights a compression leaves; None when even none would be too many."""
+        kept = round(self.parameters / compression) - (self.parameters - self.prunable)
+        return kept if kept > 0 else None
 
 
 class Recipe(Entry):

@@ -46,14 +46,19 @@ class Store:
             yield from read_records(path)
 
     def add(self, records: Iterable[Record]) -> None:
-        """Insert, replacing records of the same identity. The only way to write."""
+        """Insert, replacing records of the same identity. The only way to write.
+
+        Matched controls belong to their method's masks: those of another prune key than the method's record are dropped.
+        """
         files: dict[tuple[str, str], list[Record]] = {}
         for record in records:
             files.setdefault((record.benchmark, record.submission), []).append(record)
         for (benchmark, submission), new in files.items():
             merged = self.read(benchmark, submission)
             merged.update((record.identity, record) for record in new)
-            self._write(self.path(benchmark, submission), merged.values())
+            keys = {(r.recipe, r.cell): r.prune_key for r in merged.values() if r.variant == "method"}
+            kept = [r for r in merged.values() if keys.get((r.recipe, r.cell), r.prune_key) == r.prune_key]
+            self._write(self.path(benchmark, submission), kept)
 
     @staticmethod
     def _write(path: Path, records: Iterable[Record]) -> None:

@@ -1,0 +1,65 @@
+"""The command line: one module for each verb, thin over plain functions."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from evaluator import __version__
+from evaluator.commands.bases import bases
+from evaluator.commands.check import check
+from evaluator.commands.evaluate import evaluate
+from evaluator.commands.grid import grid
+from evaluator.commands.new import new
+from evaluator.commands.plan import plan
+from evaluator.commands.show import show
+from evaluator.commands.site import site
+from evaluator.commands.smoke import smoke
+from evaluator.errors import EspalierError
+from evaluator.terminal import err, safe
+
+app = typer.Typer(
+    name="espalier",
+    help="The standardized leaderboard of neural-network pruning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for verb in (new, check, smoke, plan, evaluate, show, grid, bases):
+    app.command()(verb)
+app.add_typer(site, name="site")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="print the version")) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error of ours is told without a traceback, and Ctrl-C is no error."""
+    try:
+        app()
+    except EspalierError as error:
+        err.print(f"[bold red]error[/]: {safe(error)}")
+        _leave(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("stopped; what was measured is kept, run the same command to go on")
+        _leave(130)
+    except BrokenPipeError:
+        _leave(0)
+
+
+def _leave(code: int) -> None:
+    """End at once: threads may be waiting for processes, which die with this one."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

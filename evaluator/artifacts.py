@@ -1,0 +1,24 @@
+"""Masks, weights and predictions by what they are: files named by their SHA-256, outside git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evaluator.canonical import digest_bytes, write_atomically
+
+
+class Artifacts:
+    """A content-addressed folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, sha256: str) -> Path:
+        return self.folder / sha256[:2] / sha256
+
+    def add(self, content: bytes) -> str:
+        """Store ``content``; returns its SHA-256."""
+        sha256 = digest_bytes(content)
+        if not self.path(sha256).is_file():
+            write_atomically(self.path(sha256), content)
+        return sha256

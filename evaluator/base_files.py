@@ -1,0 +1,36 @@
+"""Where base models lie and whether they are the ones that the grid names. No PyTorch here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evaluator.canonical import digest_file
+from evaluator.errors import BaseModelError
+from evaluator.grid import Grid
+from evaluator.repository import Repository
+
+
+def base_path(repository: Repository, benchmark: str, seed: int) -> Path:
+    return repository.bases / benchmark / f"seed{seed}.safetensors"
+
+
+def base_digest(repository: Repository, grid: Grid, benchmark: str, seed: int) -> str:
+    """SHA-256 of a base model's file.
+
+    Raises:
+        BaseModelError: it is missing, or is not the one that the grid names.
+    """
+    path = base_path(repository, benchmark, seed)
+    if not path.is_file():
+        raise BaseModelError("this base model is missing", where=path, fix=f"espalier bases {benchmark}")
+    found = digest_file(path)
+    pinned = grid.bases.get(benchmark, {}).get(seed)
+    if pinned is None:
+        raise BaseModelError("the grid names no such base model", where=path, fix=f"espalier bases {benchmark}")
+    if pinned.sha256 != found:
+        raise BaseModelError(
+            f"damaged: SHA-256 {found[:12]}, but the grid names {pinned.sha256[:12]}",
+            where=path,
+            fix="restore it from git, or delete it and run `espalier bases`",
+        )
+    return found

@@ -1,0 +1,113 @@
+"""`espalier evaluate`: measure what is missing or stale."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluator.commands.options import Benchmarks, Cells, Json, Root, Slugs, Tier, select
+from evaluator.data import prepare
+from evaluator.engines import ENGINES
+from evaluator.errors import SandboxError
+from evaluator.grid import Grid
+from evaluator.group import Group, make_groups
+from evaluator.plan import Plan, make_plan
+from evaluator.records import Record, Store
+from evaluator.repository import Repository
+from evaluator.setting import Setting, open_setting
+from evaluator.terminal import CellProgress, duration, err, out, print_json, safe
+
+
+def evaluate(
+    slugs: Slugs = None,
+    tier: Tier = None,
+    benchmark: Benchmarks = None,
+    cell: Cells = None,
+    workers: Annotated[int | None, typer.Option(help="groups of cells at a time (default: one per core)")] = None,
+    force: Annotated[bool, typer.Option("--force", help="measure again what is fresh")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="write to results/ instead of the local store")] = False,
+    store: Annotated[Path | None, typer.Option(help="write to this folder, and look at no other store")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    as_json: Json = False,
+    root: Root = None,
+) -> None:
+    """Measure every selected cell that is missing or stale; safe to stop and start again at any moment."""
+    selected = select(root, slugs, tier, benchmark, cell)
+    repository = selected.repository
+    target = Store(store or (repository.published if publish else repository.local))
+    read = [target] if store or publish else [Store(repository.published), target]
+    with target.writing():
+        plan = make_plan(repository, selected.grid, selected.submissions, read, selected.selection, force=force)
+        workers = workers or os.cpu_count() or 1
+        records = _measure(repository, selected.grid, plan, target, read, workers=workers, device=device, afresh=force)
+    report(plan, records, target, as_json=as_json)
+
+
+def _measure(
+    repository: Repository,
+    grid: Grid,
+    plan: Plan,
+    target: Store,
+    read: Sequence[Store],
+    *,
+    workers: int,
+    device: str,
+    afresh: bool,
+) -> list[Record]:
+    if not plan.todo:
+        return []
+    for name in {grid.benchmarks[planned.cell.benchmark].dataset for planned in plan.todo}:
+        prepare(name, grid.datasets[name], say=err.print)
+    setting = open_setting(repository, grid, device=device, afresh=afresh)
+    _warn_of_no_sandbox(setting, publish=target.folder == repository.published)
+    total = sum(len(planned.todo) for planned in plan.todo)
+    err.print(f"{total} to measure, about {duration(plan.seconds and plan.seconds / workers)} with {workers} workers")
+    groups = [replace(group, known=() if afresh else _known(group, read)) for group in make_groups(plan.todo)]
+    records = []
+    with CellProgress(total, workers, plan.seconds) as progress:
+        for record in ENGINES["local"](groups, setting, workers):
+            target.add([record])
+            records.append(record)
+            progress.advance(f"{record.submission} on {record.cell.id}, {record.variant}: {record.status}")
+    return records
+
+
+def _known(group: Group, stores: Sequence[Store]) -> tuple[Record, ...]:
+    slug = group.planned[0].slug
+    return tuple(record for store in stores for record in store.read(group.benchmark, slug).values())
+
+
+def _warn_of_no_sandbox(setting: Setting, *, publish: bool) -> None:
+    if setting.sandbox != "none":
+        return
+    fix = "install bubblewrap and allow user namespaces"
+    if publish:
+        raise SandboxError("no sandbox is to be had here, and what is published must come from one", fix=fix)
+    err.print(
+        "[bold red]WARNING[/]: no sandbox is to be had here. Submissions run with your rights; evaluate only code that "
+        f"you trust. The records will say `sandbox: none` and cannot be published. To mend it, {fix}."
+    )
+
+
+def report(plan: Plan, records: Sequence[Record], target: Store, *, as_json: bool) -> None:
+    """Say what was done; exit with 1 when a record made now is a failure of the infrastructure."""
+    statuses = Counter(record.status for record in records)
+    if as_json:
+        before = {state: plan.states.get(state, 0) for state in ("fresh", "missing", "failed", "stale")}
+        print_json({"plan": before, "measured": dict(statuses), "store": str(target.folder)})
+    elif not records:
+        out.print("nothing to do: every selected cell is fresh" + (" or failed before" if plan.states["failed"] else ""))
+    else:
+        summary = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
+        out.print(f"measured {len(records)}: {summary}; records are in {safe(target.folder)}")
+        for record in records:
+            if record.status != "ok":
+                out.print(f"  {safe(record.submission)} {record.cell.id}: {record.status}: {safe(record.reason)}")
+    if statuses["infrastructure"]:
+        raise typer.Exit(1)

@@ -1,0 +1,61 @@
+"""`espalier grid`: what is measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evaluator.commands.options import Json, Root
+from evaluator.grid import Grid, load_grid
+from evaluator.repository import Repository
+from evaluator.terminal import out, print_json, print_table
+
+
+def grid(as_json: Json = False, root: Root = None) -> None:
+    """List every benchmark of the grid with its counts, targets, seeds, recipes and digest."""
+    loaded = load_grid(Repository.find(root).grid)
+    described = [describe(loaded, name) for name in loaded.benchmarks]
+    if as_json:
+        print_json({"version": loaded.version, "digest": loaded.digest, "benchmarks": described})
+        return
+    columns = ("benchmark", "tier", ">parameters", ">prunable", ">MACs", ">up to", "targets", "seeds", "recipe", "digest")
+    rows = [
+        (
+            b["name"],
+            b["tier"],
+            f"{b['parameters']:,}",
+            f"{b['prunable_weights']:,}",
+            f"{b['macs']:,}",
+            f"{b['feasible_compression'][1]:.1f}x",
+            "; ".join(f"{d} {' '.join(f'{t:g}' if isinstance(t, float) else str(t) for t in v)}" for d, v in b["targets"].items()),
+            " ".join(map(str, b["seeds"])),
+            b["recipe"]["name"],
+            b["digest"][:12],
+        )
+        for b in described
+    ]
+    print_table(columns, rows)
+    out.print(f"\ngrid {loaded.version}, digest {loaded.digest}")
+
+
+def describe(loaded: Grid, name: str) -> dict[str, Any]:
+    """One benchmark in full, for people and programs."""
+    benchmark = loaded.benchmarks[name]
+    architecture = loaded.architectures[benchmark.architecture]
+    return {
+        "name": name,
+        "title": benchmark.title,
+        "tier": benchmark.tier,
+        "dataset": benchmark.dataset,
+        "architecture": benchmark.architecture,
+        "parameters": architecture.parameters,
+        "prunable_weights": architecture.prunable,
+        "macs": architecture.macs,
+        "feasible_compression": [1.0, architecture.highest_compression],
+        "tracks": list(benchmark.tracks),
+        "targets": {division: loaded.targets_of(name, division) for division in benchmark.divisions},
+        "seeds": benchmark.seeds,
+        "recipe": {"name": benchmark.retraining_recipe, **loaded.recipes[benchmark.retraining_recipe].functional()},
+        "dense_recipe": {"name": benchmark.dense_recipe, **loaded.recipes[benchmark.dense_recipe].functional()},
+        "bases": {str(seed): base.sha256 for seed, base in loaded.bases.get(name, {}).items()},
+        "digest": loaded.benchmark_digest(name),
+    }

@@ -1,0 +1,77 @@
+"""Options that several commands share, and what they select."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluator.errors import UsageError
+from evaluator.grid import Grid, load_grid
+from evaluator.metadata import Submission, load_submission, load_submissions
+from evaluator.plan import Selection
+from evaluator.records.record import DENSE
+from evaluator.repository import Repository
+
+Root = Annotated[Path | None, typer.Option(help="the checkout (default: the one that holds the current folder)")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+Slugs = Annotated[list[str] | None, typer.Argument(help="submissions (default: all); `dense` is the dense control")]
+Tier = Annotated[str | None, typer.Option(help="only benchmarks of this tier")]
+Benchmarks = Annotated[list[str] | None, typer.Option(help="only this benchmark (may be repeated)")]
+Cells = Annotated[list[str] | None, typer.Option(help="only this cell, by its id (may be repeated)")]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A checkout, its grid, and the part of it that the options name."""
+
+    repository: Repository
+    grid: Grid
+    submissions: list[Submission]
+    selection: Selection
+
+
+def select(
+    root: Path | None,
+    slugs: list[str] | None = None,
+    tier: str | None = None,
+    benchmarks: list[str] | None = None,
+    cells: list[str] | None = None,
+) -> Selected:
+    """Resolve the options; raises UsageError for a name that does not exist."""
+    repository = Repository.find(root)
+    grid = load_grid(repository.grid)
+    chosen = set(benchmarks or [])
+    for name in chosen:
+        grid.benchmark(name)
+    if tier is not None:
+        chosen = (chosen or set(grid.benchmarks)) & set(grid.in_tier(tier))
+        if not chosen:
+            raise UsageError(f"the tier {tier!r} has none of these benchmarks")
+    submissions = _submissions(repository, slugs)
+    _check_cells(grid, cells or [])
+    selection = Selection(frozenset(slugs or []), frozenset(chosen), frozenset(cells or []))
+    return Selected(repository, grid, submissions, selection)
+
+
+def _submissions(repository: Repository, slugs: list[str] | None) -> list[Submission]:
+    if not slugs:
+        return load_submissions(repository.submissions)
+    for slug in slugs:
+        if slug != DENSE and not (repository.submissions / slug).is_dir():
+            known = sorted(path.name for path in repository.submissions.glob("*/") if not path.name.startswith("."))
+            raise UsageError(f"no submission {slug!r}", fix=f"one of: {', '.join(known) or 'none yet; see `espalier new`'}")
+    return [load_submission(repository.submissions / slug) for slug in dict.fromkeys(slugs) if slug != DENSE]
+
+
+def _check_cells(grid: Grid, cells: list[str]) -> None:
+    for cell in cells:
+        benchmark, _, _ = cell.partition("/")
+        entry = grid.benchmark(benchmark)
+        known = [c.id for division in entry.divisions for c in grid.cells(benchmark, division)]
+        known += [f"{benchmark}/{track}/{division}/1/{seed}" for track in entry.tracks for division in entry.divisions
+                  for seed in entry.seeds]  # fmt: skip
+        if cell not in known:
+            raise UsageError(f"no cell {cell!r}", fix=f"a cell's id looks like {known[0]}")

@@ -1,0 +1,63 @@
+"""`espalier plan`: what there is to do, and why."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Annotated
+
+import typer
+
+from evaluator.commands.options import Benchmarks, Cells, Json, Root, Slugs, Tier, select
+from evaluator.plan import Plan, make_plan
+from evaluator.records import Store
+from evaluator.terminal import duration, out, print_json, print_table
+
+
+def plan(
+    slugs: Slugs = None,
+    tier: Tier = None,
+    benchmark: Benchmarks = None,
+    cell: Cells = None,
+    published: Annotated[bool, typer.Option("--published", help="look at results/ only, not at the local store")] = False,
+    workers: Annotated[int | None, typer.Option(help="for the estimate (default: one per core)")] = None,
+    as_json: Json = False,
+    root: Root = None,
+) -> None:
+    """Compare the grid with the records: every cell is fresh, missing, failed or stale, with the reason."""
+    selected = select(root, slugs, tier, benchmark, cell)
+    stores = [Store(selected.repository.published)]
+    if not published:
+        stores.append(Store(selected.repository.local))
+    made = make_plan(selected.repository, selected.grid, selected.submissions, stores, selected.selection)
+    workers = workers or os.cpu_count() or 1
+    if as_json:
+        print_json(
+            {
+                "states": {state: made.states.get(state, 0) for state in ("fresh", "missing", "failed", "stale")},
+                "seconds": made.seconds and made.seconds / workers,
+                "workers": workers,
+                "infeasible": [c.id for c in made.infeasible],
+                "cells": [planned.as_json() for planned in made.cells],
+            }
+        )
+    else:
+        show(made, workers)
+
+
+def show(made: Plan, workers: int) -> None:
+    """Print a plan: one line for each submission, benchmark, state and reason."""
+
+    def heading(planned: object) -> tuple[str, ...]:
+        p = planned
+        return (p.slug, p.cell.benchmark, p.state, "; ".join(p.reasons))  # type: ignore[attr-defined]
+
+    ordered = sorted(made.cells, key=heading)
+    rows = [(*key, len(list(cells))) for key, cells in itertools.groupby(ordered, key=heading)]
+    columns = ("submission", "benchmark", "state", "why", ">cells")
+    print_table(columns, rows)
+    states = ", ".join(f"{made.states[state]} {state}" for state in ("fresh", "missing", "failed", "stale"))  # type: ignore[index]
+    out.print(f"\n{len(made.cells)} cells: {states}" + (f"; {len(made.infeasible)} infeasible" if made.infeasible else ""))
+    if made.todo:
+        seconds = made.seconds and made.seconds / workers
+        out.print(f"{len(made.todo)} to run: about {duration(seconds)} with {workers} workers")

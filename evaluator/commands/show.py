@@ -1,0 +1,62 @@
+"""`espalier show`: the figures of a submission, as the records have them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from evaluator.commands.options import Benchmarks, Json, Root, select
+from evaluator.errors import UsageError
+from evaluator.records import Record, Store
+from evaluator.records.record import DENSE
+from evaluator.terminal import out, print_json, print_table, safe
+
+
+def show(
+    slug: Annotated[str, typer.Argument(help="a submission, or `dense`")],
+    benchmark: Benchmarks = None,
+    as_json: Json = False,
+    root: Root = None,
+) -> None:
+    """Show what was measured of a submission: accuracy before and after retraining, beside its controls."""
+    selected = select(root, benchmarks=benchmark)
+    records = []
+    for name in selected.grid.benchmarks:
+        if not selected.selection.benchmarks or name in selected.selection.benchmarks:
+            known = Store(selected.repository.published).read(name, slug) | Store(selected.repository.local).read(name, slug)
+            records += list(known.values())
+    if not records:
+        known_slugs = {path.stem for path in selected.repository.published.glob("*/*.jsonl")} | {DENSE}
+        raise UsageError(f"no records of {slug!r}", fix=f"espalier evaluate {slug}, or one of: {', '.join(sorted(known_slugs))}")
+    if as_json:
+        print_json([record.model_dump(mode="json") for record in records])
+        return
+    columns = ("benchmark", "variant", ">target", ">n", ">before %", ">after %", ">s", ">speedup", "failures")
+    print_table(columns, [_row(*key, cells) for key, cells in _by_point(records).items()])
+    for record in records:
+        if record.status != "ok" and record.log:
+            out.print(f"\n{record.cell.id}: {record.status}, the end of its log:\n{safe(record.log)}")
+
+
+def _by_point(records: Iterable[Record]) -> dict[tuple[str, str, float | str], list[Record]]:
+    points: dict[tuple[str, str, float | str], list[Record]] = {}
+    for record in records:
+        points.setdefault((record.benchmark, record.variant, record.target), []).append(record)
+    return points
+
+
+def _row(benchmark: str, variant: str, target: float | str, cells: list[Record]) -> tuple[object, ...]:
+    before = [r.before.accuracy for r in cells if r.before]
+    after = [r.after.accuracy for r in cells if r.after]
+    speedups = [r.counts.speedup for r in cells if r.counts and r.counts.speedup]
+    failures = ", ".join(sorted({r.status for r in cells if r.status != "ok"}))
+    deviation = f"{statistics.stdev(after):.2f}" if len(after) > 1 else ""
+    shown = f"{target:g}x" if isinstance(target, float) else target
+    return (benchmark, variant, shown, len(after), _mean(before), _mean(after), deviation, _mean(speedups), failures)
+
+
+def _mean(values: list[float]) -> str:
+    return f"{statistics.mean(values):.2f}" if values else ""

@@ -1,0 +1,71 @@
+"""The device on which a process measures, set up so that the same cell gives the same figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+import torch
+
+from evaluator import __version__
+
+
+def set_up(name: str = "auto") -> torch.device:
+    """Choose ``cpu`` or ``cuda`` and make its arithmetic repeatable.
+
+    One thread a process: figures then do not depend on the number of cores, and a machine is filled by processes.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def environment(device: torch.device) -> dict[str, str | None]:
+    """Where this process measures, as a record holds it (but for the sandbox)."""
+    return {
+        **_describe(device),
+        "torch": torch.__version__.split("+")[0],
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "espalier": __version__,
+    }
+
+
+def _describe(device: torch.device) -> dict[str, str | None]:
+    if device.type == "cpu":
+        return {"device_class": "cpu", "device": _cpu_name(), "cuda": None, "driver": None}
+    name = torch.cuda.get_device_name(device)
+    return {
+        "device_class": name.lower().replace(" ", "-"),
+        "device": name,
+        "cuda": torch.version.cuda,
+        "driver": _driver_version(),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _driver_version() -> str | None:
+    try:
+        return Path("/sys/module/nvidia/version").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+if __name__ == "__main__":
+    chosen = set_up(sys.argv[1])
+    sys.stdout.write(json.dumps({"device": chosen.type, "environment": environment(chosen)}))

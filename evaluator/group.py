@@ -1,0 +1,139 @@
+"""The cells of one submission on one benchmark: pruned in one warm sandbox, then scored by one fresh scorer.
+
+This is the coordinator's side: it starts the two other processes and turns what they say into records.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluator.artifacts import Artifacts
+from evaluator.expectation import Expectation
+from evaluator.grid import Cell
+from evaluator.grid.cells import SETUP
+from evaluator.launch import Scorer, ScorerDied, child_environment
+from evaluator.messages import Measurement, Reply, Request, Todo
+from evaluator.metadata import Submission
+from evaluator.plan import CONTROLS, Planned
+from evaluator.pruning import Pruning, prune
+from evaluator.records import Cost, Inputs, Record, Status, Variant, prune_key
+from evaluator.setting import Setting
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells to measure of one submission (None: the dense control) on one benchmark.
+
+    ``known`` are records whose measurements may be used again where the score key is the same.
+    """
+
+    submission: Submission | None
+    benchmark: str
+    planned: tuple[Planned, ...]
+    known: tuple[Record, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.planned[0].slug} on {self.benchmark}"
+
+
+def make_groups(planned: Sequence[Planned]) -> list[Group]:
+    """Cells to do, by submission and benchmark, in the plan's order."""
+    groups: dict[tuple[str, str], list[Planned]] = {}
+    for cell in planned:
+        groups.setdefault((cell.slug, cell.cell.benchmark), []).append(cell)
+    return [Group(cells[0].submission, benchmark, tuple(cells)) for (_, benchmark), cells in groups.items()]
+
+
+def run(group: Group, setting: Setting) -> Iterator[Record]:
+    """Measure a group; yields each record as soon as it is made. Whatever the submission does, that is a record too."""
+    expectation = Expectation(setting.repository, setting.grid)
+    inputs = {planned.cell: expectation.inputs(group.submission, planned.cell) for planned in group.planned}
+    keys = {cell: prune_key(cell, content) for cell, content in inputs.items()}
+    prunings = prune(group.submission, group.benchmark, keys, setting) if group.submission else {}
+    clerk = _Clerk(group, setting, inputs, keys, prunings)
+    scorable = []
+    for planned in group.planned:
+        pruning = prunings.get(planned.cell)
+        if pruning is None or pruning.status == "ok":
+            scorable.append(planned)
+        else:
+            yield clerk.failure(planned.cell, "method", pruning.status, pruning.reason)
+    if scorable:
+        yield from _score(scorable, clerk)
+
+
+def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
+    setting, group = clerk.setting, clerk.group
+    request = Request(
+        root=setting.repository.root,
+        benchmark=group.benchmark,
+        device=setting.device,
+        todo=[clerk.todo(planned) for planned in scorable],
+        known={r.score_key: Measurement.of(r) for r in group.known if r.score_key and r.status == "ok"},
+    )
+    waiting = {(planned.cell, variant): None for planned in scorable for variant in planned.todo}
+    try:
+        with Scorer(request, child_environment(setting.pycache)) as scorer:
+            for reply in scorer:
+                waiting.pop((reply.cell, reply.variant))
+                if reply.variant == "method" and reply.status != "ok":
+                    for control in CONTROLS:
+                        waiting.pop((reply.cell, control), None)
+                yield clerk.record(reply)
+    except ScorerDied as error:
+        for cell, variant in waiting:
+            yield clerk.failure(cell, variant, "infrastructure", error.what)
+
+
+@dataclass(frozen=True)
+class _Clerk:
+    """Writes records: what is known of a cell before it is scored, and what the scorer says of it."""
+
+    group: Group
+    setting: Setting
+    inputs: Mapping[Cell, Inputs]
+    keys: Mapping[Cell, str]
+    prunings: Mapping[Cell, Pruning]
+
+    def todo(self, planned: Planned) -> Todo:
+        pruning = self.prunings.get(planned.cell)
+        artifacts = Artifacts(self.setting.repository.artifacts)
+        outcome = artifacts.path(pruning.outcome) if pruning and pruning.outcome else None
+        return Todo(cell=planned.cell, inputs=self.inputs[planned.cell], outcome=outcome, variants=planned.todo)
+
+    def failure(self, cell: Cell, variant: Variant, status: Status, reason: str | None) -> Record:
+        return self.record(Reply(cell=cell, variant=variant, status=status, reason=reason))
+
+    def record(self, reply: Reply) -> Record:
+        cell, found = reply.cell, reply.measurement
+        pruning = self.prunings.get(cell) if reply.variant == "method" else None
+        slug = self.group.planned[0].slug
+        return Record(
+            **cell._asdict(),
+            submission=slug,
+            variant=reply.variant,
+            recipe=self.setting.grid.benchmarks[cell.benchmark].retraining_recipe,
+            setup=SETUP[cell.track],
+            status=reply.status,
+            reason=reply.reason,
+            log=pruning.log if pruning else "",
+            counts=found.counts if found else None,
+            before=found.before if found else None,
+            after=found.after if found else None,
+            trainability=found.trainability if found else None,
+            cost=Cost(
+                pruning_seconds=pruning.seconds if pruning else 0,
+                pruning_memory_mb=pruning.memory_mb if pruning else None,
+                retraining_seconds=found.retraining_seconds if found else 0,
+                retraining_epochs=found.retraining_epochs if found else 0,
+            ),
+            inputs=self.inputs[cell],
+            artifact=reply.artifact,
+            prune_key=self.keys[cell],
+            score_key=reply.score_key,
+            environment=self.setting.environment,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )

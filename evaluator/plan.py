@@ -1,0 +1,201 @@
+"""What there is to do: every cell of every submission against the store, with the reason. No PyTorch here."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from packaging.specifiers import SpecifierSet
+
+from evaluator.expectation import Expectation
+from evaluator.grid import Cell, Grid
+from evaluator.grid.cells import Division
+from evaluator.metadata import STAGE_TRACKS, Submission
+from evaluator.records import Inputs, Record, Store, Variant, stale_reasons
+from evaluator.records.record import DENSE
+from evaluator.repository import Repository
+
+State = Literal["fresh", "missing", "failed", "stale"]
+
+Problem = tuple[State, list[str]]
+
+CONTROLS: tuple[Variant, ...] = ("matched-random", "matched-magnitude")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One cell of one submission (None: the dense control) and what is known about it.
+
+    ``todo`` names the variants to score; ``seconds`` estimates that from past durations, None when there are none.
+    """
+
+    submission: Submission | None
+    cell: Cell
+    state: State
+    reasons: tuple[str, ...] = ()
+    todo: tuple[Variant, ...] = ()
+    seconds: float | None = None
+
+    @property
+    def slug(self) -> str:
+        return self.submission.slug if self.submission else DENSE
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "submission": self.slug,
+            "cell": self.cell.id,
+            "state": self.state,
+            "reasons": list(self.reasons),
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every cell asked for, in a fixed order."""
+
+    cells: Sequence[Planned]
+    infeasible: Sequence[Cell] = field(default_factory=list)
+
+    @property
+    def todo(self) -> list[Planned]:
+        return [planned for planned in self.cells if planned.todo]
+
+    @property
+    def states(self) -> Counter[State]:
+        return Counter(planned.state for planned in self.cells)
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimate of the work of one worker; cells without an estimate count as the average of the others."""
+        known = [planned.seconds for planned in self.todo if planned.seconds is not None]
+        return sum(known) / len(known) * len(self.todo) if known else None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of the grid is asked for; an empty field means everything."""
+
+    slugs: frozenset[str] = frozenset()
+    benchmarks: frozenset[str] = frozenset()
+    cells: frozenset[str] = frozenset()
+
+    def wants(self, slug: str, cell: Cell) -> bool:
+        return (
+            (not self.slugs or slug in self.slugs or slug == DENSE)
+            and (not self.benchmarks or cell.benchmark in self.benchmarks)
+            and (not self.cells or cell.id in self.cells)
+        )
+
+
+def make_plan(
+    repository: Repository,
+    grid: Grid,
+    submissions: Sequence[Submission],
+    stores: Sequence[Store],
+    selection: Selection,
+    *,
+    force: bool = False,
+) -> Plan:
+    """Compare the grid with the stores, a later store overlaying the earlier ones.
+
+    Args:
+        force: plan every selected cell, fresh or not.
+    """
+    expectation = Expectation(repository, grid)
+    planned, infeasible = [], []
+    for subject in (None, *submissions):
+        slug = subject.slug if subject else DENSE
+        for benchmark in grid.benchmarks:
+            wanted = [cell for cell in _cells_of(subject, grid, benchmark) if selection.wants(slug, cell)]
+            feasible = [cell for cell in wanted if subject is None or grid.keep(cell) is not None]
+            infeasible += [cell for cell in wanted if cell not in feasible]
+            if not feasible:
+                continue
+            known = _overlay(stores, benchmark, slug)
+            estimate = _estimate(known.values()) or _estimate(_overlay(stores, benchmark, DENSE).values())
+            judge = _Judge(expectation, known, estimate, force)
+            planned += [judge(subject, cell) for cell in feasible]
+    return Plan(planned, infeasible)
+
+
+def _cells_of(subject: Submission | None, grid: Grid, benchmark: str) -> Iterator[Cell]:
+    """A submission's cells on a benchmark: those of its division, on the tracks open to its stage."""
+    divisions = grid.benchmarks[benchmark].divisions
+    if subject is None:
+        for division in divisions:
+            yield from _dense_cells(grid, benchmark, division)
+    elif subject.metadata.division in divisions:
+        tracks = STAGE_TRACKS[subject.metadata.stage]
+        yield from (cell for cell in grid.cells(benchmark, subject.metadata.division) if cell.track in tracks)
+
+
+def _dense_cells(grid: Grid, benchmark: str, division: Division) -> Iterator[Cell]:
+    entry = grid.benchmarks[benchmark]
+    return (Cell(benchmark, track, division, 1.0, seed) for track in entry.tracks for seed in entry.seeds)
+
+
+def _overlay(stores: Sequence[Store], benchmark: str, slug: str) -> dict[tuple[Any, ...], Record]:
+    known: dict[tuple[Any, ...], Record] = {}
+    for store in stores:
+        known |= store.read(benchmark, slug)
+    return known
+
+
+def _estimate(records: Iterable[Record]) -> float | None:
+    """Median seconds of one scored variant."""
+    seconds = [r.cost.pruning_seconds + r.cost.retraining_seconds for r in records if r.status == "ok"]
+    return statistics.median(seconds) if seconds else None
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Holds the records of one submission on one benchmark against what is expected of them today."""
+
+    expectation: Expectation
+    known: Mapping[tuple[Any, ...], Record]
+    estimate: float | None
+    force: bool
+
+    def __call__(self, subject: Submission | None, cell: Cell) -> Planned:
+        expected = self.expectation.inputs(subject, cell)
+        main: Variant = "method" if subject else "dense"
+        controls = CONTROLS if subject else ()
+        record = self._record(subject, main, cell)
+        problem = self._problem(record, expected)
+        if self.force and problem is None:
+            problem = ("stale", ["asked for again"])
+        if problem is not None:
+            return self._planned(subject, cell, problem, (main, *controls))
+        if record is not None and record.status != "ok":
+            reason = f"{record.status}: {record.reason}" if record.reason else record.status
+            return Planned(subject, cell, "failed", (reason,))
+        problems = {variant: self._problem(self._record(subject, variant, cell), expected) for variant in controls}
+        todo = tuple(variant for variant in controls if problems[variant])
+        first = next((found for found in problems.values() if found), None)
+        return self._planned(subject, cell, first, todo) if first else Planned(subject, cell, "fresh")
+
+    def _planned(self, subject: Submission | None, cell: Cell, problem: Problem, todo: tuple[Variant, ...]) -> Planned:
+        state, reasons = problem
+        seconds = self.estimate * len(todo) if self.estimate is not None else None
+        return Planned(subject, cell, state, tuple(reasons), todo, seconds)
+
+    def _record(self, subject: Submission | None, variant: Variant, cell: Cell) -> Record | None:
+        recipe = self.expectation.grid.benchmarks[cell.benchmark].retraining_recipe
+        return self.known.get((subject.slug if subject else DENSE, variant, recipe, cell))
+
+    def _problem(self, record: Record | None, expected: Inputs) -> Problem | None:
+        """Why a record cannot stand, or None."""
+        if record is None:
+            return "missing", ["never measured"]
+        if record.status == "infrastructure":
+            return "missing", [f"the infrastructure failed: {record.reason}"]
+        reasons = stale_reasons(record.inputs, expected, control=record.variant in CONTROLS)
+        grid = self.expectation.grid
+        accepted = grid.tiers[grid.benchmarks[record.benchmark].tier].torch
+        if not SpecifierSet(accepted).contains(record.environment.torch, prereleases=True):
+            reasons.append(f"measured with torch {record.environment.torch}, the tier accepts {accepted}")
+        return ("stale", reasons) if reasons else None

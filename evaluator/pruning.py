@@ -1,0 +1,124 @@
+"""Runs a submission in its sandbox, cell by cell, and keeps what came out by prune key.
+
+A kill or a change of scoring therefore never prunes twice. The files that the sandbox wrote are copied, not looked into.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evaluator.artifacts import Artifacts
+from evaluator.base_files import base_path
+from evaluator.canonical import canonical_json, write_atomically
+from evaluator.data.prepare import prepare
+from evaluator.grid import Cell
+from evaluator.metadata import Submission
+from evaluator.records import Status
+from evaluator.repository import Repository
+from evaluator.sandbox import Spec, Task, open_sandbox
+from evaluator.setting import Setting
+
+
+class Pruning(BaseModel):
+    """How the sandbox ended for one cell; ``outcome`` is the SHA-256 of the file it wrote, if any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Status
+    reason: str | None
+    log: str
+    seconds: float
+    memory_mb: float | None
+    sandbox: str
+    outcome: str | None
+
+
+class Prunings:
+    """A folder with one file per prune key; the outcomes are among the artifacts."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.folder = repository.state / "prunings"
+        self.artifacts = Artifacts(repository.artifacts)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"
+
+    def get(self, key: str, sandbox: str) -> Pruning | None:
+        """The pruning under ``key``, unless it is damaged, lost its outcome or comes from another kind of sandbox."""
+        try:
+            pruning = Pruning.model_validate_json(self._path(key).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+        lost = pruning.outcome is not None and not self.artifacts.path(pruning.outcome).is_file()
+        return None if lost or pruning.sandbox != sandbox or pruning.status == "infrastructure" else pruning
+
+    def add(self, key: str, pruning: Pruning) -> None:
+        write_atomically(self._path(key), canonical_json(pruning.model_dump(mode="json")).encode())
+
+
+def prune(submission: Submission, benchmark: str, keys: Mapping[Cell, str], setting: Setting) -> dict[Cell, Pruning]:
+    """The pruning of every cell, run now where it is not kept from before.
+
+    Args:
+        keys: cell -> prune key.
+    """
+    kept = Prunings(setting.repository)
+    found = {} if setting.afresh else {cell: kept.get(key, setting.sandbox) for cell, key in keys.items()}
+    done = {cell: pruning for cell, pruning in found.items() if pruning is not None}
+    missing = [cell for cell in keys if cell not in done]
+    if missing:
+        for cell, pruning in _run(submission, benchmark, missing, setting, kept.artifacts):
+            kept.add(keys[cell], pruning)
+            done[cell] = pruning
+    return done
+
+
+def _run(
+    submission: Submission, benchmark: str, cells: Sequence[Cell], setting: Setting, artifacts: Artifacts
+) -> list[tuple[Cell, Pruning]]:
+    scratch = setting.repository.state / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    done = []
+    with (
+        tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder,
+        open_sandbox(_spec(submission, benchmark, setting), Path(folder), setting.sandbox) as sandbox,
+    ):
+        for number, cell in enumerate(cells):
+            outcome = sandbox.run(_task(number, cell, setting))
+            stored = artifacts.add(outcome.artifact.read_bytes()) if outcome.artifact else None
+            pruning = Pruning(
+                status=outcome.status,
+                reason=outcome.reason,
+                log=outcome.log,
+                seconds=outcome.seconds,
+                memory_mb=outcome.memory_mb,
+                sandbox=setting.sandbox,
+                outcome=stored,
+            )
+            done.append((cell, pruning))
+    return done
+
+
+def _spec(submission: Submission, benchmark: str, setting: Setting) -> Spec:
+    grid = setting.grid
+    entry = grid.benchmarks[benchmark]
+    dataset = grid.datasets[entry.dataset]
+    return Spec(
+        submission=submission,
+        dataset=dataset,
+        visible=prepare(entry.dataset, dataset).visible,
+        bases={f"seed{seed}": base_path(setting.repository, benchmark, seed) for seed in entry.seeds},
+        limits=grid.tiers[entry.tier].limits,
+        pycache=setting.pycache,
+    )
+
+
+def _task(number: int, cell: Cell, setting: Setting) -> Task:
+    keep = setting.grid.keep(cell)
+    assert keep is not None, "the plan leaves infeasible cells out"
+    architecture = setting.grid.benchmarks[cell.benchmark].architecture
+    return Task(number=number, architecture=architecture, keep=keep, seed=cell.seed, base=f"seed{cell.seed}")

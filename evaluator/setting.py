@@ -1,0 +1,65 @@
+"""Where an evaluation runs: what all of its groups share."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from evaluator.errors import EspalierError
+from evaluator.grid import Grid
+from evaluator.launch import child_environment
+from evaluator.records import Environment
+from evaluator.repository import Repository
+from evaluator.sandbox import available, warm_pycache
+
+Sandbox = Literal["bubblewrap", "none"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Checkout, grid, sandbox and device of an evaluation.
+
+    Args:
+        environment: where it measures, sandbox included, as every record will say.
+        pycache: compiled bytecode for the child processes, which may not write it themselves.
+        device: ``cpu`` or ``cuda``.
+        afresh: prune again even where the outcome is kept from before.
+    """
+
+    repository: Repository
+    grid: Grid
+    environment: Environment
+    pycache: Path
+    device: str
+    afresh: bool = False
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return self.environment.sandbox
+
+
+def open_setting(repository: Repository, grid: Grid, *, device: str = "auto", afresh: bool = False) -> Setting:
+    """Find out where we are: one child process imports PyTorch, which also compiles the bytecode for the others.
+
+    Raises:
+        EspalierError: PyTorch cannot be imported.
+    """
+    pycache = repository.state / "pycache"
+    warm_pycache(pycache)
+    probe = subprocess.run(
+        [sys.executable, "-P", "-m", "evaluator.device", device],
+        env=child_environment(pycache),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if probe.returncode != 0:
+        lines = probe.stderr.strip().splitlines() or ["it said nothing"]
+        raise EspalierError(f"PyTorch cannot be used here: {lines[-1]}", fix="install Espalier anew, or try --device cpu")
+    found = json.loads(probe.stdout)
+    environment = Environment(**found["environment"], sandbox=available())
+    return Setting(repository, grid, environment, pycache, found["device"], afresh)
