@@ -24,15 +24,11 @@ from evaluator.setting import Setting
 
 @dataclass(frozen=True)
 class Group:
-    """Cells to measure of one submission (None: the dense control) on one benchmark.
-
-    ``known`` are records whose measurements may be used again where the score key is the same.
-    """
+    """Cells to measure of one submission (None: the dense control) on one benchmark."""
 
     submission: Submission | None
     benchmark: str
     planned: tuple[Planned, ...]
-    known: tuple[Record, ...] = ()
 
     @property
     def name(self) -> str:
@@ -72,7 +68,7 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
         benchmark=group.benchmark,
         device=setting.device,
         todo=[clerk.todo(planned) for planned in scorable],
-        known={r.score_key: Measurement.of(r) for r in group.known if r.score_key and r.status == "ok"},
+        known=_known(group.benchmark, setting),
     )
     waiting = {(planned.cell, variant): None for planned in scorable for variant in planned.todo}
     try:
@@ -86,6 +82,12 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
     except ScorerDied as error:
         for cell, variant in waiting:
             yield clerk.failure(cell, variant, "infrastructure", error.what)
+
+
+def _known(benchmark: str, setting: Setting) -> dict[str, Measurement]:
+    """What was measured on a benchmark by anyone, by score key: methods that keep the same weights share their scores."""
+    records = (record for store in setting.reuse for record in store.of(benchmark))
+    return {r.score_key: Measurement.of(r) for r in records if r.score_key and r.status == "ok"}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from typing import Literal
 from evaluator.errors import EspalierError
 from evaluator.grid import Grid
 from evaluator.launch import child_environment
-from evaluator.records import Environment
+from evaluator.records import Environment, Store
 from evaluator.repository import Repository
 from evaluator.sandbox import available, warm_pycache
 
@@ -27,6 +28,7 @@ class Setting:
         environment: where it measures, sandbox included, as every record will say.
         pycache: compiled bytecode for the child processes, which may not write it themselves.
         device: ``cpu`` or ``cuda``.
+        reuse: stores whose measurements stand for any artifact of the same score key.
         afresh: prune again even where the outcome is kept from before.
     """
 
@@ -35,6 +37,7 @@ class Setting:
     environment: Environment
     pycache: Path
     device: str
+    reuse: tuple[Store, ...] = ()
     afresh: bool = False
 
     @property
@@ -42,7 +45,9 @@ class Setting:
         return self.environment.sandbox
 
 
-def open_setting(repository: Repository, grid: Grid, *, device: str = "auto", afresh: bool = False) -> Setting:
+def open_setting(
+    repository: Repository, grid: Grid, *, device: str = "auto", reuse: Sequence[Store] = (), afresh: bool = False
+) -> Setting:
     """Find out where we are: one child process imports PyTorch, which also compiles the bytecode for the others.
 
     Raises:
@@ -62,4 +67,4 @@ def open_setting(repository: Repository, grid: Grid, *, device: str = "auto", af
         raise EspalierError(f"PyTorch cannot be used here: {lines[-1]}", fix="install Espalier anew, or try --device cpu")
     found = json.loads(probe.stdout)
     environment = Environment(**found["environment"], sandbox=available())
-    return Setting(repository, grid, environment, pycache, found["device"], afresh)
+    return Setting(repository, grid, environment, pycache, found["device"], tuple(reuse), afresh)

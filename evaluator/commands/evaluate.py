@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,7 @@ from evaluator.data import prepare
 from evaluator.engines import ENGINES
 from evaluator.errors import SandboxError
 from evaluator.grid import Grid
-from evaluator.group import Group, make_groups
+from evaluator.group import make_groups
 from evaluator.plan import Plan, make_plan
 from evaluator.records import Record, Store
 from evaluator.repository import Repository
@@ -64,23 +63,17 @@ def _measure(
         return []
     for name in {grid.benchmarks[planned.cell.benchmark].dataset for planned in plan.todo}:
         prepare(name, grid.datasets[name], say=err.print)
-    setting = open_setting(repository, grid, device=device, afresh=afresh)
+    setting = open_setting(repository, grid, device=device, reuse=() if afresh else read, afresh=afresh)
     _warn_of_no_sandbox(setting, publish=target.folder == repository.published)
     total = sum(len(planned.todo) for planned in plan.todo)
     err.print(f"{total} to measure, about {duration(plan.seconds and plan.seconds / workers)} with {workers} workers")
-    groups = [replace(group, known=() if afresh else _known(group, read)) for group in make_groups(plan.todo)]
     records = []
     with CellProgress(total, workers, plan.seconds) as progress:
-        for record in ENGINES["local"](groups, setting, workers):
+        for record in ENGINES["local"](make_groups(plan.todo), setting, workers):
             target.add([record])
             records.append(record)
             progress.advance(f"{record.submission} on {record.cell.id}, {record.variant}: {record.status}")
     return records
-
-
-def _known(group: Group, stores: Sequence[Store]) -> tuple[Record, ...]:
-    slug = group.planned[0].slug
-    return tuple(record for store in stores for record in store.read(group.benchmark, slug).values())
 
 
 def _warn_of_no_sandbox(setting: Setting, *, publish: bool) -> None:

@@ -26,7 +26,7 @@ def grid(as_json: Json = False, root: Root = None) -> None:
             f"{b['prunable_weights']:,}",
             f"{b['macs']:,}",
             f"{b['feasible_compression'][1]:.1f}x",
-            "; ".join(f"{d} {' '.join(f'{t:g}' if isinstance(t, float) else str(t) for t in v)}" for d, v in b["targets"].items()),
+            "; ".join(f"{division} {_list(targets)}" for division, targets in b["targets"].items()),
             " ".join(map(str, b["seeds"])),
             b["recipe"]["name"],
             b["digest"][:12],
@@ -59,3 +59,7 @@ def describe(loaded: Grid, name: str) -> dict[str, Any]:
         "bases": {str(seed): base.sha256 for seed, base in loaded.bases.get(name, {}).items()},
         "digest": loaded.benchmark_digest(name),
     }
+
+
+def _list(targets: list[float | str]) -> str:
+    return " ".join(target if isinstance(target, str) else f"{target:g}" for target in targets)

@@ -29,8 +29,8 @@ def show(
             known = Store(selected.repository.published).read(name, slug) | Store(selected.repository.local).read(name, slug)
             records += list(known.values())
     if not records:
-        known_slugs = {path.stem for path in selected.repository.published.glob("*/*.jsonl")} | {DENSE}
-        raise UsageError(f"no records of {slug!r}", fix=f"espalier evaluate {slug}, or one of: {', '.join(sorted(known_slugs))}")
+        others = {path.stem for path in selected.repository.published.glob("*/*.jsonl")} | {DENSE}
+        raise UsageError(f"no records of {slug!r}", fix=f"espalier evaluate {slug}, or one of: {', '.join(sorted(others))}")
     if as_json:
         print_json([record.model_dump(mode="json") for record in records])
         return

@@ -21,29 +21,37 @@ def run_all(groups: Sequence[Group], setting: Setting, workers: int) -> Iterator
     for group in groups:
         todo.put(group)
     made: queue.SimpleQueue[Record | BaseException | None] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            while True:
-                for record in run(todo.get_nowait(), setting):
-                    made.put(record)
-        except queue.Empty:
-            made.put(None)
-        except BaseException as error:
-            made.put(error)
-
     number = max(1, min(workers, len(groups)))
     for _ in range(number):
-        threading.Thread(target=work, daemon=True).start()
+        threading.Thread(target=_work, args=(todo, made, setting), daemon=True).start()
     while number:
-        # a timeout, because waiting without one would not hear Ctrl-C
-        try:
-            item = made.get(timeout=0.5)
-        except queue.Empty:
-            continue
+        item = _wait(made)
         if isinstance(item, BaseException):
             raise item
         if item is None:
             number -= 1
         else:
             yield item
+
+
+def _work(
+    todo: queue.SimpleQueue[Group], made: queue.SimpleQueue[Record | BaseException | None], setting: Setting
+) -> None:
+    """Run groups until there are none left (None), or an error of ours (carried to the caller's thread)."""
+    try:
+        while True:
+            for record in run(todo.get_nowait(), setting):
+                made.put(record)
+    except queue.Empty:
+        made.put(None)
+    except BaseException as error:
+        made.put(error)
+
+
+def _wait(made: queue.SimpleQueue[Record | BaseException | None]) -> Record | BaseException | None:
+    """The next item; waiting without a timeout would not hear Ctrl-C."""
+    while True:
+        try:
+            return made.get(timeout=0.5)
+        except queue.Empty:
+            continue

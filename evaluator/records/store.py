@@ -40,10 +40,15 @@ class Store:
         path = self.path(benchmark, submission)
         return {record.identity: record for record in read_records(path)} if path.is_file() else {}
 
+    def of(self, benchmark: str) -> Iterator[Record]:
+        """Every record of a benchmark, in a fixed order."""
+        for path in sorted((self.folder / benchmark).glob("*.jsonl")):
+            yield from read_records(path)
+
     def __iter__(self) -> Iterator[Record]:
         """Every record, in a fixed order."""
-        for path in sorted(self.folder.glob("*/*.jsonl")):
-            yield from read_records(path)
+        for folder in sorted(self.folder.glob("*/")):
+            yield from self.of(folder.name)
 
     def add(self, records: Iterable[Record]) -> None:
         """Insert, replacing records of the same identity. The only way to write.

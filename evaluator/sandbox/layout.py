@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import evaluator
 from evaluator.sandbox.spec import Spec
 
 PACKAGE = Path(evaluator.__file__).resolve().parent
-MEGABYTE = 1 << 20
 SCRATCH_MB = 64
 """Size of /tmp and of /dev/shm, each."""
 
@@ -23,20 +22,32 @@ class Layout:
 
     Args:
         code: folder that holds the package ``evaluator``.
-        method: the submission's ``method.py``.
-        data: folder with the train and validation arrays.
-        bases: folder with the base models, named as in the spec.
-        output: folder for the artifact, the only place besides ``scratch`` that can be written.
-        scratch: folders emptied after each task.
+        output: folder for the artifact; it and ``scratch`` are all that can be written, and are emptied after each task.
+        bases: name -> file.
     """
 
     code: Path
     method: Path
-    data: Path
-    bases: Path
+    train: Path
+    validation: Path
+    bases: Mapping[str, Path]
     output: Path
     scratch: tuple[Path, ...]
     pycache: Path
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start the child: the command (two descriptors are appended), its whole environment, its first line.
+
+    Args:
+        wrapped: the command is a wrapper, whose only child is the child that is meant.
+    """
+
+    command: list[str]
+    environment: dict[str, str]
+    configuration: dict[str, Any]
+    wrapped: bool
 
 
 def python_path() -> list[str]:
@@ -46,15 +57,15 @@ def python_path() -> list[str]:
 
 
 def python_command(layout: Layout) -> list[str]:
-    """The interpreter with a controlled path: nothing from the environment, no ``site``, no .pth files."""
+    """The interpreter with a controlled path: nothing of the current folder, no ``site``, no .pth files."""
     child = layout.code / "evaluator" / "sandbox" / "child.py"
     return [sys.executable, "-P", "-s", "-S", "-B", "-X", f"pycache_prefix={layout.pycache}", str(child)]
 
 
-def environment(scratch: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """The whole environment of the child: nothing of ours, one thread, no hash randomisation."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    places = {"HOME": str(scratch), "TMPDIR": str(scratch), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    places = {"HOME": str(home), "TMPDIR": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     return {**places, **threads, "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
@@ -64,10 +75,11 @@ def configuration(spec: Spec, layout: Layout, *, uid: int | None) -> dict[str, A
     return {
         "path": [str(layout.code), *python_path()],
         "method": str(layout.method),
+        "train": str(layout.train),
+        "validation": str(layout.validation),
+        "bases": {name: str(path) for name, path in layout.bases.items()},
         "output": str(layout.output),
         "scratch": [str(folder) for folder in layout.scratch],
-        "data": str(layout.data),
-        "bases": {name: str(layout.bases / f"{name}.safetensors") for name in spec.bases},
         "dataset": spec.dataset.model_dump(mode="json"),
         "needs": metadata.needs.model_dump(mode="json"),
         "hyperparameters": metadata.hyperparameters,
@@ -77,27 +89,15 @@ def configuration(spec: Spec, layout: Layout, *, uid: int | None) -> dict[str, A
     }
 
 
-def stage(spec: Spec, folder: Path) -> Path:
-    """Write the code that was read (and digested) to ``folder``: what runs is what was read, whatever is on disk now."""
-    folder.mkdir(parents=True)
-    method = folder / "method.py"
+def stage(spec: Spec, home: Path) -> Path:
+    """Write the code that was read (and digested) below ``home``: it is what runs, whatever is on disk by now."""
+    method = home / "method.py"
     method.write_text(spec.submission.code, encoding="utf-8")
     method.chmod(0o644)
     return method
 
 
 def private_paths() -> list[str]:
-    """Paths of this machine that a published log must not show; longest first."""
+    """Paths of this machine that a published log must not show, longest first."""
     named = {sys.prefix, sys.base_prefix, str(PACKAGE.parent), str(Path.home()), *python_path()}
-    private = [name for name in named if len(Path(name).parts) > 2 or name == str(Path.home())]
-    return sorted((n for n in private if n != "/" and not n.startswith("/usr")), key=len, reverse=True)
-
-
-def readable(path: Path, folder: Path) -> Path:
-    """``path``, or a copy of it in ``folder`` where only root could read it and the child is not root."""
-    if os.geteuid() != 0 or path.stat().st_mode & 0o004:
-        return path
-    copy = folder / path.name
-    copy.write_bytes(path.read_bytes())
-    copy.chmod(0o644)
-    return copy
+    return sorted((n for n in named if n != "/" and not n.startswith("/usr")), key=len, reverse=True)

@@ -1,0 +1,153 @@
+"""The child inside bubblewrap: own mount, PID, network, IPC and host name spaces, and nothing of this machine in sight.
+
+Root and other users start it differently. A user gets a user namespace of his own. Root must not: inside it he would
+still be root to the kernel, with the file permissions of root (on /proc/sys, for one) and without a limit on processes.
+So for root the child starts with the right to change its user, and becomes nobody before it imports anything.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from evaluator.sandbox.layout import (
+    PACKAGE,
+    SCRATCH_MB,
+    Launch,
+    Layout,
+    configuration,
+    environment,
+    python_command,
+    python_path,
+    stage,
+)
+from evaluator.sandbox.spec import Spec
+
+INSIDE = Path("/espalier")
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+LOADER = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
+PROCESSORS = "/sys/devices/system/cpu"
+"""PyTorch chooses its kernels by what it finds here; without it the numbers would differ from those outside."""
+GRAPHICS = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset", "/dev/nvidia-caps")
+NOBODY = range(61184, 65520)
+"""Users that systemd sets aside for passing services; one for each sandbox, so that their limits are their own."""
+
+
+def launch(spec: Spec, home: Path) -> Launch:
+    uid = NOBODY.start + secrets.randbelow(len(NOBODY)) if _as_root() else None
+    bases = {name: INSIDE / "bases" / f"{name}.safetensors" for name in spec.bases}
+    output, scratch = INSIDE / "output", (Path("/tmp"), Path("/dev/shm"))  # noqa: S108
+    layout = Layout(
+        code=INSIDE / "code",
+        method=INSIDE / "submission" / "method.py",
+        train=INSIDE / "data" / "train.safetensors",
+        validation=INSIDE / "data" / "validation.safetensors",
+        bases=bases,
+        output=output,
+        scratch=scratch,
+        pycache=INSIDE / "pycache",
+    )
+    shown = {
+        stage(spec, home): layout.method,
+        spec.visible / "train.safetensors": layout.train,
+        spec.visible / "validation.safetensors": layout.validation,
+        spec.pycache: layout.pycache,
+        **{spec.bases[name]: path for name, path in bases.items()},
+    }
+    binds = [part for source, target in shown.items() for part in _bind(_open_to_all(source, home, uid), target)]
+    room = {output: spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}
+    command = [*_wall(), *_python(), *binds, *_writable(room)]
+    if spec.device != "cpu":
+        command += _devices()
+    command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(scratch[0]), "--", *python_command(layout)]
+    return Launch(command, environment(scratch[0]), configuration(spec, layout, uid=uid), wrapped=True)
+
+
+@functools.cache
+def works() -> bool:
+    """Whether bubblewrap can do here all that it is needed for; tried once."""
+    return sys.platform == "linux" and shutil.which("bwrap") is not None and (_as_root() or _starts(_user_wall()))
+
+
+@functools.cache
+def _as_root() -> bool:
+    return os.geteuid() == 0 and _starts(_root_wall())
+
+
+def _starts(wall: list[str]) -> bool:
+    command = [*wall, *_system(), "--", "/bin/true"]
+    try:
+        return subprocess.run(command, env={"PATH": os.defpath}, capture_output=True, timeout=30, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _wall() -> list[str]:
+    return [*(_root_wall() if _as_root() else _user_wall()), *_system()]
+
+
+def _root_wall() -> list[str]:
+    spaces = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    return [*_start(), *spaces, "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+
+
+def _user_wall() -> list[str]:
+    return [*_start(), "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL"]
+
+
+def _start() -> list[str]:
+    # as PID 1 the child cannot be killed from within, inherits every orphan, and takes all others with it when it dies
+    return [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--new-session", "--as-pid-1"]
+
+
+def _system() -> list[str]:
+    parts = ["--hostname", "sandbox"]
+    for path in SYSTEM:
+        if Path(path).is_symlink():
+            parts += ["--symlink", str(Path(path).readlink()), path]
+        elif Path(path).exists():
+            parts += ["--ro-bind", path, path]
+    for path in (*LOADER, PROCESSORS):
+        parts += ["--ro-bind-try", path, path]
+    return [*parts, "--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"]
+
+
+def _python() -> list[str]:
+    """The interpreter and its packages, where they are (an interpreter does not run from another place), and our own."""
+    real = str(Path(sys.executable).resolve().parents[1])
+    folders = dict.fromkeys([real, sys.base_prefix, sys.prefix, *python_path()])
+    outer = [f for f in folders if not f.startswith("/usr/") and f != "/usr"]
+    outer = [f for f in outer if not any(f.startswith(f"{other}/") for other in outer)]
+    binds = [part for folder in outer for part in _bind(Path(folder), Path(folder))]
+    return [*binds, *_bind(PACKAGE, INSIDE / "code" / "evaluator")]
+
+
+def _bind(source: Path, target: Path) -> list[str]:
+    return ["--ro-bind", str(source.resolve()), str(target)]
+
+
+def _writable(room: dict[Path, int]) -> list[str]:
+    parts = []
+    for folder, megabytes in room.items():
+        parts += ["--perms", "1777", "--size", str(megabytes << 20), "--tmpfs", str(folder)]
+    return parts
+
+
+def _devices() -> list[str]:
+    nodes = [*GRAPHICS, *(str(path) for path in sorted(Path("/dev").glob("nvidia[0-9]*")))]
+    return [part for node in nodes for part in ("--dev-bind-try", node, node)]
+
+
+def _open_to_all(path: Path, home: Path, uid: int | None) -> Path:
+    """``path``, or a copy of it below ``home`` where only root could read it and the child is not to be root."""
+    if uid is None or path.is_dir() or path.stat().st_mode & 0o004:
+        return path
+    copy = home / path.name
+    shutil.copyfile(path, copy)
+    copy.chmod(0o644)
+    return copy

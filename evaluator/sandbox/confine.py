@@ -1,0 +1,71 @@
+"""What the child does to itself before and after the fork, on top of the walls around it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from evaluator.sandbox import seccomp
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
+FILES_OPEN = 256
+SPARE_PROCESSES = 64
+LINUX = sys.platform == "linux"
+
+
+def settle(config: dict[str, Any]) -> None:
+    """Of the process that serves: become nobody, out of reach of its tasks, and give up what no task may have."""
+    if (uid := config["uid"]) is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    # the first process of a name space gets only those signals from within for which it has a handler
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.umask(0o077)
+    limits = config["limits"]
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, FILES_OPEN)
+    _limit(resource.RLIMIT_FSIZE, (limits["output_mb"] + 1) << 20)
+    if not LINUX:
+        return
+    if os.getpid() == 1:
+        # the watchdog sees the limit itself; this only slows a fork bomb until it looks
+        _limit(resource.RLIMIT_NPROC, limits["processes"] + SPARE_PROCESSES)
+        _limit(resource.RLIMIT_MSGQUEUE, 0)
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _prctl(PR_SET_DUMPABLE, 0)
+    # changing the user cancelled what bubblewrap had set
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    seccomp.install()
+
+
+def settle_task(config: dict[str, Any]) -> None:
+    """Of the forked process: a memory limit, so that a method that asks for too much hears so and can say where."""
+    if LINUX:
+        _prctl(PR_SET_DUMPABLE, 1)
+        if config["device"] == "cpu":  # CUDA reserves far more address space than it uses
+            _limit_memory(config["limits"]["memory_mb"] << 20)
+
+
+def _limit_memory(allowed: int) -> None:
+    values = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    size, data, resident = (int(values[name].split()[0]) << 10 for name in ("VmSize", "VmData", "VmRSS"))
+    room = max(allowed - resident, 1 << 26)
+    _limit(resource.RLIMIT_DATA, data + room)
+    _limit(resource.RLIMIT_AS, size + room)
+
+
+def _limit(which: int, value: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl {option} failed")

@@ -1,0 +1,50 @@
+"""From an exception of a method to a status, a reason of one line, and a traceback that shows the method alone."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from typing import Any
+
+from evaluator.errors import EspalierError, InvalidOutcome
+from evaluator.records import Status
+
+ALLOCATION = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory", "bad_alloc")
+THREADS = ("can't start new thread", "resource temporarily unavailable")
+
+
+def judge(error: BaseException, limits: dict[str, Any]) -> tuple[Status, str]:
+    """Status and reason of a method that raised ``error``."""
+    line = last_line(error)
+    lower = line.lower()
+    code = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, InvalidOutcome):
+        return "invalid_output", line
+    if isinstance(error, MemoryError) or code == errno.ENOMEM or any(words in lower for words in ALLOCATION):
+        return "out_of_memory", f"more than the limit of {limits['memory_mb']} MB of memory ({line})"
+    if code == errno.EAGAIN or any(words in lower for words in THREADS):
+        return "method_error", f"too many processes or threads; the limit is {limits['processes']} ({line})"
+    if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return "method_error", f"wrote too much; the limit on the output is {limits['output_mb']} MB ({line})"
+    if isinstance(error, SystemExit):
+        return "method_error", f"the method ended the program ({line})"
+    return "method_error", line
+
+
+def last_line(error: BaseException) -> str:
+    """As Python shows it, on one line; never raises, whatever ``error`` does when it is printed."""
+    if isinstance(error, EspalierError):
+        return " ".join(f"{error.what} (fix: {error.fix})".split()) if error.fix else error.what
+    try:
+        text = "".join(traceback.format_exception_only(error))
+    except Exception:  # noqa: BLE001
+        text = f"{type(error).__name__} (which fails when it is printed)"
+    return " ".join(text.split()) or type(error).__name__
+
+
+def own_traceback(error: BaseException, path: str) -> str:
+    """The frames in the method's file, then the error."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+    shown = traceback.StackSummary.from_list([(f"{'method.py'}", f.lineno, f.name, f.line) for f in frames])
+    head = ["Traceback (of the method alone):\n", *shown.format()] if frames else []
+    return "".join([*head, last_line(error), "\n"])

@@ -1,0 +1,33 @@
+"""What a method printed, made fit to publish: plain text, short, without paths of this machine."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+LOG_BYTES = 8000
+REASON_LENGTH = 300
+INSIDE = (("/espalier/submission/", ""), ("/espalier/code/", ""))
+
+
+def clean_log(printed: bytes, private: Sequence[str]) -> str:
+    """The last 8 kB of ``printed``; ``private`` are paths to hide, longest first."""
+    text = _plain(printed.decode("utf-8", errors="replace"), private).strip("\n")
+    if len(text.encode()) <= LOG_BYTES:
+        return text
+    return "[...]" + text.encode()[-LOG_BYTES + 8 :].decode("utf-8", errors="ignore")
+
+
+def clean_reason(reason: str, private: Sequence[str]) -> str:
+    """One line."""
+    line = " ".join(_plain(reason, private).split())
+    return line if len(line) <= REASON_LENGTH else line[: REASON_LENGTH - 3] + "..."
+
+
+def _plain(text: str, private: Sequence[str]) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # control, format (writing direction among them), surrogate, private and unassigned characters
+    text = "".join(c for c in text if c in "\n\t" or not unicodedata.category(c).startswith("C"))
+    for path, shown in (*INSIDE, *((path, "...") for path in private)):
+        text = text.replace(path, shown)
+    return text

@@ -1,0 +1,152 @@
+"""The coordinator's side of one child: start it, talk to it, listen to it, end it with all that is below it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from evaluator.sandbox.layout import Launch
+from evaluator.sandbox.watchdog import children, descendants
+
+HEADER_BYTES = 1 << 16
+LOG_BYTES = 1 << 16
+CHUNK = 1 << 18
+
+
+class Message(NamedTuple):
+    head: Mapping[str, Any]
+    content: bytes
+
+
+class Process:
+    """A running child. It ends when the thread that started it ends, at the latest."""
+
+    def __init__(self, launch: Launch, output_bytes: int) -> None:
+        self._limit = output_bytes
+        self._buffer = bytearray()
+        self._head: Mapping[str, Any] | None = None
+        self._log = bytearray()
+        tasks, self._tasks = os.pipe()
+        self._events, events = os.pipe()
+        self._printed, printed = os.pipe()
+        try:
+            self._popen = subprocess.Popen(
+                [*launch.command, str(tasks), str(events)],
+                env=launch.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=printed,
+                pass_fds=(tasks, events),
+                start_new_session=True,
+                cwd="/",
+            )
+        finally:
+            for descriptor in (tasks, events, printed):
+                os.close(descriptor)
+        self._wrapped = launch.wrapped
+        os.set_blocking(self._events, False)
+        os.set_blocking(self._printed, False)
+
+    @property
+    def pid(self) -> int:
+        """The child itself, not the wrapper it was started through."""
+        if self._wrapped and (below := children(self._popen.pid)):
+            return below[0]
+        return self._popen.pid
+
+    def send(self, value: Mapping[str, Any]) -> bool:
+        """False when there is nobody to listen any more."""
+        line = json.dumps(value).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._tasks, line) :]
+        except BrokenPipeError:
+            return False
+        return True
+
+    def receive(self, seconds: float) -> Message | None:
+        """The next message, if it is complete within ``seconds``.
+
+        Raises:
+            EOFError: the child has ended, or talks nonsense.
+        """
+        readable, _, _ = select.select([self._events, self._printed], [], [], seconds)
+        if self._printed in readable and not self._listen():
+            time.sleep(seconds if len(readable) == 1 else 0)  # its end is no news; do not spin
+        if self._events in readable:
+            part = os.read(self._events, CHUNK)
+            if not part:
+                raise EOFError
+            self._buffer += part
+        return self._parse()
+
+    def _parse(self) -> Message | None:
+        if self._head is None:
+            line, newline, rest = self._buffer.partition(b"\n")
+            if not newline:
+                if len(line) > HEADER_BYTES:
+                    raise EOFError
+                return None
+            self._head, self._buffer = _header(line, self._limit), rest
+        size = int(self._head.get("size", 0))
+        if len(self._buffer) < size:
+            return None
+        message = Message(self._head, bytes(self._buffer[:size]))
+        self._head, self._buffer = None, self._buffer[size:]
+        return message
+
+    def _listen(self) -> bool:
+        try:
+            part = os.read(self._printed, CHUNK)
+        except BlockingIOError:
+            return True
+        self._log += part
+        del self._log[:-LOG_BYTES]
+        return bool(part)
+
+    def take_log(self) -> bytes:
+        """The end of what was printed since the last call."""
+        while select.select([self._printed], [], [], 0)[0] and self._listen():
+            pass
+        log, self._log = bytes(self._log), bytearray()
+        return log
+
+    def end_processes(self) -> None:
+        """Kill the child and everything below it, and wait until all are gone; what was printed can still be read."""
+        if self._popen.poll() is None:
+            for pid in (*descendants(self.pid), self.pid):
+                _kill(pid)  # the first process of a name space takes the others with it
+            try:
+                self._popen.wait(10)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+                self._popen.wait()
+
+    def end(self) -> None:
+        """As :meth:`end_processes`, and close the pipes."""
+        self.end_processes()
+        for descriptor in (self._tasks, self._events, self._printed):
+            os.close(descriptor)
+
+
+def _header(line: bytes | bytearray, limit: int) -> Mapping[str, Any]:
+    try:
+        head = json.loads(line)
+        if isinstance(head, dict) and 0 <= int(head.get("size", 0)) <= limit:
+            return head
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise EOFError
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

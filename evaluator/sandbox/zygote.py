@@ -1,0 +1,176 @@
+"""The child that serves: imports PyTorch once, forks for each task, cleans up after it, and says how it went.
+
+It never imports a method itself. A task's process has none of its descriptors, cannot stop it (it is PID 1 of the name
+space) and cannot look into it, so that what one task does is gone before the next begins.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import stat
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import torch
+
+from evaluator.data import Images
+from evaluator.grid import Dataset
+from evaluator.sandbox import confine, failures, scratch
+from evaluator.sandbox.task import ARTIFACT, Data, perform
+
+REPORT_BYTES = 1 << 14
+TICK_MS = 20
+CLAIMS = ("ok", "invalid_output", "method_error", "out_of_memory")
+"""What a task's process may say of itself; the rest is for others to say."""
+
+
+class Report(NamedTuple):
+    status: str
+    reason: str | None = None
+
+
+def serve(config: dict[str, Any], lines: Iterable[str], events: int) -> None:
+    """Answer each line of ``lines`` (a task) on ``events``: a line of JSON, then as many bytes as it says."""
+    tasks = lines.fileno()  # type: ignore[attr-defined]
+    confine.settle(config)
+    torch.set_num_threads(1)
+    data = _load(config)
+    gc.collect()
+    gc.freeze()
+    _send(events, {"event": "ready", "torch": torch.__version__})
+    for line in lines:
+        report = _supervise(config, json.loads(line), data, (tasks, events))
+        content = b""
+        if report.status == "ok":
+            report, content = _collect(Path(config["output"]) / ARTIFACT, config["limits"]["output_mb"])
+        clean = scratch.clear([config["output"], *config["scratch"]])
+        _send(events, {"event": "done", **report._asdict(), "size": len(content), "clean": clean}, content)
+        if not clean:
+            break
+
+
+def _load(config: dict[str, Any]) -> Data:
+    dataset = Dataset.model_validate(config["dataset"])
+    cpu = torch.device("cpu")  # a device is touched after the fork only
+    return Data(*(Images.load(Path(config[part]), dataset, cpu) for part in ("train", "validation")))
+
+
+def _send(events: int, message: dict[str, Any], content: bytes = b"") -> None:
+    view = memoryview(json.dumps(message).encode() + b"\n" + content)
+    while view:
+        view = view[os.write(events, view) :]
+
+
+def _supervise(config: dict[str, Any], task: dict[str, Any], data: Data, private: tuple[int, int]) -> Report:
+    """Fork, wait, and leave no process behind."""
+    receive, send = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        for descriptor in (receive, *private):
+            os.close(descriptor)
+        _run_and_exit(config, task, data, send)
+    os.close(send)
+    try:
+        said, code, problem = _wait(config, pid, receive, private[0])
+    finally:
+        os.close(receive)
+        scratch.end_all_others()
+    if problem is not None:
+        return Report("method_error", problem)
+    return _believe(said, code)
+
+
+def _run_and_exit(config: dict[str, Any], task: dict[str, Any], data: Data, send: int) -> NoReturn:
+    stderr = os.dup(2)
+    try:
+        confine.settle_task(config)
+        perform(config, task, data)
+        report = Report("ok")
+    except BaseException as error:  # noqa: BLE001
+        report = Report(*failures.judge(error, config["limits"]))
+        _flush()
+        os.write(stderr, failures.own_traceback(error, config["method"]).encode(errors="replace"))
+    _flush()
+    os.write(send, json.dumps(report._asdict()).encode()[:REPORT_BYTES])
+    os._exit(0)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # noqa: BLE001, S110
+            pass
+
+
+def _wait(config: dict[str, Any], pid: int, receive: int, tasks: int) -> tuple[bytes, int, str | None]:
+    """(what the task's process reported, its exit code, negative for a signal, and why it was stopped if it was)."""
+    said = b""
+    poll = select.poll()
+    poll.register(receive, select.POLLIN)
+    poll.register(tasks, 0)  # only for its end: the coordinator is gone
+    while True:
+        for descriptor, event in poll.poll(TICK_MS):
+            if descriptor == tasks and event & (select.POLLHUP | select.POLLERR):
+                scratch.end_all_others()
+                os._exit(0)
+            if descriptor == receive:
+                part = os.read(receive, REPORT_BYTES)
+                said += part
+                if not part or len(said) > REPORT_BYTES:
+                    poll.unregister(receive)
+                    time.sleep(0.001)
+        ended, code = _reap(pid)
+        if ended:
+            return said, code, None
+        if problem := scratch.crowded([config["output"], *config["scratch"]]):
+            return said, 0, problem
+
+
+def _reap(pid: int) -> tuple[bool, int]:
+    """Collect whoever has ended; whether ``pid`` is among them, and how."""
+    while True:
+        ended, status = os.waitpid(-1, os.WNOHANG)
+        if ended == 0:
+            return False, 0
+        if ended == pid:
+            return True, os.waitstatus_to_exitcode(status)
+
+
+def _believe(said: bytes, code: int) -> Report:
+    try:
+        report = json.loads(said)
+        status, reason = report["status"], report["reason"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return Report("method_error", _ending(code))
+    if status not in CLAIMS:
+        return Report("method_error", "the method's process sent a garbled report")
+    return Report(status, None if status == "ok" else str(reason)[:500])
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        return f"the method's process was ended by signal {name}"
+    return f"the method ended its process (exit status {code}) before prune() returned"
+
+
+def _collect(path: Path, megabytes: int) -> tuple[Report, bytes]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        return Report("invalid_output", f"the output is missing or not a plain file ({error.strerror})"), b""
+    with open(descriptor, "rb") as file:  # noqa: PTH123
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return Report("invalid_output", "the output is not a plain file"), b""
+        if found.st_size > megabytes << 20:
+            return Report("method_error", f"the output is larger than the limit of {megabytes} MB"), b""
+        return Report("ok"), file.read()
