@@ -1,0 +1,150 @@
+"""Small random networks of every kind, jobs on them, and the shipped methods loaded as the sandbox loads them."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from evaluator.contract import Job, Pruned, PruningMethod
+from evaluator.data.images import Images
+from evaluator.metadata import Needs, Submission, load_submission
+from evaluator.networks import Prunable, prunable_layers
+
+torch.set_num_threads(1)  # the networks are too small to share out
+
+FOLDER = Path(__file__).parents[2] / "submissions"
+SLUGS = sorted(path.name for path in FOLDER.iterdir() if (path / "metadata.yaml").is_file())
+CLASSES = 5
+EVERYTHING = Needs(data=True, labels=True, gradients=True)
+
+
+class Residual(nn.Module):
+    """Two convolutions around a projected shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU())
+        self.conv1 = nn.Conv2d(6, 10, 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(10)
+        self.conv2 = nn.Conv2d(10, 10, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(10)
+        self.shortcut = nn.Conv2d(6, 10, 1, stride=2)
+        self.classifier = nn.Linear(10, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stem(images)
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return self.classifier(torch.relu(y + self.shortcut(x)).mean((2, 3)))
+
+
+def _linear() -> nn.Module:
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(108, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU())
+    layers.add_module("classifier", nn.Linear(20, CLASSES))
+    return layers
+
+
+def _plain() -> nn.Module:
+    layers = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 12, 3, padding=2, dilation=2, bias=False), nn.BatchNorm2d(12), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 16), nn.ReLU(),
+    )  # fmt: skip
+    layers.add_module("classifier", nn.Linear(16, CLASSES))
+    return layers
+
+
+def _depthwise() -> nn.Module:
+    layers = nn.Sequential(
+        nn.Conv2d(3, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12), nn.ReLU6(),
+        nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False), nn.BatchNorm2d(12), nn.ReLU6(),
+        nn.Conv2d(12, 16, 1), nn.ReLU(), nn.Conv2d(16, 8, (1, 3), groups=4), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+    )  # fmt: skip
+    layers.add_module("classifier", nn.Linear(8, CLASSES))
+    return layers
+
+
+NETWORKS = {"linear": _linear, "plain": _plain, "residual": Residual, "depthwise": _depthwise}
+
+
+def network(kind: str, seed: int = 0) -> nn.Module:
+    """A network with random weights and random BatchNorm statistics."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = NETWORKS[kind]()
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 2)
+                module.weight.data.uniform_(0.5, 2)
+    return model.eval()
+
+
+@functools.cache
+def images(number: int = 500) -> Images:
+    random = torch.Generator().manual_seed(11)
+    pixels = torch.randint(0, 256, (number, 3, 6, 6), dtype=torch.uint8, generator=random)
+    labels = torch.randint(0, CLASSES, (number,), generator=random)
+    return Images(pixels, labels, torch.full((1, 3, 1, 1), 1 / 64), torch.full((1, 3, 1, 1), -2.0))
+
+
+def job(model: nn.Module, keep: int, *, seed: int = 0, needs: Needs = EVERYTHING) -> Job:
+    """A job on a private copy of ``model``."""
+    return Job(
+        copy.deepcopy(model),
+        "classifier",
+        keep=keep,
+        train=images(),
+        validation=images(100),
+        needs=needs,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def layers(model: nn.Module) -> list[Prunable]:
+    return [module for _, module in prunable_layers(model, "classifier")]
+
+
+def total(model: nn.Module) -> int:
+    """Number of prunable weights."""
+    return sum(layer.weight.numel() for layer in layers(model))
+
+
+@functools.cache
+def submission(slug: str) -> Submission:
+    return load_submission(FOLDER / slug)
+
+
+@functools.cache
+def module(slug: str) -> ModuleType:
+    """The submission's ``method.py``, executed."""
+    spec = importlib.util.spec_from_file_location(f"submission_{slug.replace('-', '_')}", FOLDER / slug / "method.py")
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def methods(slug: str) -> list[type[PruningMethod]]:
+    found = [value for value in vars(module(slug)).values() if isinstance(value, type)]
+    return [value for value in found if issubclass(value, PruningMethod) and value is not PruningMethod]
+
+
+def method(slug: str, **changes: float) -> PruningMethod:
+    """The method with its declared hyper-parameters, some of them changed."""
+    (kind,) = methods(slug)
+    return kind(**{**submission(slug).metadata.hyperparameters, **changes})
+
+
+@functools.cache
+def outcome(slug: str, kind: str, ratio: float) -> Pruned:
+    """What the shipped method makes of a network when one weight in ``ratio`` is kept."""
+    model = network(kind)
+    return method(slug).prune(job(model, round(total(model) / ratio), needs=submission(slug).metadata.needs))
