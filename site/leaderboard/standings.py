@@ -59,24 +59,14 @@ def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None
     """The targets of a board; those beyond the floor of unprunable parameters are infeasible."""
     division: Any = board.key.division
     axis = grid.targets[division].axis
-    limit = _largest_compression(board) if axis == "compression" else math.inf
+    architecture = grid.architectures[grid.benchmarks[board.key.benchmark].architecture]
     met = set(board.rows.loc[board.rows["status"] == "ok", "target"])
     targets = []
     for value in grid.targets_of(board.key.benchmark, division):
         label, factor = (value, math.nan) if isinstance(value, str) else (f"{value:g}", float(value))
-        targets.append(Target(label, factor, feasible=label in met or not factor > limit))
+        possible = axis != "compression" or architecture.keep(factor) is not None
+        targets.append(Target(label, factor, feasible=possible or label in met))
     return targets, None if axis == "pattern" else axis
-
-
-def _largest_compression(board: Board) -> float:
-    """Compression with every prunable weight gone: what the unprunable parameters leave."""
-    for rows in (board.dense, board.rows):
-        counted = rows[rows["parameters"].notna()]
-        if not counted.empty:
-            row = counted.iloc[0]
-            floor = int(row["parameters"]) - sum(row["layer_total"])
-            return int(row["parameters"]) / floor if floor > 0 else math.inf
-    return math.inf
 
 
 def _cells(rows: pd.DataFrame) -> dict[tuple[str, str], dict[tuple[str, int], Any]]:

@@ -1,0 +1,61 @@
+"""`espalier site`: build the leaderboard's pages, and look at them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluator.commands.options import Root
+from evaluator.repository import Repository
+from evaluator.terminal import err, out, safe
+
+site = typer.Typer(help="Build the static site, or look at it.", no_args_is_help=True, rich_markup_mode=None)
+
+Output = Annotated[Path | None, typer.Option(help="the site's folder (default: public/ in the checkout)")]
+
+
+@site.command()
+def build(
+    root: Root = None,
+    output: Output = None,
+    local: Annotated[bool, typer.Option(help="also show what was measured on this machine")] = True,
+    strict: Annotated[bool, typer.Option("--strict", help="end with 1 where something was left out")] = False,
+) -> None:
+    """Build the whole site from the records: static pages that work offline and from a file."""
+    from leaderboard.build import build as build_site
+
+    repository = Repository.find(root)
+    folder = _folder(repository, output)
+    started = time.monotonic()
+    built = build_site(repository, folder, local=local, say=lambda line: err.print(f"[dim]{safe(line)}[/]"))
+    for warning in built.warnings:
+        err.print(f"[yellow]warning[/]: {safe(warning)}")
+    seconds = time.monotonic() - started
+    out.print(f"{built.pages} pages from {built.records} records in {seconds:.1f} s: {safe(str(folder / 'index.html'))}")
+    if strict and built.warnings:
+        raise typer.Exit(1)
+
+
+@site.command()
+def serve(
+    root: Root = None,
+    output: Output = None,
+    port: Annotated[int, typer.Option(help="0 takes any free one", min=0, max=65535)] = 8000,
+) -> None:
+    """Serve the built site on this machine, until Ctrl-C."""
+    from leaderboard.serve import make_server
+
+    folder = _folder(Repository.find(root), output)
+    with make_server(folder, port) as server:
+        out.print(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            out.print("stopped")
+
+
+def _folder(repository: Repository, output: Path | None) -> Path:
+    return (output or repository.root / "public").absolute()

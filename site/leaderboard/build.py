@@ -1,0 +1,173 @@
+"""The whole build: gather everything, render into a temporary folder, verify, swap.
+
+The old site stays as it is until the new one is complete and verified; the same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from evaluator.errors import SubmissionError
+from evaluator.grid import load_grid
+from evaluator.metadata import Submission, load_submission
+from evaluator.records.record import DENSE
+from evaluator.repository import Repository
+from leaderboard import exports, pictures
+from leaderboard.errors import SiteError
+from leaderboard.load import load_results
+from leaderboard.pages import benchmark, data, home, method, methods, prose
+from leaderboard.pages.site import Page, Site
+from leaderboard.render import environment, render
+from leaderboard.standings import make_standings
+from leaderboard.verify import problems
+
+STATIC = Path(__file__).resolve().parents[1] / "static"
+MARKER = "build.json"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build made."""
+
+    folder: Path
+    pages: int
+    records: int
+    warnings: list[str]
+
+
+def build(repository: Repository, output: Path, *, local: bool = True, say: Say = lambda _: None) -> Built:
+    """Build the site of ``repository`` into ``output``, replacing the site there.
+
+    Args:
+        local: also show what was measured on this machine.
+        say: called with a line at every step.
+
+    Raises:
+        SiteError: ``output`` is something else than a site, or the new site breaks its own rules.
+        StoreError: a file of records is damaged.
+        GridError: the grid is invalid.
+    """
+    _refuse_foreign(output)
+    say("reading records")
+    site = gather(repository, local=local)
+    say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; laying out pages")
+    tables = list(exports.tables(site.results, site.standings))
+    pages = list(all_pages(site, [download for download, _ in tables]))
+    specs = [chart.spec for page in pages for chart in page.charts]
+    say(f"drawing {len(specs)} charts")
+    drawings = pictures.draw(specs, repository.state / "cache" / "charts")
+    with _staging(output) as folder:
+        say(f"writing {len(pages)} pages")
+        env = environment(site, drawings)
+        for page in pages:
+            _write(folder / page.path, render(env, page))
+        for download, frame in tables:
+            exports.write(frame, folder / "data", download.stem)
+        shutil.copytree(STATIC, folder / "static")
+        _write(folder / MARKER, _marker(site))
+        say("verifying")
+        found = problems(folder)
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise SiteError(f"the new site was not put in place: {found[0]}{more}", where=output, fix="report this as a bug")
+    return Built(output, len(pages), len(site.results.frame), site.warnings)
+
+
+def gather(repository: Repository, *, local: bool = True) -> Site:
+    """Read everything that any page needs."""
+    grid = load_grid(repository.grid)
+    results = load_results(repository, grid, local=local)
+    warnings = list(results.warnings)
+    submissions = dict(_submissions(repository, warnings))
+    standings = [make_standings(board, grid) for board in results.boards]
+    return Site(grid, results, submissions, standings, warnings, _date(results.newest))
+
+
+def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
+    """Every page, in a fixed order."""
+    return chain(
+        home.pages(site),
+        benchmark.pages(site),
+        methods.pages(site),
+        method.pages(site),
+        prose.pages(),
+        data.pages(site, downloads),
+    )
+
+
+def _submissions(repository: Repository, warnings: list[str]) -> Iterator[tuple[str, Submission]]:
+    """Every valid submission; an invalid one costs its own page, not the site."""
+    folder = repository.submissions
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not path.is_dir() or path.name.startswith((".", "_")):
+            continue
+        try:
+            submission = load_submission(path)
+        except SubmissionError as error:
+            warnings.append(f"left out: {error.where}: {error.what}")
+            continue
+        if submission.slug == DENSE:
+            warnings.append(f"left out: {path}: the name {DENSE!r} is the control's")
+            continue
+        yield submission.slug, submission
+
+
+def _date(newest: str | None) -> str | None:
+    """The site's date: never the clock's, so that a rebuild gives the same bytes."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return newest
+    try:
+        return datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        raise SiteError(f"SOURCE_DATE_EPOCH is {epoch!r}", fix="set it to seconds since 1970, or unset it") from None
+
+
+def _marker(site: Site) -> str:
+    facts = {"grid": site.grid.version, "grid_digest": site.grid.digest, "date": site.date, "records": len(site.results.frame)}
+    return json.dumps(facts, indent=2) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _refuse_foreign(output: Path) -> None:
+    """Never replace a folder that is not a site."""
+    if output.is_symlink() or (output.exists() and not output.is_dir()):
+        raise SiteError("this is not a folder", where=output, fix="name another place with --output DIR")
+    if output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file():
+        raise SiteError("this folder holds something else than a site", where=output,
+                        fix="name an empty or a new folder with --output DIR")  # fmt: skip
+
+
+@contextmanager
+def _staging(output: Path) -> Iterator[Path]:
+    """A folder beside ``output`` that takes its place when the block ends well, and disappears when it does not."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    try:
+        new, old = staging / "new", staging / "old"
+        new.mkdir()
+        yield new
+        if output.exists():
+            output.rename(old)
+        try:
+            new.rename(output)
+        except OSError:
+            if old.exists():
+                old.rename(output)
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,181 @@
+"""Standings to Vega-Lite specifications, through Altair.
+
+Accuracy is drawn on the logarithm of the error (100 - accuracy): halving the error is one step anywhere, so that
+98 against 97 shows as much as 80 against 70, and labels stay accuracies.  The layout of a chart is made once by Altair,
+validated, and then filled with data.  Colours are tokens of the style sheet, so that one drawing serves light and dark.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import altair as alt
+
+Spec = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+HEIGHT = 360
+WIDTH = 560
+"""Of the static picture; in a browser a chart takes the width of its place."""
+
+_ERROR_TICKS = (
+    (1, 10, 0.1, 90),
+    (2, 5, 20, 50, 0.2, 0.5),
+    (3, 30, 70, 0.3, 7, 0.7, 1.5, 15, 80),
+    (4, 6, 8, 40, 60, 12, 2.5, 0.4, 0.6, 0.8, 1.2, 25, 3.5),
+    (1.1, 1.3, 1.4, 1.6, 1.7, 1.8, 1.9, 2.2, 2.8, 4.5, 5.5, 6.5),
+)
+"""Errors (percent) that may carry a label, the roundest first."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a trade-off chart shows; accuracies in percent."""
+
+    axis: str
+    means: Rows
+    seeds: Rows
+    controls: Rows
+    dense: Rows
+    series: dict[str, tuple[str, str]]
+    """Name of a series -> colour and shape."""
+    smallest_error: float = 0.01
+    """Half a test image, percent: an error of zero has no logarithm."""
+    strong: list[str] = field(default_factory=list)
+    """Series drawn strongly at first; empty: all."""
+
+
+def tradeoff(drawing: Drawing) -> Spec:
+    """Accuracy against compression or speedup, both on logarithmic axes."""
+    spec = copy.deepcopy(_layout(drawing.axis))
+    errors = [100 - row["a"] for row in (*drawing.means, *drawing.seeds, *drawing.controls, *drawing.dense)]
+    low, high = _padded(errors, drawing.smallest_error)
+    factors = [row["x"] for row in (*drawing.means, *drawing.seeds, *drawing.controls)] or [1.0, 32.0]
+    x_domain = [min(factors) * 2**-0.2, max(factors) * 2**0.2]
+    x = {"domain": x_domain, "values": _powers(*x_domain)}
+    y = {"domain": [low, high], "values": _ticks(low, high)}
+    names = list(drawing.series)
+    for layer in spec["layer"]:
+        _fit(layer["encoding"], x, y, names, drawing)
+    spec["datasets"] = {
+        "means": [_placed(row, low, high) for row in drawing.means],
+        "seeds": [_placed(row, low, high) for row in drawing.seeds],
+        "controls": [_placed(row, low, high) for row in drawing.controls],
+        "dense": [{**_placed(row, low, high), "x": round(x_domain[1], 4)} for row in drawing.dense],
+    }
+    spec["params"][0]["value"] = drawing.strong
+    return spec
+
+
+def static(spec: Spec) -> Spec:
+    """The same chart at a fixed width, for the picture that is shown where no script runs."""
+    return {**spec, "width": WIDTH}
+
+
+def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -> None:
+    for channel, place in (("x", x), ("y", y)):
+        if channel in encoding:
+            encoding[channel]["scale"]["domain"] = place["domain"]
+            encoding[channel]["axis"]["values"] = place["values"]
+    for channel, index in (("color", 0), ("shape", 1)):
+        if "scale" in encoding.get(channel, {}):
+            encoding[channel]["scale"] = {"domain": names, "range": [drawing.series[name][index] for name in names]}
+
+
+@cache
+def _layout(axis: str) -> Spec:
+    """The layers, checked against Vega-Lite's schema."""
+    means, seeds = alt.Chart(alt.NamedData(name="means")), alt.Chart(alt.NamedData(name="seeds"))
+    controls, dense = alt.Chart(alt.NamedData(name="controls")), alt.Chart(alt.NamedData(name="dense"))
+    x, y = _x(axis), _y("y")
+    shown = alt.condition("length(focus) == 0 || indexof(focus, datum.m) >= 0", alt.value(1), alt.value(0.13))
+    colour = alt.Color("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["var(--s0)"]))
+    shape = alt.Shape("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["circle"]))
+    dash = alt.StrokeDash("v:N", legend=None, scale=alt.Scale(
+        domain=["matched-magnitude", "matched-random"], range=[[1, 0], [2, 3]]))  # fmt: skip
+    grey = alt.value("var(--control)")
+    layers = (
+        dense.mark_rule(strokeDash=[7, 4], strokeWidth=1.2).encode(y=y, color=grey),
+        dense.mark_text(align="right", dy=-6, fontSize=11).encode(x=x, y=y, text="label:N", color=alt.value("var(--muted)")),
+        controls.mark_line(strokeWidth=1, opacity=0.55).encode(
+            x=x, y=y, detail=["m:N", "v:N"], strokeDash=dash, color=grey, opacity=alt.condition(
+                "length(focus) == 0 || indexof(focus, datum.m) >= 0", alt.value(0.5), alt.value(0.06))),
+        means.mark_rule(strokeWidth=1).encode(x=x, y=_y("top"), y2="bottom:Q", color=colour, opacity=alt.condition(
+            "length(focus) == 0 || indexof(focus, datum.m) >= 0", alt.value(0.55), alt.value(0.05))),
+        seeds.mark_circle(size=11).encode(x=x, y=y, color=colour, opacity=alt.condition(
+            "length(focus) == 0 || indexof(focus, datum.m) >= 0", alt.value(0.6), alt.value(0.06))),
+        means.mark_line(strokeWidth=1.6).encode(x=x, y=y, color=colour, opacity=shown),
+        means.mark_point(filled=True, size=52, stroke="var(--paper)", strokeWidth=0.8).encode(
+            x=x, y=y, color=colour, shape=shape, opacity=shown, tooltip=_tooltip()),
+    )  # fmt: skip
+    chart = alt.layer(*layers).add_params(alt.param(name="focus", value=[])).properties(width="container", height=HEIGHT)
+    return _themed(chart).to_dict()
+
+
+def _x(axis: str) -> alt.X:
+    title = {"compression": "Compression: parameters, dense ÷ kept", "speedup": "Theoretical speedup: MACs, dense ÷ kept"}[axis]
+    return alt.X("x:Q", scale=alt.Scale(type="log", base=2, nice=False, domain=[1, 2]),
+                 axis=alt.Axis(title=title, values=[1], labelExpr="datum.value + '×'", grid=False))  # fmt: skip
+
+
+def _y(name: str) -> alt.Y:
+    return alt.Y(f"{name}:Q", scale=alt.Scale(type="log", reverse=True, nice=False, domain=[1, 2]),
+                 axis=alt.Axis(title="Top-1 accuracy, %", values=[1], labelExpr="format(100 - datum.value, '.4~g')"))  # fmt: skip
+
+
+def _tooltip() -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("name:N", title="Method"),
+        alt.Tooltip("t:N", title="Target"),
+        alt.Tooltip("tip:N", title="Top-1"),
+        alt.Tooltip("drop:N", title="Against dense"),
+        alt.Tooltip("c:Q", title="Compression", format=".3~f"),
+        alt.Tooltip("s:Q", title="Speedup", format=".3~f"),
+    ]
+
+
+def _themed(chart: alt.LayerChart) -> alt.LayerChart:
+    font = "system-ui, 'Segoe UI', 'Liberation Sans', sans-serif"
+    return (
+        chart.configure(background="transparent", font=font, autosize=alt.AutoSizeParams(type="fit", contains="padding"),
+                        padding=4, aria=False)
+        .configure_view(stroke=None)
+        .configure_axis(labelColor="var(--muted)", titleColor="var(--muted)", gridColor="var(--line)", domainColor="var(--line)",
+                        tickColor="var(--line)", labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=10)
+    )  # fmt: skip
+
+
+def _placed(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:
+    """A row with its place on the error axis; intervals are cut where the axis ends."""
+    placed = {**row, "y": round(max(low, 100 - row["a"]), 4)}
+    if "h" in row and row["h"] is not None:
+        placed["top"] = round(min(high, max(low, 100 - row["a"] - row["h"])), 4)
+        placed["bottom"] = round(min(high, max(low, 100 - row["a"] + row["h"])), 4)
+    return placed
+
+
+def _padded(errors: list[float], smallest: float) -> tuple[float, float]:
+    known = [max(error, smallest) for error in errors] or [1.0, 10.0]
+    low, high = min(known), max(known)
+    pad = max(1.06, (high / low) ** 0.06)
+    return low / pad, min(high * pad, 100.0)
+
+
+def _powers(low: float, high: float) -> list[float]:
+    return [float(2**k) for k in range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)]
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round errors spread over the axis: at most about eight, none closer than a ninth of it."""
+    width = math.log(high / low)
+    chosen: list[float] = []
+    for candidates in _ERROR_TICKS:
+        for error in candidates:
+            clear = all(abs(math.log(error / other)) > width / 9 for other in chosen)
+            if low <= error <= high and clear:
+                chosen.append(error)
+    return sorted(chosen)

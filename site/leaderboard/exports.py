@@ -1,0 +1,102 @@
+"""Downloads: every record and every summary figure, as CSV, JSON and Parquet."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leaderboard.columns import COLUMNS
+from leaderboard.entries import Axis, Entry, Phase
+from leaderboard.load import LOCAL, PUBLISHED, Results
+from leaderboard.standings import Standing
+
+FORMATS = ("csv", "json", "parquet")
+SUMMARY_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("benchmark, track, division, recipe, device_class", "the board; figures are comparable only within one"),
+    ("phase", "before or after retraining"),
+    ("submission, variant", "the method, or a control with its densities"),
+    ("nauc_compression, nauc_compression_half", "mean over seeds and half-width of its 95 % t interval; empty where a cell "
+     "is missing or failed"),
+    ("nauc_speedup, nauc_speedup_half", "the same against theoretical speedup"),
+    ("rank_compression_low, …_high, rank_speedup_low, …_high", "range of ranks; methods only"),
+    ("c_at_0.5, c_at_1, c_at_2, s_at_0.5, s_at_1, s_at_2", "largest compression or speedup within so many points of the "
+     "dense control, geometric mean over seeds"),
+    ("…_beyond", "true where a seed never fell below: then the figure is a lower bound"),
+    ("mean_drop, mean_drop_half", "mean over the targets of accuracy minus the dense control's, paired by seed, points"),
+    ("seeds", "fewest seeds behind a figure of the row"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Download:
+    """One table in three formats; ``files`` are names below `data/`."""
+
+    title: str
+    rows: int
+    stem: str
+
+    @property
+    def files(self) -> list[str]:
+        return [f"{self.stem}.{suffix}" for suffix in FORMATS]
+
+
+def tables(results: Results, standings: Iterable[dict[Phase, Standing]]) -> Iterator[tuple[Download, pd.DataFrame]]:
+    """The tables to offer: published ones first; those of this machine apart."""
+    summary = pd.DataFrame([row for phases in standings for one in phases.values() for row in summary_rows(one)])
+    for origin, prefix, words in ((PUBLISHED, "", "published"), (LOCAL, "local-", "measured on this machine")):
+        frame = results.frame[results.frame["origin"] == origin]
+        if frame.empty:
+            continue
+        records = frame[[column.name for column in COLUMNS]]
+        yield Download(f"Records, {words}", len(records), f"{prefix}records"), records
+        mine = summary[summary["origin"] == origin].drop(columns="origin") if not summary.empty else summary
+        if not mine.empty:
+            yield Download(f"Summary figures, {words}", len(mine), f"{prefix}summary"), mine
+
+
+def summary_rows(standing: Standing) -> Iterator[dict[str, Any]]:
+    """One row per method and control of a standing."""
+    for entry in standing.methods:
+        yield _summary(standing, entry)
+        for control in standing.controls.get(entry.slug, []):
+            yield _summary(standing, control)
+
+
+def _summary(standing: Standing, entry: Entry) -> dict[str, Any]:
+    row: dict[str, Any] = {**standing.board.key._asdict(), "phase": standing.frame.phase, "submission": entry.slug,
+                           "variant": entry.variant}  # fmt: skip
+    axes: tuple[Axis, ...] = ("compression", "speedup")
+    for axis in axes:
+        interval = entry.area[axis].interval
+        row[f"nauc_{axis}"], row[f"nauc_{axis}_half"] = interval.mean, interval.half
+        ranks = standing.ranks[axis].get(entry.slug) if entry.variant == "method" else None
+        row[f"rank_{axis}_low"], row[f"rank_{axis}_high"] = ranks or (math.nan, math.nan)
+        for drop, reach in entry.reach[axis].items():
+            name = f"{axis[0]}_at_{drop:g}"
+            row[name], row[f"{name}_beyond"] = reach.factor, reach.beyond
+    row["mean_drop"], row["mean_drop_half"] = entry.mean_drop.interval.mean, entry.mean_drop.interval.half
+    row["seeds"] = entry.seeds[0]
+    return row
+
+
+def write(frame: pd.DataFrame, folder: Path, stem: str) -> None:
+    """Write one table in every format; the same table gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lists = [name for name in frame.columns if frame[name].map(lambda v: isinstance(v, list)).any()]
+    flat = frame.copy()
+    for name in lists:
+        flat[name] = flat[name].map(lambda value: " ".join(map(str, value)) if isinstance(value, list) else None)
+    flat.to_csv(folder / f"{stem}.csv", index=False, lineterminator="\n")
+    frame.to_parquet(folder / f"{stem}.parquet", index=False)
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    with (folder / f"{stem}.json").open("w", encoding="utf-8") as file:
+        file.write("[\n")
+        for position, row in enumerate(rows):
+            file.write((",\n" if position else "") + json.dumps(row, ensure_ascii=False, allow_nan=False))
+        file.write("\n]\n")

@@ -1,0 +1,35 @@
+"""All methods in one list, with the facets that tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from evaluator.metadata import Metadata
+from leaderboard.pages.site import Page, Site, board_of
+
+
+@dataclass(frozen=True)
+class Row:
+    slug: str
+    title: str
+    metadata: Metadata | None
+    benchmarks: list[str]
+
+
+def pages(site: Site) -> Iterator[Page]:
+    """The list of methods."""
+    measured: dict[str, list[str]] = {}
+    for standings in site.standings:
+        board = board_of(standings)
+        for slug in board.rows["submission"].unique():
+            names = measured.setdefault(slug, [])
+            if board.key.benchmark not in names:
+                names.append(board.key.benchmark)
+    rows = [
+        Row(slug, site.titles[slug], site.submissions[slug].metadata if slug in site.submissions else None,
+            measured.get(slug, []))
+        for slug in site.slugs
+    ]  # fmt: skip
+    description = "Every pruning method that was submitted, with what it needs and where it was measured."
+    yield Page("methods.html", "methods.html", "Methods", description, {"rows": rows}, [], "methods")

@@ -1,0 +1,42 @@
+"""Pages of prose, written in Markdown under `site/content/`, and the page for addresses that do not exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from leaderboard.pages.site import Page
+
+CONTENT = Path(__file__).resolve().parents[2] / "content"
+DESCRIPTIONS = {
+    "protocol": "What Espalier measures and how, so that two figures on this site may be compared.",
+    "contribute": "How to submit a pruning method: one metadata file and one Python module.",
+}
+
+
+def pages() -> Iterator[Page]:
+    """One page per Markdown file, and 404."""
+    for path in sorted(CONTENT.glob("*.md")):
+        name = path.stem
+        title, body = to_html(path.read_text(encoding="utf-8"))
+        yield Page(f"{name}.html", "prose.html", title, DESCRIPTIONS[name], {"body": body}, [], name)
+    yield Page("404.html", "404.html", "Not here", "This page does not exist.")
+
+
+def to_html(text: str) -> tuple[str, Markup]:
+    """Title (the first heading) and body; headings get identifiers. HTML in the source is shown, not passed on."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    title = ""
+    for i, token in enumerate(tokens):
+        if token.type == "heading_open":
+            content = tokens[i + 1].content
+            title = title or content
+            token.attrSet("id", re.sub(r"[^a-z0-9]+", "-", content.lower()).strip("-"))
+    html = parser.renderer.render(tokens, parser.options, {})
+    html = html.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
+    return title, Markup(html)  # noqa: S704  (our own text, and the parser escapes HTML)

@@ -1,0 +1,90 @@
+"""What all pages share: everything that was gathered, and what a page and a chart are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from evaluator.grid import Grid
+from evaluator.metadata import Submission
+from evaluator.records.record import DENSE
+from leaderboard.charts import Spec
+from leaderboard.entries import Phase
+from leaderboard.load import Board, Results
+from leaderboard.series import Look, looks
+from leaderboard.standings import Standing
+
+Standings = dict[Phase, Standing]
+
+PHASES: dict[Phase, str] = {"after": "After retraining", "before": "Before retraining"}
+AXES = {"compression": "Top-1 against compression", "speedup": "Top-1 against theoretical speedup"}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart on a page; ``label`` says in words what it shows, for those who do not see it."""
+
+    id: str
+    caption: str
+    label: str
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class Page:
+    """One HTML file: ``path`` relative to the site's root, with forward slashes."""
+
+    path: str
+    template: str
+    title: str
+    description: str
+    context: dict[str, Any] = field(default_factory=dict)
+    charts: list[Chart] = field(default_factory=list)
+    section: str = ""
+
+    @property
+    def root(self) -> str:
+        """Relative way from this page to the site's root."""
+        return "../" * self.path.count("/")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything gathered before the first page is written."""
+
+    grid: Grid
+    results: Results
+    submissions: dict[str, Submission]
+    standings: list[Standings]
+    warnings: list[str]
+    date: str | None
+
+    @cached_property
+    def slugs(self) -> list[str]:
+        """Every method that was submitted or measured."""
+        measured = set(self.results.frame["submission"].unique()) - {DENSE}
+        return sorted(measured | set(self.submissions))
+
+    @cached_property
+    def looks(self) -> Mapping[str, Look]:
+        return looks(self.slugs)
+
+    @cached_property
+    def titles(self) -> Mapping[str, str]:
+        """Slug -> title; a slug of two submissions' equal titles is added to tell them apart."""
+        titles = {slug: self.submissions[slug].metadata.title if slug in self.submissions else slug for slug in self.slugs}
+        seen = list(titles.values())
+        return {slug: title if seen.count(title) == 1 else f"{title} ({slug})" for slug, title in titles.items()}
+
+    def of_benchmark(self, name: str) -> list[Standings]:
+        return [standings for standings in self.standings if board_of(standings).key.benchmark == name]
+
+
+def board_of(standings: Standings) -> Board:
+    return next(iter(standings.values())).board
+
+
+def board_title(board: Board) -> str:
+    return f"{board.key.track} · {board.key.division}".capitalize()

@@ -1,0 +1,99 @@
+"""What must hold of a built site before it replaces the old one.
+
+Every internal link and fragment leads somewhere; nothing is loaded from outside; no script or style is inline, so that
+the content security policy of the pages can forbid them.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from urllib.parse import unquote
+
+from evaluator.canonical import digest_file
+
+_TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9]*)((?:\s+[^\s=>/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?)*)\s*/?>")
+_ATTRIBUTE = re.compile(r"([^\s=>/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
+_LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "embed": "src", "object": "data", "link": "href",
+            "form": "action", "image": "href", "use": "href", "base": "href", "audio": "src", "video": "src"}  # fmt: skip
+_OUTSIDE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
+_CSS_URL = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", re.IGNORECASE)
+_POLICY = 'http-equiv="Content-Security-Policy"'
+
+
+def problems(folder: Path) -> list[str]:
+    """Everything wrong with the site in ``folder``, a line each; empty when it may be shown."""
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    pages = {name: (folder / name).read_text(encoding="utf-8") for name in sorted(files) if name.endswith(".html")}
+    parsed = {name: list(_tags(text)) for name, text in pages.items()}
+    targets = {name: {value for _, attributes in tags if (value := attributes.get("id"))} for name, tags in parsed.items()}
+    found = []
+    for name, tags in parsed.items():
+        if _POLICY not in pages[name]:
+            found.append(f"{name}: no content security policy")
+        for tag, attributes in tags:
+            found += [f"{name}: {problem}" for problem in _inline(tag, attributes)]
+            found += [f"{name}: {problem}" for problem in _links(name, tag, attributes, files, targets)]
+    for name in sorted(files):
+        if name.endswith((".css", ".svg")):
+            found += [f"{name}: loads {url}" for url in _css(folder / name)]
+    return found
+
+
+def same(first: Path, second: Path) -> list[str]:
+    """Names of files that differ between two sites, or that only one of them has; empty for a byte-identical rebuild."""
+    digests = [
+        {path.relative_to(folder).as_posix(): digest_file(path) for path in folder.rglob("*") if path.is_file()}
+        for folder in (first, second)
+    ]
+    return sorted(name for name in digests[0].keys() | digests[1].keys() if digests[0].get(name) != digests[1].get(name))
+
+
+def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    for match in _TAG.finditer(text):
+        attributes = match.group(2)
+        if attributes:
+            yield match.group(1).lower(), {
+                name.lower(): unescape(next((v for v in values if v), "")) for name, *values in _ATTRIBUTE.findall(attributes)
+            }
+        elif match.group(1).lower() in ("script", "style"):
+            yield match.group(1).lower(), {}
+
+
+def _inline(tag: str, attributes: dict[str, str]) -> Iterator[str]:
+    if tag == "style" or "style" in attributes:
+        yield "inline style"
+    if tag == "script" and "src" not in attributes and attributes.get("type") != "application/json":
+        yield "inline script"
+    for name in attributes:
+        if name.startswith("on"):
+            yield f"event handler {name}"
+
+
+def _links(name: str, tag: str, attributes: dict[str, str], files: set[str], targets: dict[str, set[str]]) -> Iterator[str]:
+    loaded = _LOADING.get(tag)
+    url = attributes.get(loaded) if loaded else attributes.get("href") if tag == "a" else None
+    if url is None:
+        return
+    if _OUTSIDE.match(url):
+        if loaded:
+            yield f"loads {url}"
+        elif not url.startswith("https://"):
+            yield f"links to {url}"
+        return
+    path, _, fragment = url.partition("#")
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(path))) if path else name
+    if target not in files:
+        yield f"links to {url}, which is not there"
+    elif fragment and target in targets and fragment not in targets[target]:
+        yield f"links to {url}, but nothing has that identifier"
+
+
+def _css(path: Path) -> Iterator[str]:
+    for quoted, imported in _CSS_URL.findall(path.read_text(encoding="utf-8")):
+        url = quoted or imported
+        if not url.startswith(("data:", "#")):
+            yield url

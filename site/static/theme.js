@@ -1,0 +1,28 @@
+// Before the first paint: the reader's choice of light or dark, where one was made; then the button that makes it.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const read = () => { try { return localStorage.getItem("espalier-theme"); } catch { return null; } };
+  const keep = (value) => { try { localStorage.setItem("espalier-theme", value); } catch { /* file:// may refuse */ } };
+  const kept = read();
+  if (kept === "light" || kept === "dark") root.dataset.theme = kept;
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const list = document.querySelector(".top nav ul");
+    if (!list) return;
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "theme";
+    const dark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+    const label = () => button.setAttribute("aria-label", dark() ? "Use light colours" : "Use dark colours");
+    button.addEventListener("click", () => {
+      root.dataset.theme = dark() ? "light" : "dark";
+      keep(root.dataset.theme);
+      label();
+    });
+    label();
+    item.append(button);
+    list.append(item);
+  });
+})();
