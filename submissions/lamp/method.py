@@ -9,16 +9,14 @@ from evaluator.contract import Job, Pruned, PruningMethod
 
 
 def lamp_scores(weight: Tensor) -> Tensor:
-    """w_u^2 / sum of w_v^2 over all v that are not smaller than u in the layer, in double precision.
+    """w_u^2 / sum of w_v^2 over v >= u, with the layer's weights in ascending order of magnitude; in double precision.
 
-    Among equals the one that comes first counts as the larger, as it does when weights are kept. In (0, 1]; a weight
-    of 0 scores 0.
+    In (0, 1]; a weight of 0 scores 0. Among equals the one that comes later counts as the larger.
     """
-    squares = weight.flatten().double().square()
-    descending, order = torch.sort(squares, descending=True, stable=True)
-    survivors = descending.cumsum(0)
-    scores = torch.zeros_like(squares)
-    scores[order] = descending / survivors.clamp(min=torch.finfo(squares.dtype).tiny)
+    ascending, order = torch.sort(weight.flatten().double().square(), stable=True)
+    survivors = ascending.flip(0).cumsum(0).flip(0)
+    scores = torch.zeros_like(ascending)
+    scores[order] = ascending / survivors.clamp(min=torch.finfo(ascending.dtype).tiny)
     return scores.view(weight.shape)
 
 
