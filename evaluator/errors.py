@@ -1,16 +1,15 @@
 """Every error that Espalier raises on purpose: what went wrong, where, and how to mend it.
 
-    EspalierError
-    ├── UsageError          the command line was used wrongly (exit code 2)
-    ├── GridError           a file of the grid is invalid
-    ├── SubmissionError     a submission cannot be used
-    ├── DataError           a data set is missing or damaged
-    ├── BaseModelError      a base model is missing or damaged
-    ├── StoreError          the results store cannot be read or written
-    ├── SandboxError        no sandbox is to be had, or it could not be started
-    └── ContractError       a method broke the contract (raised inside the sandbox)
-        ├── InvalidOutcome  its outcome is malformed or misses the target
-        └── BudgetExceeded  it asked for more training than its track allows
+EspalierError
+├── UsageError          the command line was used wrongly (exit code 2)
+├── GridError           a file of the grid is invalid
+├── SubmissionError     a submission cannot be used
+├── DataError           a data set is missing or damaged
+├── BaseModelError      a base model is missing or damaged
+├── StoreError          the results store cannot be read or written
+├── SandboxError        no sandbox is to be had, or it could not be started
+└── ContractError       a method broke the contract (raised inside the sandbox)
+    └── InvalidOutcome  its outcome is malformed or misses the target
 """
 
 from __future__ import annotations
@@ -72,8 +71,4 @@ class ContractError(EspalierError):
 
 
 class InvalidOutcome(ContractError):
-    pass
-
-
-class BudgetExceeded(ContractError):
     pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,10 @@ class Bench:
 
     def weights(self, model: nn.Module) -> dict[int, nn.Parameter]:
         """The prunable weights of ``model`` by position."""
-        return {i: module.weight for i, (_, module) in enumerate(prunable_layers(model, self.kind.classifier))}
+        return {
+            i: cast(nn.Parameter, module.weight)
+            for i, (_, module) in enumerate(prunable_layers(model, self.kind.classifier))
+        }
 
     def score(self, model: nn.Module) -> Score:
         """One pass over the test set; the predictions go to the artifacts."""
@@ -80,7 +84,7 @@ def evaluate(bench: Bench, cell: Cell, masks: Mapping[int, Tensor], weights: Map
     if misses_target(cell, counts, bench.targets[cell.division].tolerance):
         return Measurement(counts=counts)
 
-    model.to(memory_format=bench.memory_format)  # type: ignore[call-overload]
+    model.to(memory_format=bench.memory_format)
     recalibrate(model, bench.train, bench.protocol, seed=cell.seed, memory_format=bench.memory_format)
     before = bench.score(model)
     if cell.track not in RETRAINED:

@@ -19,6 +19,7 @@ from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 
 State = Literal["fresh", "missing", "failed", "stale"]
+STATES: tuple[State, ...] = ("fresh", "missing", "failed", "stale")
 
 Problem = tuple[State, list[str]]
 

@@ -88,7 +88,7 @@ def recalibrate(
         norm.train()
     order = torch.randperm(len(images), generator=stream("recalibration", seed))
     with torch.no_grad():
-        for index in order.split(protocol.recalibration_batch)[: protocol.recalibration_batches]:
+        for index in torch.split(order, protocol.recalibration_batch)[: protocol.recalibration_batches]:
             model(images.take(index.to(images.labels.device), memory_format)[0])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

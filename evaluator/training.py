@@ -45,9 +45,9 @@ def train(
     Returns:
         The mean cross-entropy over the last epoch, in nats.
     """
-    model.train().to(memory_format=memory_format)  # type: ignore[call-overload]
-    masked = list((masks or {}).keys())
-    factors = [mask.to(p).contiguous(memory_format=_format_of(p)) for p, mask in (masks or {}).items()]
+    model.train().to(memory_format=memory_format)
+    masked: list[Tensor] = list(masks or {})
+    factors: list[Tensor] = [mask.to(p).contiguous(memory_format=_format_of(p)) for p, mask in (masks or {}).items()]
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=recipe.lr,
@@ -63,7 +63,7 @@ def train(
         random = stream("order", seed, epoch)
         order = torch.randperm(len(images), generator=random).to(device)
         loss_sum.zero_()
-        for step, index in enumerate(order.split(recipe.batch)):
+        for step, index in enumerate(torch.split(order, recipe.batch)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, epoch * steps + step, recipe.epochs * steps)
             inputs, labels = _batch(images, index, recipe, random, memory_format)

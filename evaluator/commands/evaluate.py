@@ -16,7 +16,7 @@ from evaluator.engines import ENGINES
 from evaluator.errors import SandboxError
 from evaluator.grid import Grid
 from evaluator.group import make_groups
-from evaluator.plan import Plan, make_plan
+from evaluator.plan import STATES, Plan, make_plan
 from evaluator.records import Record, Store
 from evaluator.repository import Repository
 from evaluator.setting import Setting, open_setting
@@ -92,7 +92,7 @@ def report(plan: Plan, records: Sequence[Record], target: Store, *, as_json: boo
     """Say what was done; exit with 1 when a record made now is a failure of the infrastructure."""
     statuses = Counter(record.status for record in records)
     if as_json:
-        before = {state: plan.states.get(state, 0) for state in ("fresh", "missing", "failed", "stale")}
+        before = {state: plan.states[state] for state in STATES}
         print_json({"plan": before, "measured": dict(statuses), "store": str(target.folder)})
     elif not records:
         out.print("nothing to do: every selected cell is fresh" + (" or failed before" if plan.states["failed"] else ""))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evaluator.commands.options import Benchmarks, Cells, Json, Root, Slugs, Tier, select
-from evaluator.plan import Plan, make_plan
+from evaluator.plan import STATES, Plan, Planned, make_plan
 from evaluator.records import Store
 from evaluator.terminal import duration, out, print_json, print_table
 
@@ -34,7 +34,7 @@ def plan(
     if as_json:
         print_json(
             {
-                "states": {state: made.states.get(state, 0) for state in ("fresh", "missing", "failed", "stale")},
+                "states": {state: made.states[state] for state in STATES},
                 "seconds": made.seconds and made.seconds / workers,
                 "workers": workers,
                 "infeasible": [c.id for c in made.infeasible],
@@ -48,15 +48,14 @@ def plan(
 def show(made: Plan, workers: int) -> None:
     """Print a plan: one line for each submission, benchmark, state and reason."""
 
-    def heading(planned: object) -> tuple[str, ...]:
-        p = planned
-        return (p.slug, p.cell.benchmark, p.state, "; ".join(p.reasons))  # type: ignore[attr-defined]
+    def heading(planned: Planned) -> tuple[str, ...]:
+        return (planned.slug, planned.cell.benchmark, planned.state, "; ".join(planned.reasons))
 
     ordered = sorted(made.cells, key=heading)
     rows = [(*key, len(list(cells))) for key, cells in itertools.groupby(ordered, key=heading)]
     columns = ("submission", "benchmark", "state", "why", ">cells")
     print_table(columns, rows)
-    states = ", ".join(f"{made.states[state]} {state}" for state in ("fresh", "missing", "failed", "stale"))  # type: ignore[index]
+    states = ", ".join(f"{made.states[state]} {state}" for state in STATES)
     out.print(f"\n{len(made.cells)} cells: {states}" + (f"; {len(made.infeasible)} infeasible" if made.infeasible else ""))
     if made.todo:
         seconds = made.seconds and made.seconds / workers

@@ -34,9 +34,7 @@ def run_all(groups: Sequence[Group], setting: Setting, workers: int) -> Iterator
             yield item
 
 
-def _work(
-    todo: queue.SimpleQueue[Group], made: queue.SimpleQueue[Record | BaseException | None], setting: Setting
-) -> None:
+def _work(todo: queue.SimpleQueue[Group], made: queue.SimpleQueue[Record | BaseException | None], setting: Setting) -> None:
     """Run groups until there are none left (None), or an error of ours (carried to the caller's thread)."""
     try:
         while True:

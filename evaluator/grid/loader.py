@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _resolve(grid: Grid, folder: Path) -> None:
-    kinds = {
+    kinds: dict[str, Mapping[str, object]] = {
         "dataset": grid.datasets,
         "architecture": grid.architectures,
         "tier": grid.tiers,

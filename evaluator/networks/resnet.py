@@ -32,7 +32,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
-        return self.relu2(y + self.shortcut(x))
+        out: Tensor = self.relu2(y + self.shortcut(x))
+        return out
 
 
 class ResNet(nn.Module):
@@ -55,7 +56,8 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu1(self.bn1(self.conv1(x)))
         x = self.stage3(self.stage2(self.stage1(x)))
-        return self.classifier(torch.flatten(self.pool(x), 1))
+        logits: Tensor = self.classifier(torch.flatten(self.pool(x), 1))
+        return logits
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:

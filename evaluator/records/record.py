@@ -14,7 +14,7 @@ from evaluator.grid import Cell
 from evaluator.grid.cells import Division, Track
 from evaluator.records.keys import Inputs
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 
 Status = Literal["ok", "missed_target", "invalid_output", "method_error", "timeout", "out_of_memory", "infrastructure"]
 """How a cell ended. Only ``infrastructure`` is tried again. An infeasible target is no failure and has no record."""

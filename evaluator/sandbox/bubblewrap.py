@@ -13,6 +13,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from evaluator.sandbox.layout import (
@@ -59,9 +60,9 @@ def launch(spec: Spec, home: Path) -> Launch:
         spec.pycache: layout.pycache,
         **{spec.bases[name]: path for name, path in bases.items()},
     }
-    binds = [part for source, target in shown.items() for part in _bind(_open_to_all(source, home, uid), target)]
+    binds = [part for source, target in shown.items() for part in _bind(_open_to_all(source, home / target.name, uid), target)]
     room = {output: spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}
-    command = [*_wall(), *_python(), *binds, *_writable(room)]
+    command = [*_wall(), *_folders(shown.values()), *_python(), *binds, *_writable(room)]
     if spec.device != "cpu":
         command += _devices()
     command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(scratch[0]), "--", *python_command(layout)]
@@ -127,6 +128,12 @@ def _python() -> list[str]:
     return [*binds, *_bind(PACKAGE, INSIDE / "code" / "evaluator")]
 
 
+def _folders(targets: Iterable[Path]) -> list[str]:
+    """The folders that hold ``targets``; left to itself bubblewrap may make them for root alone."""
+    parents = dict.fromkeys([INSIDE, *(target.parent for target in targets)])
+    return [part for folder in parents for part in ("--perms", "0755", "--dir", str(folder))]
+
+
 def _bind(source: Path, target: Path) -> list[str]:
     return ["--ro-bind", str(source.resolve()), str(target)]
 
@@ -143,11 +150,10 @@ def _devices() -> list[str]:
     return [part for node in nodes for part in ("--dev-bind-try", node, node)]
 
 
-def _open_to_all(path: Path, home: Path, uid: int | None) -> Path:
-    """``path``, or a copy of it below ``home`` where only root could read it and the child is not to be root."""
+def _open_to_all(path: Path, copy: Path, uid: int | None) -> Path:
+    """``path``, or a copy of it where only root could read it and the child is not to be root."""
     if uid is None or path.is_dir() or path.stat().st_mode & 0o004:
         return path
-    copy = home / path.name
     shutil.copyfile(path, copy)
     copy.chmod(0o644)
     return copy

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from evaluator.bases import load_base
 from evaluator.contract import Job, Layer, Pruned, PruningMethod
-from evaluator.data import Images
+from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.metadata import Needs
 from evaluator.networks import architecture

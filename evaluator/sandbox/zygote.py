@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import torch
 
-from evaluator.data import Images
+from evaluator.data.images import Images
 from evaluator.grid import Dataset
 from evaluator.sandbox import confine, failures, scratch
 from evaluator.sandbox.task import ARTIFACT, Data, perform
