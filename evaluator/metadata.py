@@ -33,17 +33,22 @@ STAGE_TRACKS: dict[str, tuple[Track, ...]] = {
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Paper(Part):
     """Where the method was published; at least one of arxiv, doi and url."""
 
-    title: Text
-    venue: Annotated[str, Field(max_length=120)] = ""
-    arxiv: Annotated[str | None, Field(pattern=r"^\d{4}\.\d{4,5}$|^[a-z-]+(\.[A-Z]{2})?/\d{7}$")] = None
-    doi: Annotated[str | None, Field(pattern=r"^10\.\d{4,9}/[^\s<>\"']+$")] = None
-    url: Link | None = None
+    title: Annotated[Text, Field(description="of the paper, in full")]
+    venue: Annotated[str, Field(max_length=120, description="where and when it appeared, e.g. NeurIPS 2015")] = ""
+    arxiv: Annotated[
+        str | None,
+        Field(
+            pattern=r"^\d{4}\.\d{4,5}$|^[a-z-]+(\.[A-Z]{2})?/\d{7}$", description='arXiv number in quotes, e.g. "1506.02626"'
+        ),
+    ] = None
+    doi: Annotated[str | None, Field(pattern=r"^10\.\d{4,9}/[^\s<>\"']+$", description="DOI, from 10. on")] = None
+    url: Annotated[Link | None, Field(description="https address, where there is neither of the two")] = None
 
     @model_validator(mode="after")
     def _findable(self) -> Paper:
@@ -61,37 +66,55 @@ class Paper(Part):
 class Facets(Part):
     """The survey's taxonomy."""
 
-    criterion: Literal[
-        "random", "magnitude", "norm", "saliency", "loss-change", "second-order", "activation", "geometric",
-        "reconstruction", "learned",
+    criterion: Annotated[
+        Literal[
+            "random", "magnitude", "norm", "saliency", "loss-change", "second-order", "activation", "geometric",
+            "reconstruction", "learned",
+        ],
+        Field(description="what a weight's importance is judged by"),
     ]  # fmt: skip
-    scope: Literal["global", "layer", "row", "group", "given"]
-    schedule: Literal["one-shot", "iterative", "gradual", "continuous"] = "one-shot"
-    data_use: Literal["none", "calibration", "train"]
-    supervision: Literal["none", "labels"]
-    weight_update: Literal["none", "reconstruction", "training"] = "none"
-    learned_by: Literal["none", "regularisation", "dynamic-sparse", "meta", "reinforcement", "search"] = "none"
-    fusion: Literal["none", "quantisation", "decomposition", "architecture-search", "distillation"] = "none"
+    scope: Annotated[
+        Literal["global", "layer", "row", "group", "given"],
+        Field(description="where weights compete; given: within layers of densities that a rule sets"),
+    ]
+    schedule: Annotated[
+        Literal["one-shot", "iterative", "gradual", "continuous"], Field(description="in how many steps weights go")
+    ] = "one-shot"
+    data_use: Annotated[
+        Literal["none", "calibration", "train"], Field(description="calibration: a sample of the data; train: all of it")
+    ]
+    supervision: Annotated[Literal["none", "labels"], Field(description="whether labels are used")]
+    weight_update: Annotated[
+        Literal["none", "reconstruction", "training"], Field(description="how kept weights change while others go")
+    ] = "none"
+    learned_by: Annotated[
+        Literal["none", "regularisation", "dynamic-sparse", "meta", "reinforcement", "search"],
+        Field(description="how the mask is learned, where it is"),
+    ] = "none"
+    fusion: Annotated[
+        Literal["none", "quantisation", "decomposition", "architecture-search", "distillation"],
+        Field(description="what pruning is combined with"),
+    ] = "none"
 
 
 class Needs(Part):
     """What the method asks of the evaluator; it gets nothing else."""
 
-    data: bool
-    labels: bool
-    gradients: bool
-    training_epochs: Annotated[float, Field(ge=0)] = 0
+    data: Annotated[bool, Field(description="reads training or validation images")]
+    labels: Annotated[bool, Field(description="reads their labels")]
+    gradients: Annotated[bool, Field(description="takes gradients of the loss; needs data and labels")]
+    training_epochs: Annotated[float, Field(ge=0, description="epochs of training that the method itself runs")] = 0
 
 
 class Reported(Part):
     """A number of the paper, shown as reported and never ranked."""
 
-    dataset: Text
-    architecture: Text
-    metric: Literal["top-1", "top-5", "drop"]
-    value: float
-    compression: Annotated[float | None, Field(ge=1)] = None
-    speedup: Annotated[float | None, Field(ge=1)] = None
+    dataset: Annotated[Text, Field(description="e.g. CIFAR-10")]
+    architecture: Annotated[Text, Field(description="e.g. ResNet-56")]
+    metric: Annotated[Literal["top-1", "top-5", "drop"], Field(description="in percent; drop is in points, against dense")]
+    value: Annotated[float, Field(description="the number as printed")]
+    compression: Annotated[float | None, Field(ge=1, description="at which compression, 4 for one quarter left")] = None
+    speedup: Annotated[float | None, Field(ge=1, description="at which theoretical speedup")] = None
     source: Annotated[str, Field(min_length=1, max_length=120, description="table or figure")]
 
 
@@ -104,15 +127,15 @@ class Metadata(Part):
     summary: Annotated[str, Field(min_length=20, max_length=1200, description="the idea in a few sentences")]
     authors: Annotated[list[Text], Field(min_length=1, max_length=40, description="of the submission")]
     year: Annotated[int, Field(ge=1980, le=2100, description="of the paper")]
-    paper: Paper
+    paper: Annotated[Paper, Field(description="where the method was published")]
     licence: Annotated[str, Field(min_length=2, max_length=60, description="SPDX identifier of the submission's code")]
-    division: Division
-    stage: Literal["before", "during", "after"]
-    facets: Facets
-    needs: Needs
+    division: Annotated[Division, Field(description="what is removed: single weights, n of m neighbours, whole channels")]
+    stage: Annotated[Literal["before", "during", "after"], Field(description="when it prunes, relative to dense training")]
+    facets: Annotated[Facets, Field(description="the survey's taxonomy")]
+    needs: Annotated[Needs, Field(description="what the method asks of the evaluator")]
     hyperparameters: Annotated[dict[str, Value], Field(description="one set for every cell")] = {}
     deviations: Annotated[list[Annotated[str, Field(max_length=600)]], Field(description="from the paper")] = []
-    reported: list[Reported] = []
+    reported: Annotated[list[Reported], Field(description="numbers of the paper, shown and never ranked")] = []
 
     def functional(self) -> dict[str, Any]:
         """What can change a figure; a new title, author or facet cannot."""
@@ -152,12 +175,17 @@ def load_submission(folder: Path) -> Submission:
         code = (folder / "method.py").read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise SubmissionError("this file is missing", where=error.filename, fix=fix) from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SubmissionError(f"unreadable: {error}", where=path, fix=fix) from None
     except ValidationError as error:
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"])
         raise SubmissionError(f"{field}: {problem['msg']}", where=path, fix=fix) from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+        OSError,
+    ) as error:  # ValueError: not UTF-8, impossible dates, huge numbers
+        raise SubmissionError(f"unreadable: {error}", where=path, fix=fix) from None
     if metadata.slug != folder.name:
         raise SubmissionError(f"slug {metadata.slug!r} is not the folder's name", where=path, fix=fix)
     return Submission(folder=folder, metadata=metadata, code=code)
