@@ -13,7 +13,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from evaluator.sandbox.layout import (
@@ -53,19 +53,18 @@ def launch(spec: Spec, home: Path) -> Launch:
         scratch=scratch,
         pycache=INSIDE / "pycache",
     )
-    shown = {
+    files = {
         stage(spec, home): layout.method,
         spec.visible / "train.safetensors": layout.train,
         spec.visible / "validation.safetensors": layout.validation,
-        spec.pycache: layout.pycache,
         **{spec.bases[name]: path for name, path in bases.items()},
     }
-    binds = [part for source, target in shown.items() for part in _bind(_open_to_all(source, home / target.name, uid), target)]
+    shown = {target: _open_to_all(source, home / target.name, uid) for source, target in files.items()}
+    shown |= {layout.pycache: spec.pycache, layout.code / "evaluator": PACKAGE, **_python()}
     room = {output: spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}
-    command = [*_wall(), *_folders(shown.values()), *_python(), *binds, *_writable(room)]
-    if spec.device != "cpu":
-        command += _devices()
-    command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(scratch[0]), "--", *python_command(layout)]
+    devices = _devices() if spec.device != "cpu" else []
+    last = ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(scratch[0])]
+    command = [*_wall(), *_binds(shown), *_writable(room), *devices, *last, "--", *python_command(layout)]
     return Launch(command, environment(scratch[0]), configuration(spec, layout, uid=uid), wrapped=True)
 
 
@@ -108,6 +107,8 @@ def _start() -> list[str]:
 
 def _system() -> list[str]:
     parts = ["--hostname", "sandbox"]
+    for folder in ("/etc", "/sys", "/sys/devices", "/sys/devices/system"):
+        parts += ["--perms", "0755", "--dir", folder]
     for path in SYSTEM:
         if Path(path).is_symlink():
             parts += ["--symlink", str(Path(path).readlink()), path]
@@ -118,24 +119,22 @@ def _system() -> list[str]:
     return [*parts, "--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"]
 
 
-def _python() -> list[str]:
-    """The interpreter and its packages, where they are (an interpreter does not run from another place), and our own."""
+def _python() -> dict[Path, Path]:
+    """The interpreter and its packages, where they are: an interpreter does not run from another place."""
     real = str(Path(sys.executable).resolve().parents[1])
     folders = dict.fromkeys([real, sys.base_prefix, sys.prefix, *python_path()])
     outer = [f for f in folders if not f.startswith("/usr/") and f != "/usr"]
     outer = [f for f in outer if not any(f.startswith(f"{other}/") for other in outer)]
-    binds = [part for folder in outer for part in _bind(Path(folder), Path(folder))]
-    return [*binds, *_bind(PACKAGE, INSIDE / "code" / "evaluator")]
+    return {Path(folder): Path(folder) for folder in outer}
 
 
-def _folders(targets: Iterable[Path]) -> list[str]:
-    """The folders that hold ``targets``; left to itself bubblewrap may make them for root alone."""
-    parents = dict.fromkeys([INSIDE, *(target.parent for target in targets)])
-    return [part for folder in parents for part in ("--perms", "0755", "--dir", str(folder))]
-
-
-def _bind(source: Path, target: Path) -> list[str]:
-    return ["--ro-bind", str(source.resolve()), str(target)]
+def _binds(shown: Mapping[Path, Path]) -> list[str]:
+    """target -> source, read-only. The folders above come first: bubblewrap would make them for root alone."""
+    above = sorted({parent for target in shown for parent in target.parents if parent != Path("/")})
+    parts = [part for folder in above for part in ("--perms", "0755", "--dir", str(folder))]
+    for target, source in shown.items():
+        parts += ["--ro-bind", str(source.resolve()), str(target)]
+    return parts
 
 
 def _writable(room: dict[Path, int]) -> list[str]:

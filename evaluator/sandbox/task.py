@@ -45,7 +45,8 @@ def perform(config: dict[str, Any], task: dict[str, Any], data: Data) -> None:
 def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
     generator = stream("method", task["seed"])
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    # the public function also sets an option of torch.compile, and for that imports it: seconds, for every task
+    torch._C._set_deterministic_algorithms(True)
     random.seed(generator.initial_seed())
     np.random.seed(generator.initial_seed() % 2**32)
     torch.manual_seed(generator.initial_seed())
