@@ -82,9 +82,10 @@ def _as_root() -> bool:
 def _starts(wall: list[str]) -> bool:
     command = [*wall, *_system(), "--", "/bin/true"]
     try:
-        return subprocess.run(command, env={"PATH": os.defpath}, capture_output=True, timeout=30, check=False).returncode == 0
+        done = subprocess.run(command, env={"PATH": os.defpath}, capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
+    return done.returncode == 0
 
 
 def _wall() -> list[str]:

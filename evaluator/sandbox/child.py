@@ -10,7 +10,7 @@ import sys
 
 
 def main(tasks: int, events: int) -> None:
-    with open(tasks, encoding="utf-8", closefd=False, buffering=1) as lines:  # noqa: PTH123
+    with open(tasks, encoding="utf-8", closefd=False, buffering=1) as lines:
         config = json.loads(lines.readline())
         sys.path += config["path"]
         from evaluator.sandbox.zygote import serve

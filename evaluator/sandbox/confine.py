@@ -35,7 +35,8 @@ def settle(config: dict[str, Any]) -> None:
         return
     if os.getpid() == 1:
         # the watchdog sees the limit itself; this only slows a fork bomb until it looks
-        _limit(resource.RLIMIT_NPROC, limits["processes"] + SPARE_PROCESSES)
+        if uid is not None or _counts_by_name_space():
+            _limit(resource.RLIMIT_NPROC, limits["processes"] + SPARE_PROCESSES)
         _limit(resource.RLIMIT_MSGQUEUE, 0)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     _prctl(PR_SET_DUMPABLE, 0)
@@ -50,6 +51,12 @@ def settle_task(config: dict[str, Any]) -> None:
         _prctl(PR_SET_DUMPABLE, 1)
         if config["device"] == "cpu":  # CUDA reserves far more address space than it uses
             _limit_memory(config["limits"]["memory_mb"] << 20)
+
+
+def _counts_by_name_space() -> bool:
+    """Since Linux 5.14 a user's processes count within a user name space, not with all the others that he runs."""
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int(minor)) >= (5, 14)
 
 
 def _limit_memory(allowed: int) -> None:

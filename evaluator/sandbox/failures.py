@@ -35,9 +35,11 @@ def last_line(error: BaseException) -> str:
     """As Python shows it, on one line; never raises, whatever ``error`` does when it is printed."""
     if isinstance(error, EspalierError):
         return " ".join(f"{error.what} (fix: {error.fix})".split()) if error.fix else error.what
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} (line {error.lineno})"
     try:
         text = "".join(traceback.format_exception_only(error))
-    except Exception:  # noqa: BLE001
+    except Exception:
         text = f"{type(error).__name__} (which fails when it is printed)"
     return " ".join(text.split()) or type(error).__name__
 
@@ -45,6 +47,6 @@ def last_line(error: BaseException) -> str:
 def own_traceback(error: BaseException, path: str) -> str:
     """The frames in the method's file, then the error."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
-    shown = traceback.StackSummary.from_list([(f"{'method.py'}", f.lineno, f.name, f.line) for f in frames])
+    shown = traceback.StackSummary.from_list([("method.py", f.lineno or 0, f.name, f.line) for f in frames])
     head = ["Traceback (of the method alone):\n", *shown.format()] if frames else []
     return "".join([*head, last_line(error), "\n"])

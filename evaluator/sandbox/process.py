@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -17,6 +18,7 @@ from evaluator.sandbox.watchdog import children, descendants
 HEADER_BYTES = 1 << 16
 LOG_BYTES = 1 << 16
 CHUNK = 1 << 18
+READS = 16
 
 
 class Message(NamedTuple):
@@ -79,8 +81,11 @@ class Process:
         readable, _, _ = select.select([self._events, self._printed], [], [], seconds)
         if self._printed in readable and not self._listen():
             time.sleep(seconds if len(readable) == 1 else 0)  # its end is no news; do not spin
-        if self._events in readable:
-            part = os.read(self._events, CHUNK)
+        for _ in range(READS if self._events in readable else 0):
+            try:
+                part = os.read(self._events, CHUNK)
+            except BlockingIOError:
+                break
             if not part:
                 raise EOFError
             self._buffer += part
@@ -146,7 +151,5 @@ def _header(line: bytes | bytearray, limit: int) -> Mapping[str, Any]:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

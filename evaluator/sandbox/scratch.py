@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 FILES = 1000
 """How many files may lie in the folders that a task can write to."""
@@ -32,15 +34,14 @@ def clear(folders: Iterable[str]) -> bool:
 
 
 def _empty(folder: str) -> None:
-    with os.scandir(folder) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                os.chmod(entry.path, 0o700)
-                shutil.rmtree(entry.path)
-            else:
-                os.unlink(entry.path)
-    if os.stat(folder).st_uid == os.getuid():  # else a task cannot have marked the folder itself
-        os.chmod(folder, 0o700)
+    for path in list(Path(folder).iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if sys.platform == "linux" and Path(folder).stat().st_uid == os.getuid():  # else it cannot bear marks of a task
+        Path(folder).chmod(0o700)
         os.utime(folder, (0, 0))
         for name in os.listxattr(folder):
             os.removexattr(folder, name)

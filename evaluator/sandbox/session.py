@@ -18,13 +18,12 @@ from evaluator.sandbox import bubblewrap, none
 from evaluator.sandbox.layout import Launch, private_paths
 from evaluator.sandbox.logs import clean_log, clean_reason
 from evaluator.sandbox.process import Message, Process
-from evaluator.sandbox.spec import Kind, Outcome, Spec, Task
+from evaluator.sandbox.spec import CLAIMS, Kind, Outcome, Spec, Task
 from evaluator.sandbox.watchdog import Watchdog
 
 BACK_ENDS: dict[Kind, Callable[[Spec, Path], Launch]] = {"bubblewrap": bubblewrap.launch, "none": none.launch}
 START_SECONDS = 180.0
 TICK_SECONDS = 0.02
-CLAIMS: tuple[Status, ...] = ("ok", "invalid_output", "method_error", "out_of_memory")
 
 
 class End(NamedTuple):

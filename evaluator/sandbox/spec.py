@@ -13,6 +13,9 @@ from evaluator.records import Status
 
 Kind = Literal["bubblewrap", "none"]
 
+CLAIMS: tuple[Status, ...] = ("ok", "invalid_output", "method_error", "out_of_memory")
+"""What a sandbox may say of a task; the rest is said from outside."""
+
 
 @dataclass(frozen=True)
 class Task:

@@ -93,26 +93,26 @@ def tensors_of(outcome: object, layers: list[Layer]) -> dict[str, Tensor]:
         raise InvalidOutcome(f"there is no layer {unknown[0]!r}", fix=f"layers are numbered 0 to {len(shapes) - 1}")
     tensors = {}
     for position, shape in shapes.items():
-        mask = outcome.masks.get(position)
-        _check_tensor(mask, shape, f"mask of layer {position}")
+        mask = _checked(outcome.masks.get(position), shape, f"mask of layer {position}")
         if mask.dtype != torch.bool:
             raise InvalidOutcome(f"the mask of layer {position} is {mask.dtype}", fix="make it boolean: True where kept")
         tensors[f"mask.{position}"] = mask.detach().to("cpu", torch.uint8).contiguous()
     for position, weight in sorted(outcome.weights.items()):
-        _check_tensor(weight, shapes[position], f"new weight of layer {position}")
+        _checked(weight, shapes[position], f"new weight of layer {position}")
         if not weight.is_floating_point() or not bool(torch.isfinite(weight).all()):
             raise InvalidOutcome(f"the new weight of layer {position} is not all finite real numbers")
         tensors[f"weight.{position}"] = weight.detach().to("cpu", torch.float32).contiguous()
     return tensors
 
 
-def _check_tensor(value: Tensor | None, shape: tuple[int, ...], what: str) -> None:
+def _checked(value: Tensor | None, shape: tuple[int, ...], what: str) -> Tensor:
     if value is None:
         raise InvalidOutcome(f"there is no {what}", fix="give one for every layer of job.layers()")
     if not isinstance(value, Tensor):
         raise InvalidOutcome(f"the {what} is a {type(value).__name__}, not a tensor")
     if tuple(value.shape) != shape:
         raise InvalidOutcome(f"the {what} has shape {tuple(value.shape)}, but the weight has {shape}")
+    return value
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> None:

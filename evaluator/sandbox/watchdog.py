@@ -89,6 +89,6 @@ def _sizes(pid: int) -> tuple[float, float]:
 
 def _list(folder: Path) -> list[str]:
     try:
-        return os.listdir(folder)
+        return [entry.name for entry in os.scandir(folder)]
     except OSError:
         return []

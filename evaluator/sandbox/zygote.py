@@ -6,6 +6,7 @@ space) and cannot look into it, so that what one task does is gone before the ne
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -23,12 +24,11 @@ import torch
 from evaluator.data.images import Images
 from evaluator.grid import Dataset
 from evaluator.sandbox import confine, failures, scratch
+from evaluator.sandbox.spec import CLAIMS
 from evaluator.sandbox.task import ARTIFACT, Data, perform
 
 REPORT_BYTES = 1 << 14
 TICK_MS = 20
-CLAIMS = ("ok", "invalid_output", "method_error", "out_of_memory")
-"""What a task's process may say of itself; the rest is for others to say."""
 
 
 class Report(NamedTuple):
@@ -88,26 +88,32 @@ def _supervise(config: dict[str, Any], task: dict[str, Any], data: Data, private
 
 
 def _run_and_exit(config: dict[str, Any], task: dict[str, Any], data: Data, send: int) -> NoReturn:
-    stderr = os.dup(2)
+    leave, stderr = os._exit, os.dup(2)
+    try:
+        report = _run(config, task, data, stderr)
+        os.write(send, json.dumps(report._asdict()).encode()[:REPORT_BYTES])
+        leave(0)
+    finally:
+        leave(1)  # whatever an exception of the method does when it is looked at
+
+
+def _run(config: dict[str, Any], task: dict[str, Any], data: Data, stderr: int) -> Report:
     try:
         confine.settle_task(config)
         perform(config, task, data)
         report = Report("ok")
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         report = Report(*failures.judge(error, config["limits"]))
         _flush()
         os.write(stderr, failures.own_traceback(error, config["method"]).encode(errors="replace"))
     _flush()
-    os.write(send, json.dumps(report._asdict()).encode()[:REPORT_BYTES])
-    os._exit(0)
+    return report
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(Exception):
             stream.flush()
-        except Exception:  # noqa: BLE001, S110
-            pass
 
 
 def _wait(config: dict[str, Any], pid: int, receive: int, tasks: int) -> tuple[bytes, int, str | None]:
