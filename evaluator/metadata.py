@@ -179,12 +179,8 @@ def load_submission(folder: Path) -> Submission:
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"])
         raise SubmissionError(f"{field}: {problem['msg']}", where=path, fix=fix) from None
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-        OSError,
-    ) as error:  # ValueError: not UTF-8, impossible dates, huge numbers
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        # ValueError: bytes that are not UTF-8, impossible dates, numbers of thousands of digits
         raise SubmissionError(f"unreadable: {error}", where=path, fix=fix) from None
     if metadata.slug != folder.name:
         raise SubmissionError(f"slug {metadata.slug!r} is not the folder's name", where=path, fix=fix)

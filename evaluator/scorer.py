@@ -68,8 +68,6 @@ def _score(bench: Bench, todo: Todo, variant: Variant, artifact: Artifact | None
     if key not in known:
         known[key] = evaluate(bench, todo.cell, artifact.masks if artifact else {}, artifact.weights if artifact else {})
     measurement = known[key]
-    if artifact:
-        bench.artifacts.add(artifact.save())
     missed = measurement.before is None
     reason = f"compression {measurement.counts.compression:.3f}, asked for {todo.cell.target}" if missed else None
     return Reply(
