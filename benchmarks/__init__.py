@@ -1,0 +1,1 @@
+"""How fast Espalier itself is, against what people would write otherwise. Run with `nox -s bench`."""

@@ -1,0 +1,14 @@
+"""`nox -s bench [-- engine|overhead|scale ...]`: all of them by default."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import engine, overhead, scale
+
+PARTS = {"engine": engine.bench, "overhead": overhead.bench, "scale": scale.bench}
+
+for part in sys.argv[1:] or PARTS:
+    if part not in PARTS:
+        sys.exit(f"no benchmark {part!r}: one of {', '.join(PARTS)}")
+    PARTS[part]()

@@ -1,0 +1,120 @@
+"""Two ways to retrain a pruned network, as processes: the evaluator's, and the loop that most people write.
+
+`python -m benchmarks.loops ours|plain NETWORK IMAGES THREADS` prints images per second. The plain loop is that of
+ShrinkBench: a DataLoader over PIL images with torchvision's transforms, masks multiplied in every forward pass, and three
+values read back each step. Network, recipe, data and masks are the same.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evaluator.data.images import Images
+from evaluator.grid import Recipe
+from evaluator.networks import Architecture, architecture, prunable_layers
+from evaluator.training import MEMORY_FORMATS, train
+
+NETWORKS = {
+    "lenet-300-100": ("contiguous", "none"),
+    "lenet-5-caffe": ("channels_last", "none"),
+    "resnet-20": ("channels_last", "flip-crop"),
+}
+"""Network -> memory format in the grid, augmentation of its recipe."""
+
+
+def made_up(number: int, shape: tuple[int, int, int]) -> Images:
+    """Random images: speed does not depend on what they show."""
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (number, *shape), generator=random, dtype=torch.uint8)
+    labels = torch.randint(0, 10, (number,), generator=random)
+    channels = (1, shape[0], 1, 1)
+    return Images(pixels, labels, torch.full(channels, 1 / 64), torch.full(channels, -2.0))
+
+
+def masks_of(model: nn.Module, kind: Architecture) -> dict[nn.Parameter, Tensor]:
+    random = torch.Generator().manual_seed(0)
+    layers = prunable_layers(model, kind.classifier)
+    return {m.weight: torch.rand(m.weight.shape, generator=random) < 0.25 for _, m in layers}  # type: ignore[misc]
+
+
+def ours(kind: Architecture, images: Images, recipe: Recipe, memory_format: str) -> Callable[[], object]:
+    model = kind.build()
+    masks = masks_of(model, kind)
+    return lambda: train(model, images, recipe, seed=0, masks=masks, memory_format=MEMORY_FORMATS[memory_format])
+
+
+class Masked(nn.Module):
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask.float())
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * self.mask
+
+
+def plain(kind: Architecture, images: Images, recipe: Recipe, _: str) -> Callable[[], object]:
+    from PIL import Image
+    from torch.utils.data import DataLoader, Dataset
+    from torchvision import transforms
+
+    size, channels = images.pixels.shape[2], images.pixels.shape[1]
+    augment = [transforms.RandomCrop(size, padding=4), transforms.RandomHorizontalFlip()]
+    steps = augment if recipe.augment == "flip-crop" else []
+    transform = transforms.Compose(
+        [*steps, transforms.ToTensor(), transforms.Normalize([0.5] * channels, [0.25] * channels)]
+    )
+    arrays = images.pixels.permute(0, 2, 3, 1).squeeze(-1).numpy()
+
+    class Pictures(Dataset):  # type: ignore[type-arg]
+        def __len__(self) -> int:
+            return len(images)
+
+        def __getitem__(self, index: int) -> tuple[Tensor, int]:
+            return transform(Image.fromarray(arrays[index])), int(images.labels[index])
+
+    model = kind.build()
+    for weight, mask in masks_of(model, kind).items():
+        module = next(m for m in model.modules() if getattr(m, "weight", None) is weight)
+        nn.utils.parametrize.register_parametrization(module, "weight", Masked(mask))
+    optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    loader = DataLoader(Pictures(), recipe.batch, shuffle=True, num_workers=2)
+
+    def epoch() -> None:
+        model.train()
+        total = top1 = top5 = 0.0
+        for inputs, labels in loader:
+            logits = model(inputs)
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            best = logits.topk(5, dim=1).indices == labels[:, None]
+            total += loss.item()
+            top1 += best[:, :1].sum().item()
+            top5 += best.sum().item()
+
+    return epoch
+
+
+def main() -> None:
+    form, network, number, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    torch.set_num_threads(threads)
+    kind = architecture(network)
+    memory_format, augment = NETWORKS[network]
+    recipe = Recipe(title="one epoch", lr=0.01, epochs=1, augment=augment)  # type: ignore[arg-type]
+    build = {"ours": ours, "plain": plain}[form]
+    build(kind, made_up(512, kind.shape), recipe, memory_format)()  # warm up
+    epoch = build(kind, made_up(number, kind.shape), recipe, memory_format)
+    started = time.perf_counter()
+    epoch()
+    sys.stdout.write(f"{number / (time.perf_counter() - started)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Shared by all tests: what this machine must have, and a data cache of our own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from evaluator.sandbox import available
+
+REQUIRED = frozenset(filter(None, os.environ.get("ESPALIER_REQUIRE", "").split(",")))
+"""Parts of a machine that must be there: tests that need them then fail instead of being skipped."""
+
+
+def need(part: str, present: bool, why: str) -> None:
+    """Skip the test, saying why, when ``part`` is not present; fail it when ``ESPALIER_REQUIRE`` names ``part``."""
+    if present:
+        return
+    if part in REQUIRED:
+        pytest.fail(f"{part} is required (ESPALIER_REQUIRE), but {why}")
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def bubblewrap() -> None:
+    """The real sandbox."""
+    reason = "bubblewrap is not installed" if shutil.which("bwrap") is None else "bubblewrap cannot make namespaces here"
+    need("sandbox", available() == "bubblewrap", reason)

@@ -1,0 +1,120 @@
+"""Counts against figures derived by hand or published (protocol, section 1)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from evaluator.counting import count, weight_uses
+from evaluator.networks import ARCHITECTURES, architecture, prunable_layers
+from tests.evaluator.grids import GRID
+
+LENET_300_100 = 784 * 300 + 300 + 300 * 100 + 100 + 100 * 10 + 10
+LENET_5 = (25 * 20 + 20) + (20 * 25 * 50 + 50) + (800 * 500 + 500) + (500 * 10 + 10)
+LENET_5_MACS = 25 * 20 * 24 * 24 + 20 * 25 * 50 * 8 * 8 + 800 * 500 + 500 * 10
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "macs"),
+    [
+        ("resnet-20", 269_722, 40_551_040),
+        ("resnet-56", 853_018, 125_485_696),
+        ("lenet-300-100", LENET_300_100, 784 * 300 + 300 * 100 + 100 * 10),
+        ("lenet-5-caffe", LENET_5, LENET_5_MACS),
+    ],
+)
+def test_dense_counts_are_the_published_ones(name: str, parameters: int, macs: int) -> None:
+    kind = architecture(name)
+    counts = count(kind.build(), kind.classifier, kind.shape, {})
+    assert (counts.parameters, counts.macs) == (parameters, macs)
+    assert (counts.kept, counts.effective, counts.macs_kept) == (parameters, parameters, macs)
+    assert counts.compression == counts.speedup == 1
+    assert not counts.collapsed
+
+
+@pytest.mark.parametrize("name", sorted(GRID.architectures))
+def test_the_grid_states_the_counts_that_the_code_has(name: str) -> None:
+    kind, stated = architecture(name), GRID.architectures[name]
+    counts = count(kind.build(), kind.classifier, kind.shape, {})
+    prunable = sum(layer.total for layer in counts.layers)
+    assert (counts.parameters, prunable, counts.macs) == (stated.parameters, stated.prunable, stated.macs)
+
+
+def test_grouped_convolutions_count_once_per_group() -> None:
+    """A 32-channel 3x3 depthwise convolution on 8x8 maps has 18,432 MACs (ShrinkBench says 589,824)."""
+    model = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1, groups=32, bias=False))
+    assert weight_uses(model, (32, 8, 8))["0"] * model[0].weight.numel() == 18_432
+
+
+def test_stride_and_real_padding_are_respected() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 5, stride=2, padding=1))
+    assert weight_uses(model, (3, 11, 9)) == {"0": 5 * 4}
+
+
+def _two_layers() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+
+
+def test_weights_that_no_path_joins_are_not_effective() -> None:
+    """Unit 1 of the first layer has no input left, so what leaves it is dead; unit 0 of the second feeds nothing."""
+    model = _two_layers()
+    masks = {
+        0: torch.tensor([[True, True, False], [False, False, False]]),
+        1: torch.tensor([[False, True], [True, True]]),
+    }
+    counts = count(model, "4", (1, 1, 3), masks)
+    # kept: 2 + 3 prunable, the classifier's 4, and 6 biases; dead: 0->(1,0), 1->1 and the classifier's column of unit 0
+    assert counts.kept == 2 + 3 + 4 + 6
+    assert counts.effective == counts.kept - 4
+    assert not counts.collapsed
+
+
+def test_a_network_without_any_path_has_collapsed() -> None:
+    masks = {1: torch.zeros(2, 2, dtype=torch.bool)}
+    counts = count(_two_layers(), "4", (1, 1, 3), masks)
+    assert counts.collapsed
+    assert counts.effective == 6  # the biases
+
+
+def test_a_residual_network_survives_an_empty_block() -> None:
+    kind = architecture("resnet-20")
+    model = kind.build()
+    masks = {1: torch.zeros(16, 16, 3, 3, dtype=torch.bool)}
+    counts = count(model, kind.classifier, kind.shape, masks)
+    assert not counts.collapsed
+    assert counts.effective == counts.kept - 16 * 16 * 9  # the other convolution of the block is cut off
+
+
+def test_zero_values_are_not_pruned_weights() -> None:
+    """ShrinkBench counts zero-valued biases as pruned; here only masks count."""
+    kind = architecture("lenet-300-100")
+    model = kind.build()
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    assert count(model, kind.classifier, kind.shape, {}).compression == 1
+
+
+def test_the_classifier_is_not_prunable() -> None:
+    for kind in ARCHITECTURES.values():
+        model = kind.build()
+        names = [name for name, _ in prunable_layers(model, kind.classifier)]
+        assert kind.classifier in dict(model.named_modules())
+        assert kind.classifier not in names
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_effective_never_exceeds_kept(density: float, seed: int) -> None:
+    kind = architecture("digits-cnn")
+    random = torch.Generator().manual_seed(seed)
+    model = kind.build()
+    masks = {
+        i: torch.rand(m.weight.shape, generator=random) < density
+        for i, (_, m) in enumerate(prunable_layers(model, kind.classifier))
+    }
+    counts = count(model, kind.classifier, kind.shape, masks)
+    assert 0 < counts.effective <= counts.kept <= counts.parameters
+    assert counts.kept == counts.parameters - sum(layer.total - layer.kept for layer in counts.layers)

@@ -1,0 +1,284 @@
+"""Whole runs of the true command line on a miniature checkout, with the real sandbox and the real scorer."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.miniature import MAGNITUDE, Miniature
+
+pytestmark = pytest.mark.usefixtures("bubblewrap")
+
+FIGURES = ("status", "counts", "before", "after", "trainability", "artifact", "prune_key", "score_key")
+RANDOM = (
+    "import torch; "
+    "return job.keep_highest({i: torch.rand(w.shape, generator=job.generator) for i, w in job.weights()}, scope='layer')"
+)
+
+
+def figures(records: list[dict[str, Any]]) -> dict[tuple[object, ...], dict[str, Any]]:
+    """What must not depend on when, where in the order, or by how many workers a cell was measured."""
+    names = ("submission", "variant", "benchmark", "target", "seed")
+    return {tuple(r[name] for name in names): {name: r[name] for name in FIGURES} for r in records}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Miniature]:
+    """Two submissions on two benchmarks, measured by one worker."""
+    mini = Miniature(tmp_path_factory.mktemp("measured"))
+    mini.submit("largest")
+    mini.submit("chance", RANDOM)
+    mini.run("evaluate", "--workers", "1")
+    yield mini
+
+
+def test_every_cell_has_a_method_and_its_matched_controls(measured: Miniature) -> None:
+    records = measured.records()
+    kinds = {(r["submission"], r["variant"]) for r in records}
+    controls = {(slug, variant) for slug in ("largest", "chance") for variant in ("matched-random", "matched-magnitude")}
+    assert kinds == {("dense", "dense"), ("largest", "method"), ("chance", "method")} | controls
+    assert len(records) == 2 * (2 + 2 * 2 * 2 * 3)  # benchmarks x (dense seeds + submissions x targets x seeds x variants)
+    assert {r["status"] for r in records} == {"ok"}
+    assert {r["environment"]["sandbox"] for r in records} == {"bubblewrap"}
+
+
+def test_the_target_is_met_exactly_and_controls_keep_the_same_densities(measured: Miniature) -> None:
+    layers: dict[tuple[object, ...], set[tuple[int, ...]]] = {}
+    for r in measured.records():
+        counts = r["counts"]
+        assert counts["kept"] == round(counts["parameters"] / r["target"])
+        cell = (r["submission"], r["benchmark"], r["target"], r["seed"])
+        layers.setdefault(cell, set()).add(tuple(layer["kept"] for layer in counts["layers"]))
+    assert all(len(kept) == 1 for kept in layers.values())
+
+
+def test_the_dense_control_is_retrained_like_everything_else(measured: Miniature) -> None:
+    dense = [r for r in measured.records() if r["submission"] == "dense"]
+    others = [r for r in measured.records() if r["submission"] != "dense"]
+    assert {r["cost"]["retraining_epochs"] for r in dense} == {r["cost"]["retraining_epochs"] for r in others} == {5}
+    assert all(r["before"]["predictions"] != r["after"]["predictions"] for r in dense)
+
+
+def test_magnitude_with_its_own_densities_is_itself(measured: Miniature) -> None:
+    found = figures(measured.records())
+    for key, values in found.items():
+        if key[:2] == ("largest", "method"):
+            assert found["largest", "matched-magnitude", *key[2:]]["score_key"] == values["score_key"]
+
+
+def test_magnitude_beats_chance(measured: Miniature) -> None:
+    def correct(slug: str) -> int:
+        return sum(r["after"]["correct"] for r in measured.records() if (r["submission"], r["variant"]) == (slug, "method"))
+
+    assert correct("largest") > correct("chance")
+
+
+def test_any_number_of_workers_and_any_order_gives_the_same_figures(measured: Miniature, tmp_path: Path) -> None:
+    other = Miniature(tmp_path)
+    other.submit("largest")
+    other.submit("chance", RANDOM)
+    other.run("evaluate", "chance", "--benchmark", "digits-cnn", "--workers", "2")
+    other.run("evaluate", "--workers", "3")
+    assert figures(other.records()) == figures(measured.records())
+
+
+def test_what_is_fresh_is_not_measured_again(measured: Miniature) -> None:
+    before = measured.records()
+    assert "nothing to do" in measured.run("evaluate").stdout
+    assert measured.json("plan")["states"] == {"fresh": 20, "missing": 0, "failed": 0, "stale": 0}
+    assert measured.records() == before
+
+
+def test_a_cell_can_be_measured_again_alone(measured: Miniature) -> None:
+    before = measured.records()
+    cell = "digits-mlp/one-shot/unstructured/8/1"
+    measured.run("evaluate", "largest", "--cell", cell, "--force")
+    after = measured.records()
+    assert figures(after) == figures(before)
+
+
+def test_published_records_need_no_local_ones(measured: Miniature, tmp_path: Path) -> None:
+    (measured.root / ".espalier" / "results").rename(tmp_path / "away")
+    try:
+        assert measured.json("plan")["states"]["missing"] == 20
+        (tmp_path / "away").rename(measured.root / "results")
+        assert measured.json("plan", "--published")["states"]["fresh"] == 20
+        assert "nothing to do" in measured.run("evaluate").stdout
+    finally:
+        (measured.root / "results").rename(measured.root / ".espalier" / "results")
+
+
+def test_a_plan_says_what_is_stale_and_why(measured: Miniature) -> None:
+    def reasons() -> set[str]:
+        return {reason for cell in measured.json("plan", "largest")["cells"] for reason in cell["reasons"]}
+
+    method = measured.root / "submissions" / "largest" / "method.py"
+    original = method.read_text()
+    method.write_text(original + "# a comment\n")
+    assert reasons() == {"the submission's code or functional metadata changed"}
+    method.write_text(original)
+    measured.submit("largest", title="A new title", summary="Another way to say what this made-up method does.")
+    assert reasons() == set(), "a title changes no figure"
+    for part, name, field, value, words in [
+        ("recipes", "digits-retraining", "lr", 0.02, "the retraining recipe changed"),
+        ("protocol", None, "scoring_version", 99, "the scoring protocol changed (1 -> 99)"),
+        ("tiers", "smoke", "torch", "<2", "the tier accepts <2"),
+    ]:
+        content = measured.read(part)
+        changed = measured.read(part)
+        (changed[name] if name else changed)[field] = value
+        measured.write(part, changed)
+        assert any(words in reason for reason in reasons()), words
+        measured.write(part, content)
+    assert reasons() == set()
+
+
+def test_a_failure_is_a_record_and_is_not_tried_again(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    mini.submit("broken", "print('so far'); raise ValueError('what a pity')")
+    mini.submit("short", "import torch; return Pruned({i: torch.zeros_like(w).bool() for i, w in job.weights()})")
+    mini.submit("largest", MAGNITUDE)
+    mini.run("evaluate", "--benchmark", "digits-mlp")
+    by_slug: dict[str, list[dict[str, Any]]] = {}
+    for r in mini.records():
+        by_slug.setdefault(r["submission"], []).append(r)
+    assert {r["status"] for r in by_slug["broken"]} == {"method_error"}
+    assert all("what a pity" in r["reason"] and "so far" in r["log"] for r in by_slug["broken"])
+    assert {(r["status"], r["variant"]) for r in by_slug["short"]} == {("missed_target", "method")}
+    assert {r["status"] for r in by_slug["largest"]} == {"ok"}, "the others are unharmed"
+    plan = mini.json("plan", "--benchmark", "digits-mlp")
+    assert plan["states"] == {"fresh": 6, "missing": 0, "failed": 8, "stale": 0}
+    assert "nothing to do" in mini.run("evaluate", "--benchmark", "digits-mlp").stdout
+    assert "what a pity" in mini.run("show", "broken").stdout
+
+
+def _kill_at_random(mini: Miniature, chance: random.Random) -> None:
+    process = subprocess.Popen(
+        mini.command("evaluate", "--workers", "2"),
+        cwd=mini.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(chance.uniform(0.5, 9))
+    os.kill(process.pid, signal.SIGKILL)  # the coordinator alone: its children must notice
+    process.wait()
+
+
+def test_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Twenty times kill -9 at a random moment; the records are those of an uninterrupted run."""
+    mini, calm = Miniature(tmp_path / "killed"), Miniature(tmp_path / "calm")
+    for each in (mini, calm):
+        benchmarks = each.read("benchmarks")
+        del benchmarks["digits-cnn"]
+        each.write("benchmarks", benchmarks)
+        each.submit("largest")
+        each.submit("chance", RANDOM)
+    chance = random.Random(20260801)
+    counts = []
+    for _ in range(20):
+        _kill_at_random(mini, chance)
+        counts.append(len(mini.records()))
+    assert counts == sorted(counts), "no record was lost"
+    calm.run("evaluate")
+    mini.run("evaluate")
+    assert figures(mini.records()) == figures(calm.records())
+    assert len(mini.records()) == len(calm.records())
+    assert _processes_in(mini.root) == []
+
+
+def _processes_in(root: Path) -> list[str]:
+    """Command lines of processes that still work for this checkout, given a moment to end."""
+    for _ in range(50):
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if str(root) in line:
+                found.append(line)
+        if not found:
+            return []
+        time.sleep(0.1)
+    return found
+
+
+def test_ctrl_c_stops_cleanly(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    mini.submit("slow", "import time; time.sleep(50)")
+    process = subprocess.Popen(
+        mini.command("evaluate"), cwd=mini.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 90
+    while not mini.records() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, complaints = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "what was measured is kept" in complaints
+    assert "Traceback" not in complaints
+    assert _processes_in(mini.root) == []
+
+
+def test_two_evaluations_at_once_are_refused(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    mini.submit("slow", "import time; time.sleep(50)")
+    first = subprocess.Popen(mini.command("evaluate"), cwd=mini.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        lock = mini.root / ".espalier" / "results" / ".lock"
+        deadline = time.monotonic() + 60
+        while not (lock.is_file() and lock.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        refused = mini.run("evaluate", code=1)
+        assert f"another evaluation (process {first.pid})" in refused.stderr
+    finally:
+        first.kill()
+        first.wait()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "nobody"], "no submission 'nobody'"),
+        (["evaluate", "--tier", "enormous"], "no tier 'enormous'"),
+        (["evaluate", "--benchmark", "imagenet"], "no benchmark 'imagenet'"),
+        (["evaluate", "--cell", "digits-mlp/one-shot/unstructured/7/0"], "no cell"),
+        (["show", "nobody"], "no records of 'nobody'"),
+        (["plan", "--root", "/"], "not a checkout"),
+    ],
+)
+def test_wrong_usage_is_explained(measured: Miniature, arguments: list[str], message: str) -> None:
+    assert message in measured.run(*arguments, code=2).stderr
+
+
+def test_a_missing_or_damaged_base_model_is_explained(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    mini.submit("largest")
+    path = mini.root / "bases" / "digits-mlp" / "seed0.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert "damaged" in mini.run("plan", code=1).stderr
+    path.unlink()
+    assert "espalier bases digits-mlp" in mini.run("evaluate", code=1).stderr
+
+
+def test_without_a_sandbox_records_say_so_and_cannot_be_published(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    mini.submit("largest")
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    arguments = ("evaluate", "largest", "--benchmark", "digits-mlp")
+    refused = mini.run(*arguments, "--publish", code=1, PATH=str(empty))
+    assert "what is published must come from one" in refused.stderr
+    done = mini.run(*arguments, PATH=str(empty))
+    assert "WARNING" in done.stderr
+    assert {r["environment"]["sandbox"] for r in mini.records()} == {"none"}
+    assert mini.records("results") == []

@@ -1,0 +1,107 @@
+"""The fixed grid: its files, identifiers, splits and digests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evaluator.data import prepare
+from evaluator.data.prepare import choose, verify
+from evaluator.errors import DataError, GridError
+from evaluator.grid import Cell, load_grid
+from evaluator.grid.schema import Architecture
+from tests.evaluator.grids import GRID
+from tests.miniature import Miniature
+
+
+def test_cell_identifiers_never_change() -> None:
+    """Records and commands name cells by them."""
+    cells = [cell.id for cell in GRID.cells("mnist-lenet-300-100", "unstructured")]
+    assert cells[0] == "mnist-lenet-300-100/one-shot/unstructured/2/0"
+    assert cells[-1] == "mnist-lenet-300-100/one-shot/unstructured/32/2"
+    assert len(cells) == len(set(cells)) == 15
+    assert Cell("b", "one-shot", "structured", 1.5, 1).id == "b/one-shot/structured/1.5/1"
+    assert Cell("b", "one-shot", "semi-structured", "2:4", 1).id == "b/one-shot/semi-structured/2:4/1"
+
+
+def test_infeasible_targets_are_known_from_counting() -> None:
+    architecture = Architecture(title="x", source="x", parameters=1000, prunable=900, macs=1)
+    assert architecture.keep(2) == 400
+    assert architecture.keep(9.5) == 5
+    assert architecture.keep(10) is None
+    assert architecture.highest_compression == pytest.approx(1000 / 101)
+
+
+def test_every_benchmark_has_pinned_base_models_and_data() -> None:
+    for name, benchmark in GRID.benchmarks.items():
+        assert set(GRID.bases[name]) == set(benchmark.seeds)
+        dataset = GRID.datasets[benchmark.dataset]
+        assert dataset.train_digest
+        assert dataset.test_digest
+
+
+def test_the_digest_covers_everything(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    before = load_grid(mini.root / "evaluator" / "grid")
+    recipes = mini.read("recipes")
+    recipes["digits-retraining"]["lr"] = 0.02
+    mini.write("recipes", recipes)
+    after = load_grid(mini.root / "evaluator" / "grid")
+    assert before.digest != after.digest
+    assert before.benchmark_digest("digits-mlp") != after.benchmark_digest("digits-mlp")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("benchmarks", {"digits-mlp": {"dataset": "nothing"}}, "dataset 'nothing' does not exist"),
+        ("recipes", {"digits-dense": {"lr": -1}}, "digits-dense.lr"),
+        ("datasets", {"digits": {"mean": []}}, "digits"),
+        ("tiers", {"smoke": {"surprise": 1}}, "smoke.surprise"),
+    ],
+)
+def test_a_mistake_in_a_grid_file_is_named(tmp_path: Path, part: str, change: dict, message: str) -> None:
+    mini = Miniature(tmp_path)
+    content = mini.read(part)
+    for name, fields in change.items():
+        content[name] |= fields
+    mini.write(part, content)
+    with pytest.raises(GridError) as caught:
+        load_grid(mini.root / "evaluator" / "grid")
+    assert message in str(caught.value)
+    assert f"{part}.yaml" in str(caught.value)
+
+
+def test_a_missing_or_broken_grid_file_is_named(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    path = mini.root / "evaluator" / "grid" / "tiers.yaml"
+    path.write_text("a: [")
+    with pytest.raises(GridError, match="not YAML"):
+        load_grid(path.parent)
+    path.unlink()
+    with pytest.raises(GridError, match="missing"):
+        load_grid(path.parent)
+
+
+def test_the_split_is_a_fixed_hash_of_the_index() -> None:
+    assert choose("digits", 10, 3).nonzero()[0].tolist() == [0, 1, 6]
+    assert choose("digits", 1297, 197).sum() == 197
+    # the index alone decides, not how many images there are
+    assert (choose("mnist", 100, 100)).all()
+
+
+def test_the_parts_of_digits_are_disjoint_and_whole() -> None:
+    from safetensors.numpy import load_file
+
+    data = prepare("digits", GRID.datasets["digits"])
+    sizes = {path.stem: len(load_file(path)["labels"]) for path in (data.train, data.validation, data.test)}
+    assert sizes == {"train": 1100, "validation": 197, "test": 500}
+    assert data.test.parent != data.train.parent, "the test arrays must not lie where a method can see them"
+    assert verify(data)
+
+
+def test_data_that_are_not_the_grids_are_refused() -> None:
+    changed = GRID.datasets["digits"].model_copy(update={"train_digest": "0" * 64})
+    with pytest.raises(DataError, match="not those of the grid"):
+        prepare("digits", changed)

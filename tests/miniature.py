@@ -1,0 +1,108 @@
+"""A miniature Espalier in a temporary folder: a tiny grid, a few submissions, and the true command line on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+METHOD = '''"""{doc}"""
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+class Method(PruningMethod):
+    """{doc}"""
+
+    def prune(self, job: Job) -> Pruned:
+        {body}
+'''
+
+MAGNITUDE = 'return job.keep_highest({i: w.abs() for i, w in job.weights()}, scope="global")'
+
+
+def metadata(slug: str, **changes: Any) -> dict[str, Any]:
+    """Complete metadata of a made-up method."""
+    content: dict[str, Any] = {
+        "contract": 1,
+        "slug": slug,
+        "title": slug.replace("-", " ").title(),
+        "summary": "A made-up method for tests; it keeps the largest weights.",
+        "authors": ["Nobody"],
+        "year": 2026,
+        "paper": {"title": "On Nothing", "url": "https://example.org/paper"},
+        "licence": "MIT",
+        "division": "unstructured",
+        "stage": "after",
+        "facets": {"criterion": "magnitude", "scope": "global", "data_use": "none", "supervision": "none"},
+        "needs": {"data": False, "labels": False, "gradients": False},
+    }
+    return content | changes
+
+
+class Miniature:
+    """A checkout with the smoke tier only (targets 2 and 8, the first two seeds), and no submissions yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        grid = root / "evaluator" / "grid"
+        shutil.copytree(ROOT / "evaluator" / "grid", grid, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+        benchmarks = self.read("benchmarks")
+        small = {name: entry for name, entry in benchmarks.items() if entry["tier"] == "smoke"}
+        for entry in small.values():
+            entry |= {"seeds": [0, 1], "targets": {"unstructured": [2, 8]}}
+        self.write("benchmarks", small)
+        for name in small:
+            shutil.copytree(ROOT / "bases" / name, root / "bases" / name)
+        (root / "submissions").mkdir()
+        for folder in ("site", "templates"):
+            (root / folder).symlink_to(ROOT / folder)
+
+    def read(self, part: str) -> dict[str, Any]:
+        """A file of the grid."""
+        content: dict[str, Any] = yaml.safe_load((self.root / "evaluator" / "grid" / f"{part}.yaml").read_text())
+        return content
+
+    def write(self, part: str, content: dict[str, Any]) -> None:
+        (self.root / "evaluator" / "grid" / f"{part}.yaml").write_text(yaml.safe_dump(content))
+
+    def submit(self, slug: str, body: str = MAGNITUDE, **changes: Any) -> Path:
+        """Add a submission whose ``prune`` has the given body."""
+        folder = self.root / "submissions" / slug
+        folder.mkdir(exist_ok=True)
+        (folder / "metadata.yaml").write_text(yaml.safe_dump(metadata(slug, **changes)))
+        (folder / "method.py").write_text(METHOD.format(doc="A made-up method.", body=body))
+        return folder
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-P", "-m", "evaluator", *arguments]
+
+    def run(self, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line in this checkout and expect an exit code."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.root,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+    def records(self, folder: str = ".espalier/results") -> list[dict[str, Any]]:
+        """Every record in a store."""
+        paths = sorted((self.root / folder).glob("*/*.jsonl"))
+        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
