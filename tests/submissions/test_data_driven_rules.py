@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from specimens import EVERYTHING, NETWORKS, images, job, layers, method, module, network, outcome, total
 from torch import nn
 from torch.nn import functional as F
+
+from tests.submissions.specimens import EVERYTHING, NETWORKS, images, job, layers, method, module, network, outcome, total
 
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 

@@ -7,9 +7,21 @@ import inspect
 
 import pytest
 import torch
-from specimens import FOLDER, NETWORKS, SLUGS, job, layers, method, methods, network, outcome, submission, total
 
 from evaluator.data.images import Images
+from tests.submissions.specimens import (
+    FOLDER,
+    NETWORKS,
+    SLUGS,
+    job,
+    layers,
+    method,
+    methods,
+    network,
+    outcome,
+    submission,
+    total,
+)
 
 every_submission = pytest.mark.parametrize("slug", SLUGS)
 every_network = pytest.mark.parametrize("kind", NETWORKS)

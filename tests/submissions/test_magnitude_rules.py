@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from specimens import NETWORKS, job, layers, method, module, network, outcome, total
+
+from tests.submissions.specimens import NETWORKS, job, layers, method, module, network, outcome, total
 
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from specimens import NETWORKS, job, layers, method, module, network, outcome, total
 from torch import Tensor, nn
+
+from tests.submissions.specimens import NETWORKS, job, layers, method, module, network, outcome, total
 
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 

@@ -1,0 +1,100 @@
+"""Checks of method.py by reading its syntax tree: nothing is imported or run.
+
+They tell a contributor early what the sandbox or a reviewer would refuse. They can be got around; the sandbox cannot.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from evaluator.check_imports import check_imports
+from evaluator.check_method import check_method
+from evaluator.problems import Problem, error, quoted, warning
+
+FORBIDDEN = (
+    "breakpoint", "compile", "delattr", "eval", "exec", "exit", "globals", "input", "locals", "open", "quit", "vars",
+    "__builtins__", "__file__", "__import__", "__loader__", "__spec__",
+)  # fmt: skip
+INTROSPECTION = (
+    "__bases__", "__builtins__", "__class__", "__closure__", "__code__", "__dict__", "__getattribute__", "__globals__",
+    "__loader__", "__mro__", "__reduce__", "__reduce_ex__", "__spec__", "__subclasses__",
+)  # fmt: skip
+LONGEST_TEXT = 2000
+LONGEST_BYTES = 200
+LONGEST_TABLE = 200
+"""Constants beyond these are data, and data have no place in a method."""
+LONGEST_MODULE = 600
+COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+
+
+def check_code(path: Path, text: str, metadata: dict[str, Any] | None) -> list[Problem]:
+    """Every problem of a ``method.py``; ``metadata`` are the values of metadata.yaml, None where they are not to be had."""
+    problems = list(_encoding(path, text))
+    tree, failure = _parse(path, text)
+    if tree is None:
+        return [*problems, *([failure] if failure else [])]
+    nodes = list(ast.walk(tree))
+    problems += check_imports(path, nodes)
+    problems += _names(path, nodes)
+    problems += _data(path, nodes)
+    problems += check_method(path, tree, nodes, metadata)
+    lines = text.count("\n")
+    if lines > LONGEST_MODULE:
+        problems.append(warning(path, 1, "long", f"{lines} lines are long for a method", "leave to the job what it offers"))
+    return problems
+
+
+def _parse(path: Path, text: str) -> tuple[ast.Module | None, Problem | None]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text), None
+    except SyntaxError as failure:
+        message = f"not Python: {quoted(failure.msg)}"
+        return None, error(path, failure.lineno or 1, "syntax", message, "this is where Python 3.11 stops reading")
+    except (ValueError, RecursionError, MemoryError) as failure:
+        message = f"Python cannot read this: {type(failure).__name__}"
+        return None, error(path, 1, "syntax", message, "write shorter, less nested expressions")
+
+
+def _encoding(path: Path, text: str) -> Iterator[Problem]:
+    """A coding comment would make Python run another text than the one that was reviewed."""
+    for number, line in enumerate(text.split("\n", 2)[:2], 1):
+        cookie = COOKIE.match(line)
+        if cookie and cookie[1].lower() not in ("utf-8", "utf8"):
+            yield error(
+                path, number, "encoding", f"the file declares the encoding {quoted(cookie[1])}", "remove the declaration"
+            )
+
+
+def _names(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
+    own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    for node in nodes:
+        if isinstance(node, ast.Name) and node.id in FORBIDDEN and node.id not in own:
+            fix = "a method computes with tensors; whatever it needs, the job offers"
+            yield error(path, node.lineno, "forbidden-name", f"{quoted(node.id)} has no place in a method", fix)
+        elif isinstance(node, ast.Attribute) and node.attr in INTROSPECTION:
+            fix = "write it without reaching into Python's internals"
+            yield error(path, node.lineno, "introspection", f"{quoted(node.attr)} reaches into Python's internals", fix)
+
+
+def _data(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
+    """Long constants: weights, labels or code in disguise."""
+    prose = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        size, most = 0, 0
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and id(node) not in prose:
+            size, most = len(node.value), LONGEST_TEXT if isinstance(node.value, str) else LONGEST_BYTES
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+            size, most = len(node.elts), LONGEST_TABLE
+        elif isinstance(node, ast.Dict):
+            size, most = len(node.values), LONGEST_TABLE
+        if size > most and isinstance(node, ast.expr):
+            fix = "a method learns from the data that the job gives it; it brings none"
+            yield error(path, node.lineno, "embedded-data", f"a constant of {size} items is data, not code", fix)

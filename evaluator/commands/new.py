@@ -1,0 +1,91 @@
+"""`espalier new`: a submission to start from."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluator.canonical import write_atomically
+from evaluator.commands.options import Root
+from evaluator.errors import UsageError
+from evaluator.problems import visible
+from evaluator.repository import Repository
+
+FILES = ("metadata.yaml", "method.py")
+LONGEST_TITLE = 200
+TAKEN = ("Job", "Pruned", "PruningMethod", "Tensor")
+"""Names that the template imports."""
+
+
+def new(
+    slug: Annotated[str, typer.Argument(help="name of the folder: lower-case letters, digits and hyphens")],
+    title: Annotated[str | None, typer.Option(help="name in tables and charts (default: made from the slug)")] = None,
+    root: Root = None,
+) -> None:
+    """Start a submission: a working example in submissions/SLUG that passes `espalier check`."""
+    folder = create(Repository.find(root), slug, title)
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    typer.echo(f"{visible(str(shown))}: a working method to change")
+    typer.echo("  1. write the idea into method.py and the facts into metadata.yaml (TODO marks what is missing)")
+    typer.echo(f"  2. espalier check {slug}")
+    typer.echo(f"  3. espalier smoke {slug}")
+
+
+def create(repository: Repository, slug: str, title: str | None = None) -> Path:
+    """Write the example into ``submissions/<slug>`` and return the folder.
+
+    Raises:
+        UsageError: the slug or the title cannot be used, or the folder exists.
+    """
+    _check_slug(slug)
+    title = title if title is not None else slug.replace("-", " ").capitalize()
+    if not title.strip() or len(title) > LONGEST_TITLE or visible(title) != title:
+        fix = f"1 to {LONGEST_TITLE} visible characters on one line"
+        raise UsageError(f"'{visible(title)[:LONGEST_TITLE]}' cannot be a title", fix=fix)
+    folder = repository.submissions / slug
+    if folder.exists() or folder.is_symlink():
+        raise UsageError(f"submissions/{slug} exists already", where=folder, fix="choose another slug, or change its files")
+    texts = _render(repository.templates / "submission", slug, title)
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode())
+    return folder
+
+
+def _check_slug(slug: str) -> None:
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]{1,39}", slug):
+        return
+    wrong = next(
+        reason
+        for broken, reason in (
+            (len(slug) < 2, "is too short (2 characters at least)"),
+            (len(slug) > 40, "is too long (40 characters at most)"),
+            (slug.startswith("-"), "starts with a hyphen"),
+            (True, "holds other characters than lower-case letters, digits and hyphens"),
+        )
+        if broken
+    )
+    suggestion = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[:40].rstrip("-")
+    fix = f"e.g. {suggestion}" if len(suggestion) > 1 else "e.g. my-method"
+    raise UsageError(f"the slug '{visible(slug)[:60]}' {wrong}", fix=fix)
+
+
+def _render(templates: Path, slug: str, title: str) -> dict[str, str]:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701  (the output is YAML and Python; every value is quoted for them)
+        loader=FileSystemLoader(templates), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    values = {"slug": slug, "title": title, "class_name": class_name(slug)}
+    return {name: environment.get_template(f"{name}.jinja").render(values) for name in FILES}
+
+
+def class_name(slug: str) -> str:
+    """A name for the class: ``my-method`` -> ``MyMethod``."""
+    name = "".join(part.capitalize() for part in slug.split("-"))
+    if not name.isidentifier() or keyword.iskeyword(name) or name in TAKEN:
+        name = f"Method{name}"
+    return name
