@@ -20,7 +20,7 @@ from evaluator.messages import Measurement
 from evaluator.networks import architecture, prunable_layers
 from evaluator.records import Counts, Score
 from evaluator.repository import Repository
-from evaluator.scoring import Trainability, measure, recalibrate
+from evaluator.scoring import Course, measure, recalibrate
 from evaluator.training import MEMORY_FORMATS, train
 
 RETRAINED = ("one-shot", "iterative", "at-init")
@@ -90,7 +90,7 @@ def evaluate(bench: Bench, cell: Cell, masks: Mapping[int, Tensor], weights: Map
     if cell.track not in RETRAINED:
         return Measurement(counts=counts, before=before)
 
-    trainability = Trainability(bench.recipe.epochs, lambda: bench.score(model).accuracy)
+    course = Course(bench.recipe.epochs, lambda: bench.score(model))
     started = time.perf_counter()
     train(
         model,
@@ -99,14 +99,14 @@ def evaluate(bench: Bench, cell: Cell, masks: Mapping[int, Tensor], weights: Map
         seed=cell.seed,
         masks={parameters[position]: mask for position, mask in masks.items()},
         memory_format=bench.memory_format,
-        after_epoch=trainability.after_epoch,
+        after_epoch=course.after_epoch,
     )
     seconds = time.perf_counter() - started
     return Measurement(
         counts=counts,
         before=before,
-        after=bench.score(model),
-        trainability=trainability.mean,
+        after=course.last,
+        trainability=course.trainability,
         retraining_seconds=seconds,
         retraining_epochs=bench.recipe.epochs,
     )

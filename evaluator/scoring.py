@@ -100,19 +100,29 @@ def trainability_epochs(epochs: int) -> int:
     return max(1, -(-epochs // 3))
 
 
-class Trainability:
-    """Tests the network after each epoch of the first third; ``after_epoch`` goes into the training loop."""
+class Course:
+    """Scores the network after each epoch of the first third and after the last one.
 
-    def __init__(self, epochs: int, accuracy: Callable[[], float]) -> None:
-        self.last = trainability_epochs(epochs)
-        self.accuracy = accuracy
-        self.seen: list[float] = []
+    ``after_epoch`` goes into the training loop.
+    """
+
+    def __init__(self, epochs: int, score: Callable[[], Score]) -> None:
+        self.epochs = epochs
+        self.first_third = trainability_epochs(epochs)
+        self._score = score
+        self._scores: list[Score] = []
 
     def after_epoch(self, epoch: int) -> None:
-        if epoch <= self.last:
-            self.seen.append(self.accuracy())
+        if epoch <= self.first_third or epoch == self.epochs:
+            self._scores.append(self._score())
 
     @property
-    def mean(self) -> float:
-        """Percent."""
-        return sum(self.seen) / len(self.seen)
+    def last(self) -> Score:
+        """After the last epoch, never the best one."""
+        return self._scores[-1]
+
+    @property
+    def trainability(self) -> float:
+        """Mean accuracy over the first third, percent (Wang et al. 2023, section 4.2)."""
+        accuracies = [score.accuracy for score in self._scores[: self.first_third]]
+        return sum(accuracies) / len(accuracies)

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,13 @@ def figures(records: list[dict[str, Any]]) -> dict[tuple[object, ...], dict[str,
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Miniature]:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
     """Two submissions on two benchmarks, measured by one worker."""
     mini = Miniature(tmp_path_factory.mktemp("measured"))
     mini.submit("largest")
     mini.submit("chance", RANDOM)
     mini.run("evaluate", "--workers", "1")
-    yield mini
+    return mini
 
 
 def test_every_cell_has_a_method_and_its_matched_controls(measured: Miniature) -> None:

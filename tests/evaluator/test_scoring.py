@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluator.networks import architecture
-from evaluator.scoring import Trainability, measure, recalibrate, trainability_epochs
+from evaluator.scoring import Course, measure, recalibrate, trainability_epochs
 from tests.evaluator.grids import GRID, made_up
 
 IMAGES = made_up(1000)
@@ -91,10 +91,12 @@ def test_recalibration_depends_on_weights_and_data_alone() -> None:
 
 
 @pytest.mark.parametrize(("epochs", "third"), [(1, 1), (2, 1), (3, 1), (4, 2), (30, 10)])
-def test_trainability_covers_the_first_third(epochs: int, third: int) -> None:
+def test_trainability_covers_the_first_third_and_the_last_epoch_counts(epochs: int, third: int) -> None:
     assert trainability_epochs(epochs) == third
-    accuracies = iter(range(100))
-    trainability = Trainability(epochs, lambda: float(next(accuracies)))
+    perfect = measure(Oracle(), IMAGES, 10, 1000).score
+    scores = iter(perfect.model_copy(update={"correct": 10 * epoch}) for epoch in range(1, 100))
+    course = Course(epochs, lambda: next(scores))
     for epoch in range(1, epochs + 1):
-        trainability.after_epoch(epoch)
-    assert trainability.mean == (third - 1) / 2
+        course.after_epoch(epoch)
+    assert course.trainability == pytest.approx(sum(range(1, third + 1)) / third)
+    assert course.last.correct == 10 * min(epochs, third + 1)

@@ -1,0 +1,40 @@
+"""Which sources decide the figures, pinned in the grid, so that nobody changes one without deciding about the version.
+
+After a change to one of them: raise the part's version in ``evaluator/grid/protocol.yaml`` if a figure could differ (its
+records then become stale and say so), and run ``python -m evaluator.protocol`` to pin the sources anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from evaluator.canonical import digest_file, write_atomically
+
+_NETWORKS = ("networks/__init__.py", "networks/lenet.py", "networks/resnet.py")
+_DATA = ("data/images.py", "data/prepare.py", "data/sources.py")
+
+SOURCES: dict[str, tuple[str, ...]] = {
+    "prune": ("contract.py", "selection.py", "training.py", "sandbox/task.py", *_NETWORKS, *_DATA),
+    "scoring": ("evaluation.py", "scoring.py", "counting.py", "training.py", "admission.py", *_NETWORKS, *_DATA),
+    "controls": ("controls.py", "selection.py"),
+}
+"""Part of the protocol (its version is ``<part>_version``) -> files of the package ``evaluator``."""
+
+PACKAGE = Path(__file__).parent
+
+
+def sources() -> dict[str, dict[str, str]]:
+    """SHA-256 of each source as it is now, by part."""
+    return {part: {name: digest_file(PACKAGE / name) for name in sorted(names)} for part, names in SOURCES.items()}
+
+
+def pin(path: Path) -> None:
+    """Write the digests of now into ``protocol.yaml``."""
+    head, _, _ = path.read_text(encoding="utf-8").partition("files:")
+    write_atomically(path, (head + yaml.safe_dump({"files": sources()})).encode())
+
+
+if __name__ == "__main__":
+    pin(PACKAGE / "grid" / "protocol.yaml")
