@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -111,10 +112,14 @@ class Course:
         self.first_third = trainability_epochs(epochs)
         self._score = score
         self._scores: list[Score] = []
+        self.seconds = 0.0
+        """Spent on scoring, not on training."""
 
     def after_epoch(self, epoch: int) -> None:
         if epoch <= self.first_third or epoch == self.epochs:
+            started = time.perf_counter()
             self._scores.append(self._score())
+            self.seconds += time.perf_counter() - started
 
     @property
     def last(self) -> Score:
