@@ -62,7 +62,7 @@ def _measure(
     if not plan.todo:
         return []
     for name in {grid.benchmarks[planned.cell.benchmark].dataset for planned in plan.todo}:
-        prepare(name, grid.datasets[name], say=err.print)
+        prepare(name, grid.datasets[name], say=err.print, thorough=True)
     setting = open_setting(repository, grid, device=device, reuse=() if afresh else read, afresh=afresh)
     _warn_of_no_sandbox(setting, publish=target.folder == repository.published)
     total = sum(len(planned.todo) for planned in plan.todo)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from evaluator.canonical import digest
@@ -50,8 +51,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ESPALIER_CACHE") or platformdirs.user_cache_dir("espalier"))
 
 
-def prepare(name: str, dataset: Dataset, *, say: Callable[[str], None] = lambda _: None) -> Prepared:
+def prepare(name: str, dataset: Dataset, *, say: Callable[[str], None] = lambda _: None, thorough: bool = False) -> Prepared:
     """The arrays of a data set, decoded and split on first use.
+
+    Args:
+        thorough: read the arrays again and compare them with their digests.
 
     Raises:
         DataError: the data are not there and cannot be had, or their digest is not the grid's.
@@ -63,6 +67,8 @@ def prepare(name: str, dataset: Dataset, *, say: Callable[[str], None] = lambda 
         _decode(name, dataset, folder)
     prepared = _describe(folder)
     _check(name, dataset, prepared, folder)
+    if thorough and not verify(prepared):
+        raise DataError(f"the cached arrays of {name} are damaged", where=folder, fix="delete this folder")
     return prepared
 
 
@@ -130,11 +136,15 @@ def _check(name: str, dataset: Dataset, prepared: Prepared, folder: Path) -> Non
 
 
 def verify(prepared: Prepared) -> bool:
-    """Whether the cached arrays still have the digests written beside them."""
+    """Whether the cached arrays can be read and still have the digests written beside them."""
 
     def read(path: Path) -> Arrays:
         tensors = load_file(path)
         return tensors["images"], tensors["labels"]
 
-    train = digest_arrays(read(prepared.train), read(prepared.validation))
-    return train == prepared.train_digest and digest_arrays(read(prepared.test)) == prepared.test_digest
+    try:
+        train = digest_arrays(read(prepared.train), read(prepared.validation))
+        test = digest_arrays(read(prepared.test))
+    except (OSError, KeyError, SafetensorError):
+        return False
+    return (train, test) == (prepared.train_digest, prepared.test_digest)

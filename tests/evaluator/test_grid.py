@@ -101,6 +101,25 @@ def test_the_parts_of_digits_are_disjoint_and_whole() -> None:
     assert verify(data)
 
 
+def test_damaged_arrays_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESPALIER_CACHE", str(tmp_path))
+    data = prepare("digits", GRID.datasets["digits"], thorough=True)
+    content = data.test.read_bytes()
+    for damage in (content[:-1] + bytes([content[-1] ^ 1]), content[: len(content) // 2], b""):
+        data.test.write_bytes(damage)
+        with pytest.raises(DataError, match="damaged"):
+            prepare("digits", GRID.datasets["digits"], thorough=True)
+
+
+def test_missing_data_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESPALIER_CACHE", str(tmp_path))
+    monkeypatch.setenv("ESPALIER_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", [])
+    with pytest.raises(DataError) as caught:
+        prepare("mnist", GRID.datasets["mnist"])
+    assert "ESPALIER_DATA" in str(caught.value)
+
+
 def test_data_that_are_not_the_grids_are_refused() -> None:
     changed = GRID.datasets["digits"].model_copy(update={"train_digest": "0" * 64})
     with pytest.raises(DataError, match="not those of the grid"):
