@@ -134,7 +134,8 @@ def _date(newest: str | None) -> str | None:
 
 
 def _marker(site: Site) -> str:
-    facts = {"grid": site.grid.version, "grid_digest": site.grid.digest, "date": site.date, "records": len(site.results.frame)}
+    count = len(site.results.frame)
+    facts = {"grid": site.grid.version, "grid_digest": site.grid.digest, "date": site.date, "records": count}
     return json.dumps(facts, indent=2) + "\n"
 
 

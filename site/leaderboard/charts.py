@@ -22,6 +22,10 @@ HEIGHT = 360
 WIDTH = 560
 """Of the static picture; in a browser a chart takes the width of its place."""
 
+_X_TITLES = {
+    "compression": "Compression: parameters, dense ÷ kept",
+    "speedup": "Theoretical speedup: MACs, dense ÷ kept",
+}
 _ERROR_TICKS = (
     (1, 10, 0.1, 90),
     (2, 5, 20, 50, 0.2, 0.5),
@@ -72,8 +76,12 @@ def tradeoff(drawing: Drawing) -> Spec:
 
 
 def static(spec: Spec) -> Spec:
-    """The same chart at a fixed width, for the picture that is shown where no script runs."""
-    return {**spec, "width": WIDTH}
+    """The same chart at a fixed size, for the picture that is shown where no script runs.
+
+    Fitting a size and asking for the page's fonts would double the time of drawing; the style sheet sets the font anyway.
+    """
+    config = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
+    return {**spec, "width": WIDTH - 64, "height": HEIGHT - 62, "config": config}
 
 
 def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -> None:
@@ -113,18 +121,20 @@ def _layout(axis: str) -> Spec:
             x=x, y=y, color=colour, shape=shape, opacity=shown, tooltip=_tooltip()),
     )  # fmt: skip
     chart = alt.layer(*layers).add_params(alt.param(name="focus", value=[])).properties(width="container", height=HEIGHT)
-    return _themed(chart).to_dict()
+    spec: Spec = chart.properties(config=_THEME).to_dict()
+    return spec
 
 
 def _x(axis: str) -> alt.X:
-    title = {"compression": "Compression: parameters, dense ÷ kept", "speedup": "Theoretical speedup: MACs, dense ÷ kept"}[axis]
-    return alt.X("x:Q", scale=alt.Scale(type="log", base=2, nice=False, domain=[1, 2]),
-                 axis=alt.Axis(title=title, values=[1], labelExpr="datum.value + '×'", grid=False))  # fmt: skip
+    scale = alt.Scale(type="log", base=2, nice=False, domain=[1, 2])
+    label = "datum.value + '\N{MULTIPLICATION SIGN}'"
+    return alt.X("x:Q", scale=scale, axis=alt.Axis(title=_X_TITLES[axis], values=[1], labelExpr=label, grid=False))
 
 
 def _y(name: str) -> alt.Y:
-    return alt.Y(f"{name}:Q", scale=alt.Scale(type="log", reverse=True, nice=False, domain=[1, 2]),
-                 axis=alt.Axis(title="Top-1 accuracy, %", values=[1], labelExpr="format(100 - datum.value, '.4~g')"))  # fmt: skip
+    scale = alt.Scale(type="log", reverse=True, nice=False, domain=[1, 2])
+    label = "format(100 - datum.value, '.4~g')"
+    return alt.Y(f"{name}:Q", scale=scale, axis=alt.Axis(title="Top-1 accuracy, %", values=[1], labelExpr=label))
 
 
 def _tooltip() -> list[alt.Tooltip]:
@@ -138,15 +148,25 @@ def _tooltip() -> list[alt.Tooltip]:
     ]
 
 
-def _themed(chart: alt.LayerChart) -> alt.LayerChart:
-    font = "system-ui, 'Segoe UI', 'Liberation Sans', sans-serif"
-    return (
-        chart.configure(background="transparent", font=font, autosize=alt.AutoSizeParams(type="fit", contains="padding"),
-                        padding=4, aria=False)
-        .configure_view(stroke=None)
-        .configure_axis(labelColor="var(--muted)", titleColor="var(--muted)", gridColor="var(--line)", domainColor="var(--line)",
-                        tickColor="var(--line)", labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=10)
-    )  # fmt: skip
+_THEME: Spec = {
+    "background": "transparent",
+    "font": "system-ui, 'Segoe UI', 'Liberation Sans', sans-serif",
+    "autosize": {"type": "fit", "contains": "padding"},
+    "padding": 4,
+    "aria": False,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--muted)",
+        "titleColor": "var(--muted)",
+        "gridColor": "var(--line)",
+        "domainColor": "var(--line)",
+        "tickColor": "var(--line)",
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 10,
+    },
+}
 
 
 def _placed(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:

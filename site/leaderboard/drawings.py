@@ -78,7 +78,7 @@ def _means(entry: Entry, name: str, title: str, axis: Axis, shift: float) -> Row
         row: dict[str, Any] = {
             "m": name,
             "name": title,
-            "t": point.target.label if math.isnan(point.target.factor) else f"{point.target.label}×",
+            "t": point.target.label if math.isnan(point.target.factor) else f"{point.target.label}\N{MULTIPLICATION SIGN}",
             "x": round(getattr(point, axis) * shift, 4),
             "a": round(accuracy.mean, 3),
             "h": half,
@@ -87,7 +87,7 @@ def _means(entry: Entry, name: str, title: str, axis: Axis, shift: float) -> Row
             "s": round(point.speedup, 3) if math.isfinite(point.speedup) else None,
         }
         if drop.n:
-            row["drop"] = f"{drop.mean:+.2f}".replace("-", "−") + " points"
+            row["drop"] = f"{drop.mean:+.2f}".replace("-", "\N{MINUS SIGN}") + " points"
         rows.append(row)
     return rows
 

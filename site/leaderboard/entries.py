@@ -83,6 +83,14 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """One seed: factors, and what each counts in a summary figure (a collapsed cell counts chance); dense comes first."""
+
+    x: list[float]
+    height: list[float]
+
+
+@dataclass(frozen=True)
 class Frame:
     """What the entries of one board and phase share.
 
@@ -131,16 +139,15 @@ def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Any], frame
     """``cells``: rows of the board's frame by (target label, seed), None where a record has no value."""
     points = [_point(target, cells, frame) for target in frame.targets]
     gap = _gap(points, frame)
-    table = np.array([[_counted(point, seed, frame) for point in points if point.target.feasible] for seed in frame.seeds])
     axes: tuple[Axis, ...] = ("compression", "speedup")
-    factors = {axis: _factors(points, axis, frame) for axis in axes}
+    curves = {axis: [_curve(points, axis, i, frame) for i in range(len(frame.seeds))] for axis in axes}
     return Entry(
         slug=slug,
         variant=variant,
         points=points,
-        area={axis: _area(factors[axis], table, axis, frame, gap) for axis in axes},
-        reach={axis: {drop: _reach(factors[axis], table, drop, frame) for drop in DROPS} for axis in axes},
-        mean_drop=_mean_drop(table, frame, gap),
+        area={axis: _area(curves[axis], axis, frame, gap) for axis in axes},
+        reach={axis: {drop: _reach(curves[axis], drop) for drop in DROPS} for axis in axes},
+        mean_drop=_mean_drop(curves["compression"], gap),
     )
 
 
@@ -178,21 +185,21 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _counted(point: Point, seed: int, frame: Frame) -> float:
-    """What a cell counts in a summary figure: a collapsed one counts chance."""
-    for trial in point.trials:
-        if trial.seed == seed and trial.scored:
-            return frame.chance if trial.collapsed else trial.accuracy
-    return math.nan
+def _curve(points: list[Point], axis: Axis, index: int, frame: Frame) -> Curve:
+    """One seed's curve from the dense control at 1 through every feasible target, in the order of the targets.
 
-
-def _factors(points: list[Point], axis: Axis, frame: Frame) -> Floats:
-    """Factor of every feasible cell, seed x target: asked for on the targets' own axis, realised on the other."""
-    feasible = [point for point in points if point.target.feasible]
-    if axis == frame.primary:
-        return np.tile([point.target.factor for point in feasible], (len(frame.seeds), 1))
-    realised = [{trial.seed: getattr(trial, axis) for trial in point.trials if trial.scored} for point in feasible]
-    return np.array([[at.get(seed, math.nan) for at in realised] for seed in frame.seeds])
+    The factor is the one asked for on the targets' own axis, the realised one on the other.
+    """
+    seed = frame.seeds[index]
+    x, height = [1.0], [float(frame.reference[index])]
+    for point in points:
+        if not point.target.feasible:
+            continue
+        trial = next((trial for trial in point.trials if trial.seed == seed and trial.scored), None)
+        realised = math.nan if trial is None else trial.compression if axis == "compression" else trial.speedup
+        x.append(point.target.factor if axis == frame.primary else realised)
+        height.append(math.nan if trial is None else frame.chance if trial.collapsed else trial.accuracy)
+    return Curve(x, height)
 
 
 def _gap(points: list[Point], frame: Frame) -> str | None:
@@ -206,37 +213,34 @@ def _gap(points: list[Point], frame: Frame) -> str | None:
     return None if np.isfinite(frame.reference).all() else "no dense control"
 
 
-def _area(factors: Floats, table: Floats, axis: Axis, frame: Frame, gap: str | None) -> Figure:
+def _area(curves: list[Curve], axis: Axis, frame: Frame, gap: str | None) -> Figure:
     span = frame.span(axis)
     if gap is not None or span is None:
         return Figure(statistics.interval([]), gap or "one target")
-    values = []
-    for x, height, dense in zip(factors, table, frame.reference, strict=True):
-        if axis != frame.primary:
-            x, height = np.insert(x, 0, 1.0), np.insert(height, 0, dense)  # noqa: PLW2901
-        values.append(statistics.nauc(statistics.auc(x, height, *span), dense, frame.chance))
+    start = 1 if axis == frame.primary else 0  # on the targets' own axis the area begins at the first target
+    values = [
+        statistics.nauc(statistics.auc(curve.x[start:], curve.height[start:], *span), curve.height[0], frame.chance)
+        for curve in curves
+    ]
     if not np.isfinite(values).all():
-        short = f"ends before {span[1]:g}×" if axis != frame.primary else "dense at chance"
+        short = f"ends before {span[1]:g}\N{MULTIPLICATION SIGN}" if axis != frame.primary else "dense at chance"
         return Figure(statistics.interval([]), short)
     return Figure(statistics.interval(values), None, tuple(values))
 
 
-def _reach(factors: Floats, table: Floats, drop: float, frame: Frame) -> Reach:
-    crossings = [
-        statistics.largest_within(np.insert(x, 0, 1.0), np.insert(height, 0, dense), dense - drop)
-        for x, height, dense in zip(factors, table, frame.reference, strict=True)
-    ]
+def _reach(curves: list[Curve], drop: float) -> Reach:
+    crossings = [statistics.largest_within(curve.x, curve.height, curve.height[0] - drop) for curve in curves]
     found = [crossing.factor for crossing in crossings]
     if not found or not np.isfinite(found).all():
         return Reach(math.nan, beyond=False, gap="incomplete")
     return Reach(float(2 ** np.mean(np.log2(found))), beyond=any(crossing.beyond for crossing in crossings))
 
 
-def _mean_drop(table: Floats, frame: Frame, gap: str | None) -> Figure:
-    if gap is not None or table.size == 0:
+def _mean_drop(curves: list[Curve], gap: str | None) -> Figure:
+    if gap is not None or len(curves[0].height) < 2:
         return Figure(statistics.interval([]), gap or "no targets")
-    per_seed = table.mean(axis=1) - frame.reference
-    return Figure(statistics.interval(per_seed), None, tuple(float(value) for value in per_seed))
+    per_seed = [sum(curve.height[1:]) / len(curve.height[1:]) - curve.height[0] for curve in curves]
+    return Figure(statistics.interval(per_seed), None, tuple(per_seed))
 
 
 def _mean(values: list[float]) -> float:

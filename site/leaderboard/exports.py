@@ -21,12 +21,11 @@ SUMMARY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("benchmark, track, division, recipe, device_class", "the board; figures are comparable only within one"),
     ("phase", "before or after retraining"),
     ("submission, variant", "the method, or a control with its densities"),
-    ("nauc_compression, nauc_compression_half", "mean over seeds and half-width of its 95 % t interval; empty where a cell "
-     "is missing or failed"),
+    ("nauc_compression, nauc_compression_half", "mean over seeds, half-width of its 95 % t interval; empty if a cell lacks"),
     ("nauc_speedup, nauc_speedup_half", "the same against theoretical speedup"),
     ("rank_compression_low, …_high, rank_speedup_low, …_high", "range of ranks; methods only"),
-    ("c_at_0.5, c_at_1, c_at_2, s_at_0.5, s_at_1, s_at_2", "largest compression or speedup within so many points of the "
-     "dense control, geometric mean over seeds"),
+    ("c_at_0.5, c_at_1, c_at_2, s_at_0.5, s_at_1, s_at_2",
+     "largest compression or speedup within so many points of the dense control, geometric mean over seeds"),
     ("…_beyond", "true where a seed never fell below: then the figure is a lower bound"),
     ("mean_drop, mean_drop_half", "mean over the targets of accuracy minus the dense control's, paired by seed, points"),
     ("seeds", "fewest seeds behind a figure of the row"),

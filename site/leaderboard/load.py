@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -40,6 +41,15 @@ class Board:
     key: BoardKey
     rows: pd.DataFrame
     dense: pd.DataFrame
+
+    @cached_property
+    def by_submission(self) -> dict[str, list[Any]]:
+        """Slug -> its rows, in the order of the store, as tuples with the columns' names; None where there is no value."""
+        table = self.rows.astype(object)
+        found: dict[str, list[Any]] = {}
+        for row in table.where(table.notna(), None).itertuples(index=False, name="Row"):
+            found.setdefault(str(row.submission), []).append(row)
+        return found
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,7 @@ def _boards(frame: pd.DataFrame, grid: Grid) -> list[Board]:
     dense = frame[is_dense]
     names = list(BoardKey._fields)
     for values, rows in frame[~is_dense].groupby(names, sort=True):
-        key = BoardKey(*values)
+        key = BoardKey(*map(str, values))
         boards.append(Board(key, rows, _dense_of(dense, key)))
     order = {name: position for position, name in enumerate(grid.benchmarks)}
     return sorted(boards, key=lambda b: (order[b.key.benchmark], b.key.origin != PUBLISHED, b.key))

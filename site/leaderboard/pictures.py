@@ -11,13 +11,14 @@ import os
 import re
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
 import altair as alt
 import vl_convert
 
-from evaluator.canonical import canonical_json, digest, write_atomically
+from evaluator.canonical import canonical_json, digest
 from leaderboard.charts import Spec, static
 
 FEW = 24
@@ -38,18 +39,26 @@ def draw(specs: Iterable[Spec], cache: Path | None = None) -> dict[str, str]:
     for name, svg in zip(todo, _render_all(list(todo.values())), strict=True):
         known[name] = svg
         if cache is not None:
-            write_atomically(cache / f"{name}.svg", svg.encode())
+            _keep(cache / f"{name}.svg", svg)
     return known
 
 
 def key(spec: Spec) -> str:
     """SHA-256 of the specification and of what draws it."""
-    return digest([spec, vl_convert.__version__, VEGA_LITE])
+    return digest([spec, version("vl-convert-python"), VEGA_LITE])
 
 
 def _kept(cache: Path | None, name: str) -> str | None:
     path = cache / f"{name}.svg" if cache is not None else None
     return path.read_text(encoding="utf-8") if path is not None and path.is_file() else None
+
+
+def _keep(path: Path, svg: str) -> None:
+    """Whole or not at all; without waiting for the disk, since it can be drawn again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_text(svg, encoding="utf-8")
+    part.replace(path)
 
 
 def _render_all(texts: list[str]) -> list[str]:
@@ -64,9 +73,5 @@ def _render(text: str) -> str:
     """One drawing; nothing may be fetched, and nothing in it has an identifier that another drawing could have too."""
     svg = vl_convert.vegalite_to_svg(json.loads(text), vl_version=VEGA_LITE, allowed_base_urls=[])
     head, body = svg.split(">", 1)
-    view = re.search(r'viewBox="([^"]+)"', head)
-    box = view.group(1) if view else f"0 0 {WIDTH_FALLBACK} {HEIGHT_FALLBACK}"
-    return f'<svg class="marks" viewBox="{box}" aria-hidden="true" focusable="false">{body}'
-
-
-WIDTH_FALLBACK, HEIGHT_FALLBACK = 560, 360
+    view = re.search(r'viewBox="[^"]+"', head)
+    return f'<svg class="marks" {view.group() if view else ""} aria-hidden="true" focusable="false">{body}'

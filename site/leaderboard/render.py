@@ -44,17 +44,17 @@ def render(env: jinja2.Environment, page: Page) -> str:
 
 
 def fixed(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def signed(value: float, digits: int = 2) -> str:
     shown = f"{value:+.{digits}f}"
-    return (shown[1:] if float(shown) == 0 else shown).replace("-", "−")
+    return (shown[1:] if float(shown) == 0 else shown).replace("-", "\N{MINUS SIGN}")
 
 
 def factor(value: float) -> str:
-    """Three significant digits at most: 6.48×, 12.3×."""
-    return f"{value:.2f}×" if value < 10 else f"{value:.1f}×"
+    """Three significant digits at most, with the sign of multiplication."""
+    return f"{value:.{2 if value < 10 else 1}f}\N{MULTIPLICATION SIGN}"
 
 
 def thousands(value: int) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from evaluator.grid import Grid
 from leaderboard import statistics
@@ -51,7 +50,7 @@ def make_standings(board: Board, grid: Grid) -> dict[Phase, Standing]:
     """The board's standings, after retraining first; a phase without any score has none."""
     columns: list[tuple[Phase, str]] = [("after", "after_accuracy"), ("before", "before_accuracy")]
     present = [phase for phase, column in columns if board.rows[column].notna().any()]
-    cells = _cells(board.rows)
+    cells = _cells(board)
     return {phase: _standing(board, grid, phase, cells) for phase in present or ["after"]}
 
 
@@ -69,14 +68,12 @@ def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None
     return targets, None if axis == "pattern" else axis
 
 
-def _cells(rows: pd.DataFrame) -> dict[tuple[str, str], dict[tuple[str, int], Any]]:
+def _cells(board: Board) -> dict[tuple[str, str], dict[tuple[str, int], Any]]:
     """(submission, variant) -> (target, seed) -> row."""
-    wanted = ["submission", "variant", "target", "seed", "status", "reason", "before_accuracy", "after_accuracy",
-              "compression", "speedup", "collapsed"]  # fmt: skip
     cells: dict[tuple[str, str], dict[tuple[str, int], Any]] = {}
-    table = rows[wanted].astype(object)
-    for row in table.where(table.notna(), None).itertuples(index=False):
-        cells.setdefault((row.submission, row.variant), {})[row.target, row.seed] = row
+    for rows in board.by_submission.values():
+        for row in rows:
+            cells.setdefault((row.submission, row.variant), {})[row.target, row.seed] = row
     return cells
 
 

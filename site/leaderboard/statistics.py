@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
@@ -47,20 +47,20 @@ class Crossing:
 @lru_cache(maxsize=64)
 def t_quantile(df: int, level: float = LEVEL) -> float:
     """Two-sided quantile of Student's t."""
-    return float(stats.t.ppf((1 + level) / 2, df))
+    return float(special.stdtrit(df, (1 + level) / 2))
 
 
 def interval(values: ArrayLike) -> Interval:
     """Mean, t interval and sample standard deviation of the finite ``values``."""
-    finite = np.asarray(values, dtype=float)
-    finite = finite[np.isfinite(finite)]
-    n = finite.size
+    finite = [value for value in np.asarray(values, dtype=float).tolist() if math.isfinite(value)]
+    n = len(finite)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
+    mean = math.fsum(finite) / n
     if n == 1:
-        return Interval(float(finite[0]), math.nan, math.nan, 1)
-    sd = float(finite.std(ddof=1))
-    return Interval(float(finite.mean()), t_quantile(n - 1) * sd / math.sqrt(n), sd, n)
+        return Interval(mean, math.nan, math.nan, 1)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (n - 1))
+    return Interval(mean, t_quantile(n - 1) * sd / math.sqrt(n), sd, n)
 
 
 def paired(values: ArrayLike, reference: ArrayLike) -> Interval:
@@ -129,7 +129,7 @@ def pairwise_p(values: Floats) -> Floats:
     error = difference.std(axis=2, ddof=1) / math.sqrt(n) if n > 1 else np.full(mean.shape, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(mean) / error
-    p = np.where(np.isnan(t), 1.0, 2 * stats.t.sf(np.nan_to_num(t, nan=0.0, posinf=np.inf), max(n - 1, 1)))
+    p = np.where(np.isnan(t), 1.0, 2 * special.stdtr(max(n - 1, 1), -np.nan_to_num(t, nan=0.0, posinf=np.inf)))
     np.fill_diagonal(p, np.nan)
     return np.asarray(p, dtype=np.float64)
 
@@ -158,9 +158,9 @@ def rank_ranges(values: ArrayLike, level: float = LEVEL) -> list[tuple[int, int]
 def pareto(x: ArrayLike, accuracy: ArrayLike) -> NDArray[np.bool_]:
     """Which points no other point beats on one axis without losing on the other (higher is better on both)."""
     points = np.column_stack([np.asarray(x, dtype=float), np.asarray(accuracy, dtype=float)])
-    at_least = (points[None, :, :] >= points[:, None, :]).all(axis=2)
-    above = (points[None, :, :] > points[:, None, :]).any(axis=2)
-    return np.asarray(~(at_least & above).any(axis=1) & np.isfinite(points).all(axis=1))
+    at_least = np.all(points[None, :, :] >= points[:, None, :], axis=2)
+    above = np.any(points[None, :, :] > points[:, None, :], axis=2)
+    return np.asarray(~np.any(at_least & above, axis=1) & np.all(np.isfinite(points), axis=1), dtype=np.bool_)
 
 
 def hypervolume(x: ArrayLike, accuracy: ArrayLike, chance: float) -> float:

@@ -17,8 +17,12 @@ from evaluator.canonical import digest_file
 
 _TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9]*)((?:\s+[^\s=>/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?)*)\s*/?>")
 _ATTRIBUTE = re.compile(r"([^\s=>/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
-_LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "embed": "src", "object": "data", "link": "href",
-            "form": "action", "image": "href", "use": "href", "base": "href", "audio": "src", "video": "src"}  # fmt: skip
+_LOADING = {
+    **dict.fromkeys(("script", "img", "iframe", "source", "embed", "audio", "video"), "src"),
+    **dict.fromkeys(("link", "image", "use", "base"), "href"),
+    "object": "data",
+    "form": "action",
+}
 _OUTSIDE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
 _CSS_URL = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", re.IGNORECASE)
 _POLICY = 'http-equiv="Content-Security-Policy"'
@@ -56,9 +60,8 @@ def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     for match in _TAG.finditer(text):
         attributes = match.group(2)
         if attributes:
-            yield match.group(1).lower(), {
-                name.lower(): unescape(next((v for v in values if v), "")) for name, *values in _ATTRIBUTE.findall(attributes)
-            }
+            pairs = _ATTRIBUTE.findall(attributes)
+            yield match.group(1).lower(), {name.lower(): unescape(a or b or c) for name, a, b, c in pairs}
         elif match.group(1).lower() in ("script", "style"):
             yield match.group(1).lower(), {}
 

@@ -22,7 +22,8 @@
     const picture = canvas.firstElementChild;
     canvas.append(place);
     try {
-      const { view } = await vegaEmbed(place, specOf(figure), options);
+      const spec = { ...specOf(figure), height: canvas.clientHeight };
+      const { view } = await vegaEmbed(place, spec, options);
       views.set(figure, view);
       picture.remove();
       figure.classList.add("drawn");

@@ -33,7 +33,7 @@ LAYERS = {
 
 DENSE_ACCURACY = {"digits-mlp": 96.8, "digits-cnn": 97.4, "mnist-lenet-300-100": 98.2, "mnist-lenet-5": 99.1}
 TITLES = ("Global magnitude", "Uniform magnitude", "LAMP", "ERK magnitude", "Random", "Global gradient", "Layer gradient",
-          "Magnitude × activation", "Diagonal Fisher", "WoodFisher")  # fmt: skip
+          "Magnitude and activation", "Diagonal Fisher", "WoodFisher")  # fmt: skip
 
 
 @dataclass
@@ -165,13 +165,14 @@ def _counts(name: str, compression: float, tilt: float, *, collapsed: bool) -> C
     totals = [_product(shape) for shape in shapes]
     parameters = sum(totals) + fixed
     kept = max(0, round(parameters / compression) - fixed)
-    first = min(totals[0], round(totals[0] * min(1.0, kept / sum(totals) * (1 + tilt))))
+    first = min(totals[0], kept, round(totals[0] * min(1.0, kept / sum(totals) * (1 + tilt))))
     rest = [round((kept - first) * total / sum(totals[1:])) for total in totals[1:]]
     layers = [LayerCount(position=i, shape=shape, kept=min(total, count))
               for i, (shape, total, count) in enumerate(zip(shapes, totals, [first, *rest], strict=True))]  # fmt: skip
     macs, left = parameters * 3, fixed + sum(layer.kept for layer in layers)
-    return Counts(parameters=parameters, kept=left, effective=left - 3, macs=macs, collapsed=collapsed, layers=layers,
-                  macs_kept=max(1, round(macs / (1 + (compression - 1) * (0.75 - tilt / 4)))), speedup_kind="mask")  # fmt: skip
+    macs_kept = max(1, round(macs / (1 + (compression - 1) * (0.75 - tilt / 4))))
+    return Counts(parameters=parameters, kept=left, effective=left - 3, macs=macs, macs_kept=macs_kept, layers=layers,
+                  collapsed=collapsed, speedup_kind="mask")  # fmt: skip
 
 
 def _build(cell: Cell, slug: str, variant: str, status: str, scores: tuple[float, float] | None, counts: Counts | None,
@@ -179,8 +180,9 @@ def _build(cell: Cell, slug: str, variant: str, status: str, scores: tuple[float
     benchmark = grid.benchmarks[cell.benchmark]
     dataset = grid.datasets[benchmark.dataset]
     before, after = (_score(a, dataset.split.test, dataset.classes) for a in scores) if scores else (None, None)
-    inputs = Inputs(contract=1, submission=digest(slug), train_data=digest("train"), base=digest([cell.benchmark, cell.seed]),
-                    prune_protocol=1, controls_protocol=1, scoring_protocol=1, recipe=digest("recipe"), test_data=digest("test"))
+    inputs = Inputs(contract=1, submission=digest(slug), train_data=digest("train"), test_data=digest("test"),
+                    base=digest([cell.benchmark, cell.seed]), recipe=digest("recipe"),
+                    prune_protocol=1, controls_protocol=1, scoring_protocol=1)  # fmt: skip
     rng = random.Random(f"{cell.id} {slug} {variant} cost")
     day = 1 + sum(map(ord, slug)) % 28
     return Record.model_validate(

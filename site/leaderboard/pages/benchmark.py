@@ -62,14 +62,13 @@ def pages(site: Site) -> Iterator[Page]:
 
 def view(site: Site, standings: Standings) -> BoardView:
     board = board_of(standings)
-    rows = board.rows
     return BoardView(
         board=board,
         title=board_title(board),
         local=board.key.origin == LOCAL,
-        unsandboxed=bool((rows["sandbox"] == "none").any()),
+        unsandboxed=bool((board.rows["sandbox"] == "none").any()),
         panels=[_panel(site, phase, standing) for phase, standing in standings.items()],
-        failures=list(rows[rows["status"] != "ok"].itertuples(index=False)),
+        failures=[row for rows in board.by_submission.values() for row in rows if row.status != "ok"],
         missing=_missing(site, next(iter(standings.values()))),
     )
 

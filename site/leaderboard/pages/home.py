@@ -11,6 +11,7 @@ from leaderboard.drawings import compare
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.site import AXES, PHASES, Chart, Page, Site, Standings, board_of
 from leaderboard.standings import reading_targets
+from leaderboard.statistics import interval
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ def state(site: Site, name: str) -> State:
     ordered = ordered[ordered["cell"].isin(expected)]
     ok = int((ordered["status"] == "ok").sum())
     failed = len(ordered) - ok
-    dense = frame[(frame["benchmark"] == name) & (frame["variant"] == "dense")]["before_accuracy"].mean()
+    dense = interval(frame[(frame["benchmark"] == name) & (frame["variant"] == "dense")]["before_accuracy"])
     return State(
         name=name, title=benchmark.title, tier=site.grid.tiers[benchmark.tier].title, methods=len(methods), measured=ok,
         failed=failed, missing=_per_division(site, name, methods, expected) - ok - failed, infeasible=len(impossible),
-        local=int((ordered["origin"] != PUBLISHED).sum()), dense=None if dense != dense else float(dense),
+        local=int((ordered["origin"] != PUBLISHED).sum()), dense=dense.mean if dense.n else None,
     )  # fmt: skip
 
 
@@ -86,7 +87,8 @@ def _cells(site: Site, name: str) -> tuple[set[str], dict[str, str]]:
         board = board_of(standings)
         targets, _ = reading_targets(board, site.grid)
         infeasible |= {(board.key.division, target.label) for target in targets if not target.feasible}
-    impossible, expected = set(), {}
+    impossible: set[str] = set()
+    expected: dict[str, str] = {}
     for division in site.grid.benchmarks[name].divisions:
         for cell in site.grid.cells(name, division):
             label = cell.target if isinstance(cell.target, str) else f"{cell.target:g}"

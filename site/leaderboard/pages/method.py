@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from leaderboard import statistics
@@ -59,7 +58,16 @@ class Result:
     layers: list[Layer]
     targets: list[Target]
     records: list[Any]
-    failures: list[Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Cells that failed in the same way."""
+
+    status: str
+    reason: str
+    log: str
+    cells: list[str]
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -73,6 +81,7 @@ def pages(site: Site) -> Iterator[Page]:
             "digest": submission.digest if submission else None,
             "code": highlight(submission.code) if submission else Markup(""),
             "results": results,
+            "failures": failures(results),
             "look": site.looks[slug],
         }
         charts = [chart for one in results for chart in one.charts]
@@ -84,42 +93,56 @@ def pages(site: Site) -> Iterator[Page]:
 def result(site: Site, standings: Standings, slug: str) -> Result | None:
     """None where the method has no record on the board."""
     board = board_of(standings)
-    rows = board.rows[board.rows["submission"] == slug]
-    if rows.empty:
+    rows = board.by_submission.get(slug)
+    if rows is None:
         return None
-    own = rows[rows["variant"] == "method"]
-    standing = next(iter(standings.values()))
+    own = [row for row in rows if row.variant == "method"]
+    targets = next(iter(standings.values())).frame.targets
     benchmark = site.grid.benchmarks[board.key.benchmark].title
     return Result(
         board=board,
         title=board_title(board),
         benchmark=benchmark,
         local=board.key.origin == LOCAL,
-        unsandboxed=bool((rows["sandbox"] == "none").any()),
+        unsandboxed=any(row.sandbox == "none" for row in rows),
         phases=list(standings),
         standings=standings,
-        lines=[_line(standings, slug, own, position) for position in range(len(standing.frame.targets))],
+        lines=[_line(standings, slug, own, position) for position in range(len(targets))],
         charts=[_chart(site, one, slug, benchmark) for one in standings.values()],
-        layers=_layers(own, standing.frame.targets),
-        targets=standing.frame.targets,
-        records=list(rows.itertuples(index=False)),
-        failures=list(rows[rows["status"] != "ok"].itertuples(index=False)),
+        layers=_layers(own, targets),
+        targets=targets,
+        records=rows,
     )
 
 
-def _line(standings: Standings, slug: str, own: pd.DataFrame, position: int) -> Line:
+def failures(results: list[Result]) -> list[Failure]:
+    """Every failed cell, those with the same status, reason and log together."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for one in results:
+        for record in one.records:
+            if record.status != "ok":
+                reason = record.reason or ""
+                words = record.cell if record.variant == "method" else f"{record.cell} ({record.variant})"
+                groups.setdefault((record.status, reason, record.log), []).append(words)
+    return [Failure(*group, cells) for group, cells in groups.items()]
+
+
+def _line(standings: Standings, slug: str, own: list[Any], position: int) -> Line:
     entries = {phase: entry for phase, one in standings.items() if (entry := one.entry(slug)) is not None}
-    standing = next(iter(standings.values()))
-    target = standing.frame.targets[position]
-    at = own[own["target"] == target.label]
+    target = next(iter(standings.values())).frame.targets[position]
+    at = [row for row in own if row.target == target.label]
     return Line(
         target=target,
         points={phase: entry.points[position] for phase, entry in entries.items()},
-        differences=_differences(standing, slug, position),
-        pruning_seconds=statistics.interval(at["pruning_seconds"]),
-        pruning_memory_mb=statistics.interval(at["pruning_memory_mb"]),
-        retraining_seconds=statistics.interval(at["retraining_seconds"]),
+        differences=_differences(next(iter(standings.values())), slug, position),
+        pruning_seconds=_over(at, "pruning_seconds"),
+        pruning_memory_mb=_over(at, "pruning_memory_mb"),
+        retraining_seconds=_over(at, "retraining_seconds"),
     )
+
+
+def _over(rows: list[Any], column: str) -> Interval:
+    return statistics.interval([value for row in rows if (value := getattr(row, column)) is not None])
 
 
 def _differences(standing: Standing, slug: str, position: int) -> dict[str, Interval]:
@@ -146,15 +169,18 @@ def _chart(site: Site, standing: Standing, slug: str, benchmark: str) -> Chart:
     return Chart(f"{standing.board.key.benchmark}-{standing.id}", phase, label, spec)
 
 
-def _layers(own: pd.DataFrame, targets: list[Target]) -> list[Layer]:
-    counted = own[own["layer_kept"].notna()]
-    if counted.empty:
+def _layers(own: list[Any], targets: list[Target]) -> list[Layer]:
+    counted: dict[str, list[list[int]]] = {}
+    for row in own:
+        if row.layer_kept is not None:
+            counted.setdefault(row.target, []).append(row.layer_kept)
+    first = next((row for row in own if row.layer_kept is not None), None)
+    if first is None:
         return []
-    first = counted.iloc[0]
-    totals = np.array(first["layer_total"], dtype=float)
-    means = {label: np.mean(list(group["layer_kept"]), axis=0) / totals for label, group in counted.groupby("target")}
+    totals = np.array(first.layer_total, dtype=float)
     unknown = np.full(len(totals), np.nan)
+    means = {label: np.mean(kept, axis=0) / totals for label, kept in counted.items()}
     return [
-        Layer(i, shape, int(totals[i]), [float(means.get(target.label, unknown)[i]) for target in targets])
-        for i, shape in enumerate(first["layer_shape"])
+        Layer(i, shape, first.layer_total[i], [float(means.get(target.label, unknown)[i]) for target in targets])
+        for i, shape in enumerate(first.layer_shape)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,10 +74,10 @@ class Site:
 
     @cached_property
     def titles(self) -> Mapping[str, str]:
-        """Slug -> title; a slug of two submissions' equal titles is added to tell them apart."""
+        """Slug -> title; where two submissions have the same title, the slug tells them apart."""
         titles = {slug: self.submissions[slug].metadata.title if slug in self.submissions else slug for slug in self.slugs}
-        seen = list(titles.values())
-        return {slug: title if seen.count(title) == 1 else f"{title} ({slug})" for slug, title in titles.items()}
+        seen = Counter(titles.values())
+        return {slug: title if seen[title] == 1 else f"{title} ({slug})" for slug, title in titles.items()}
 
     def of_benchmark(self, name: str) -> list[Standings]:
         return [standings for standings in self.standings if board_of(standings).key.benchmark == name]

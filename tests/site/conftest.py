@@ -1,0 +1,99 @@
+"""Sites made of synthetic records, and a real browser."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import Plan, fill, make_repository
+
+from evaluator.repository import Repository
+from leaderboard.build import Built, build
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+             "--disable-component-update --disable-sync").split()  # fmt: skip
+
+PLAN = Plan(
+    benchmarks=("digits-mlp", "mnist-lenet-300-100"),
+    methods=4,
+    failures={("lamp", "16"): "timeout"},
+    missing={("erk-magnitude", "8", 1)},
+    collapsed={("uniform-magnitude", "32")},
+)
+
+
+@dataclass(frozen=True)
+class BuiltSite:
+    repository: Repository
+    folder: Path
+    built: Built
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> BuiltSite:
+    """Four methods on two benchmarks, with a failure, a gap and a collapse; and one of them measured locally too."""
+    root = tmp_path_factory.mktemp("site")
+    repository = make_repository(root)
+    fill(repository, PLAN)
+    fill(repository, Plan(benchmarks=("digits-cnn",), methods=2, sandbox="none"), local=True, submissions=False)
+    return BuiltSite(repository, root / "public", build(repository, root / "public"))
+
+
+def unavailable(what: str, reason: str) -> None:
+    """Skip with the reason, or fail where ESPALIER_REQUIRE asks for it."""
+    if what in os.environ.get("ESPALIER_REQUIRE", "").split(","):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium with a profile of its own."""
+    playwright = pytest.importorskip("playwright.sync_api") if "browser" not in os.environ.get("ESPALIER_REQUIRE", "") else None
+    if playwright is None:
+        from playwright import sync_api as playwright
+    if not CHROMIUM.exists():
+        unavailable("browser", f"no {CHROMIUM}: install Chromium to run the browser tests")
+    with playwright.sync_playwright() as driver, tempfile.TemporaryDirectory() as profile:
+        context = driver.chromium.launch_persistent_context(
+            profile, executable_path=str(CHROMIUM), args=ARGUMENTS, viewport={"width": 1280, "height": 900}
+        )
+        yield context
+        context.close()
+
+
+@dataclass
+class Visit:
+    """An open page, and what happened on it that should not."""
+
+    page: Any
+    console: list[str]
+    requests: list[str]
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Any]:
+    """Open a file in a new page; messages, dialogs and requests are noted."""
+    opened = []
+
+    def go(path: Path, *, width: int = 1280, fragment: str = "") -> Visit:
+        page = browser.new_page()
+        opened.append(page)
+        noted = Visit(page, [], [])
+        page.on("console", lambda message: noted.console.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: noted.console.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (noted.console.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: noted.requests.append(request.url))
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(path.as_uri() + fragment)
+        return noted
+
+    yield go
+    for page in opened:
+        page.close()
