@@ -49,7 +49,7 @@ def metadata(slug: str, **changes: Any) -> dict[str, Any]:
 
 
 class Miniature:
-    """A checkout with the smoke tier only (targets 2 and 8, the first two seeds), and no submissions yet."""
+    """A checkout with the smoke tier only (targets 2 and 8, two seeds, two epochs), and no submissions yet."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -60,6 +60,9 @@ class Miniature:
         for entry in small.values():
             entry |= {"seeds": [0, 1], "targets": {"unstructured": [2, 8]}}
         self.write("benchmarks", small)
+        recipes = self.read("recipes")
+        recipes["digits-retraining"] |= {"epochs": 2, "batch": 128}
+        self.write("recipes", recipes)
         for name in small:
             shutil.copytree(ROOT / "bases" / name, root / "bases" / name)
         (root / "submissions").mkdir()

@@ -55,7 +55,9 @@ def unavailable(what: str, reason: str) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A Chromium with a profile of its own."""
-    playwright = pytest.importorskip("playwright.sync_api") if "browser" not in os.environ.get("ESPALIER_REQUIRE", "") else None
+    playwright = (
+        pytest.importorskip("playwright.sync_api") if "browser" not in os.environ.get("ESPALIER_REQUIRE", "") else None
+    )
     if playwright is None:
         from playwright import sync_api as playwright
     if not CHROMIUM.exists():

@@ -114,7 +114,9 @@ def test_better_everywhere_is_better_in_the_area(a, gain):
 
 @given(accuracies, st.permutations(range(5)))
 def test_order_of_points_does_not_matter(a, order):
-    assert s.auc([COMPRESSION[i] for i in order], [a[i] for i in order], 2, 32) == pytest.approx(s.auc(COMPRESSION, a, 2, 32))
+    assert s.auc([COMPRESSION[i] for i in order], [a[i] for i in order], 2, 32) == pytest.approx(
+        s.auc(COMPRESSION, a, 2, 32)
+    )
 
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=8))
