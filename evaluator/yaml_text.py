@@ -93,8 +93,9 @@ def _mapping(path: Path, node: yaml.MappingNode, place: Place, document: Documen
     values: dict[str, Any] = {}
     for key, item in node.value:
         line = _line(key)
-        if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-            document.problems.append(error(path, line, "yaml-key", "a field's name is a plain word", "write `name: value`"))
+        if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+            fix = "write `name: value`; YAML takes words such as on, yes and no, and numbers, for values"
+            document.problems.append(error(path, line, "yaml-key", "a field's name is a plain word", fix))
             continue
         name = key.value
         if name in values:

@@ -1,0 +1,121 @@
+"""What `espalier check` says about method.py, found by reading it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.check.samples import METADATA, METHOD, changed, found, problems
+
+IMPORT = "import torch\n"
+LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in job.weights()})\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "severity", "line", "code"),
+    [
+        (IMPORT, "import os\n", "error", 3, "import"),
+        (IMPORT, "import torch, subprocess as s\n", "error", 3, "import"),
+        (IMPORT, "from socket import socket\n", "error", 3, "import"),
+        (IMPORT, "from . import neighbour\n", "error", 3, "import"),
+        (IMPORT, "from evaluator.records import Record\n", "error", 3, "import"),
+        (IMPORT, "from evaluator import contract\n", "error", 3, "import"),
+        (IMPORT, "from math import *\n", "error", 3, "import-star"),
+        (IMPORT, "import torch.hub\n", "error", 3, "refused-use"),
+        (IMPORT, "from torch import load\n", "error", 3, "refused-use"),
+        (IMPORT, "from torch.utils import cpp_extension\n", "error", 3, "refused-use"),
+        (IMPORT, "import numpy as np\nx = np.load('a')\n", "error", 4, "refused-use"),
+        (IMPORT, "import torch as t\nx = t.ops.load_library('a')\n", "error", 4, "refused-use"),
+        (LAST, "        import ctypes\n" + LAST, "error", 16, "import"),
+        (LAST, "        open('/etc/passwd')\n" + LAST, "error", 16, "forbidden-name"),
+        (LAST, "        eval('1')\n" + LAST, "error", 16, "forbidden-name"),
+        (LAST, "        f = exec\n" + LAST, "error", 16, "forbidden-name"),
+        (LAST, "        \u212fxec('1')\n" + LAST, "error", 16, "forbidden-name"),
+        (LAST, "        __import__('os')\n" + LAST, "error", 16, "forbidden-name"),
+        (LAST, "        print(().__class__.__bases__)\n" + LAST, "error", 16, "introspection"),
+        (LAST, f"        x = {list(range(300))}\n" + LAST, "error", 16, "embedded-data"),
+        (LAST, f"        x = '{'x' * 3000}'\n" + LAST, "error", 16, "embedded-data"),
+        (LAST, f"        x = b'{'x' * 300}'\n" + LAST, "error", 16, "embedded-data"),
+        ('"""A sample."""', "# -*- coding: utf-7 -*-", "error", 1, "encoding"),
+        (LAST, "        return (\n", "error", 16, "syntax"),
+        ("class Sample(PruningMethod)", "class Sample", "error", 1, "no-method"),
+        (LAST, LAST + "\n\nclass Other(Sample):\n    pass\n", "error", 19, "many-methods"),
+        ('    """Keep the weights of largest |w g|."""\n', "", "error", 8, "no-docstring"),
+        ("def prune(", "def prunes(", "error", 8, "no-prune"),
+        ("def prune(self, job: Job)", "def prune(self, job: Job, extra)", "error", 13, "prune-signature"),
+        ("def prune(self, job: Job)", "def prune(self)", "error", 13, "prune-signature"),
+        ("def prune(self, job: Job)", "def prune(self, job: Job, *, extra)", "error", 13, "prune-signature"),
+        ("    def prune(", "    async def prune(", "error", 13, "prune-signature"),
+        ("    def prune(", "    @torch.no_grad()\n    def prune(", "error", 14, "prune-signature"),
+        ("    batch_size: int\n", "", "error", 8, "undeclared-hyperparameter"),
+        ("    batch_size: int\n", "    batch_size: int\n    extra: float\n", "error", 12, "undeclared-hyperparameter"),
+        ("    batch_size: int\n", "    batch_size: int = 64\n", "warning", 11, "hidden-hyperparameter"),
+        ("    batch_size: int\n", "    batch_size: int\n    factor = 0.3\n", "warning", 12, "hidden-hyperparameter"),
+        ("self.batch_size", "64", "warning", 11, "unused-hyperparameter"),
+        ("    def prune(", "    def __init__(self, **h):\n        pass\n\n    def prune(", "warning", 13, "own-init"),
+        (LAST, "        torch.manual_seed(0)\n" + LAST, "warning", 16, "own-randomness"),
+        (LAST, "        torch.rand(3)\n" + LAST, "warning", 16, "own-randomness"),
+        (LAST, "        if job.density < 0.05:\n            pass\n" + LAST, "warning", 16, "per-cell"),
+        (LAST, "        if len(job.layers()) == 20:\n            pass\n" + LAST, "warning", 16, "per-cell"),
+        (LAST, "        names = job.model.named_modules()\n" + LAST, "warning", 16, "per-cell"),
+    ],
+)
+def test_faults_of_the_code(tmp_path, old, new, severity, line, code):
+    result = found(tmp_path, METADATA, changed(METHOD, old, new))
+    assert ("method.py", severity, line, code) in result
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        "        torch.rand(3, generator=job.generator)\n",
+        "        for input in [1]:\n            print(input)\n",
+        "        if job.keep == 0:\n            pass\n",
+        "        super().__init__()\n",
+        "        x = torch.linalg.cholesky(torch.eye(3))\n",
+        "        λ = 0.5\n",
+    ],
+)
+def test_what_is_fine_is_left_alone(tmp_path, new):
+    assert problems(tmp_path, METADATA, changed(METHOD, LAST, new + LAST)) == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "import evaluator.contract as c\n\n\nclass Sample(c.PruningMethod):",
+        "from evaluator.contract import PruningMethod as Base\n\n\nclass Sample(Base):",
+    ],
+)
+def test_the_class_is_found_under_any_name_of_its_base(tmp_path, head):
+    method = head + '\n    """A sample."""\n\n    batch_size: int\n\n    def prune(self, job):\n'
+    method += "        (batch,) = job.train_batches(1, self.batch_size)\n        return job.loss_and_gradients(batch)\n"
+    assert problems(tmp_path, METADATA, method) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "severity"),
+    [
+        ("  data: true", "  data: false", "error"),
+        ("  gradients: true", "  gradients: false", "error"),
+    ],
+)
+def test_needs_are_those_of_the_code(tmp_path, old, new, severity):
+    result = found(tmp_path, changed(METADATA, old, new))
+    assert any(entry[0] == "method.py" and entry[1] == severity and entry[3] == "needs" for entry in result)
+
+
+def test_needs_that_the_code_does_not_use_are_pointed_out(tmp_path):
+    method = changed(METHOD, "job.loss_and_gradients(batch)", "None, dict(job.weights())")
+    assert ("method.py", "warning", 1, "needs") in found(tmp_path, METADATA, method)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "(" * 50000, "x" + ".a" * 60000, "-" * 100000 + "1", "1+" * 60000 + "1", "f" + "()" * 60000, "9" * 100000,
+        "lambda:" * 30000 + "0", "if a: 1\n" + "elif a: 1\n" * 9000, "a<" * 60000 + "a", "@a\n" * 40000 + "class X: 1",
+        "\0", "\\", "def", "class A(PruningMethod):\n  def prune", "x: " + "a." * 900 + "b", "\f" * 10,
+    ],
+)  # fmt: skip
+def test_code_that_is_meant_to_break_a_reader(tmp_path, code):
+    assert any(problem.severity == "error" for problem in problems(tmp_path, METADATA, code))

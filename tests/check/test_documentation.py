@@ -1,0 +1,80 @@
+"""What the documentation says of metadata, commands and contract is what the code does."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from evaluator import check_code, check_files, check_imports, check_metadata, check_method, contract
+from evaluator.__main__ import app
+from evaluator.check import check_submission
+from evaluator.metadata import Facets, Metadata, Needs, Paper, Reported
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+MODELS = {"": Metadata, "paper.": Paper, "facets.": Facets, "needs.": Needs, "reported.": Reported}
+FIELDS = [(prefix + name, field) for prefix, model in MODELS.items() for name, field in model.model_fields.items()]
+
+
+@pytest.mark.parametrize(("name", "field"), FIELDS, ids=[name for name, _ in FIELDS])
+def test_every_field_is_described_in_the_schema_and_in_the_guide(name, field):
+    assert field.description, f"{name} needs a description in evaluator/metadata.py"
+    assert f"| `{name}` |" in GUIDE, f"{name} needs a row in CONTRIBUTING.md"
+
+
+def test_the_guide_names_no_field_that_does_not_exist():
+    assert set(re.findall(r"^\| `([a-z_.]+)` \|", GUIDE, flags=re.M)) == {name for name, _ in FIELDS}
+
+
+def test_the_guide_lists_every_choice():
+    for name, field in FIELDS:
+        for choice in re.findall(r"'([a-z0-9-]+)'", str(field.annotation)) if "Literal" in str(field.annotation) else []:
+            row = next(line for line in GUIDE.splitlines() if line.startswith(f"| `{name}` |"))
+            assert f"`{choice}`" in row, f"the row of {name} lacks {choice}"
+
+
+def test_the_guide_names_every_offer_of_the_job():
+    offers = [name for name in vars(contract.Job) if not name.startswith("_")]
+    missing = [name for name in (*offers, "model", "keep", "generator", "device") if f"job.{name}" not in GUIDE]
+    assert not missing
+
+
+def test_commands_in_the_guide_exist():
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
+    assert set(re.findall(r"espalier ([a-z]+)", GUIDE)) <= known
+
+
+@pytest.mark.parametrize("number", range(GUIDE.count("```python\n")))
+def test_code_in_the_guide_passes_the_check(number, tmp_path):
+    """Every example is a whole method that a contributor may paste."""
+    block = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.S)[number]
+    folder = tmp_path / "sample"
+    folder.mkdir()
+    (folder / "method.py").write_text(block)
+    allowed = {"missing-file"}
+    assert {problem.code for problem in check_submission(folder)} <= allowed
+
+
+def test_every_code_of_a_problem_is_tested():
+    modules = (check_code, check_files, check_imports, check_metadata, check_method)
+    codes = set()
+    for module in modules:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("error", "warning"):
+                codes.add(node.args[2].value)
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert not [code for code in codes if f'"{code}"' not in tests]
+
+
+def test_models_are_all_there():
+    """A new part of the metadata must join MODELS above."""
+    import evaluator.metadata as module
+
+    parts = {v for v in vars(module).values() if isinstance(v, type) and issubclass(v, BaseModel)}
+    assert {v.__name__ for v in parts} - {"BaseModel", "Part", "Submission"} == {m.__name__ for m in MODELS.values()}

@@ -1,0 +1,88 @@
+"""`espalier new`: what it writes passes the check and prunes at once."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from evaluator.check import check_submission
+from evaluator.commands.new import class_name, create
+from evaluator.contract import PruningMethod
+from evaluator.errors import UsageError
+from evaluator.metadata import load_submission
+from evaluator.repository import Repository
+from tests.submissions.specimens import job, network, total
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A checkout without submissions, with the true templates."""
+    (tmp_path / "templates").symlink_to(ROOT / "templates")
+    return Repository(tmp_path)
+
+
+@pytest.mark.parametrize("slug", ["my-method", "2of4", "a1", "class", "job", "pruned", "none", "x" * 40, "a--b", "on"])
+def test_what_it_writes_passes_and_prunes(repository, slug):
+    folder = create(repository, slug)
+    problems = check_submission(folder)
+    assert {problem.code for problem in problems} <= {"placeholder"}, problems
+    submission = load_submission(folder)
+    spec = importlib.util.spec_from_file_location("scaffold", folder / "method.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (method,) = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, PruningMethod)][1:]
+    model = network("plain")
+    masks = method(**submission.metadata.hyperparameters).prune(job(model, total(model) // 3)).masks
+    assert sum(int(mask.sum()) for mask in masks.values()) == total(model) // 3
+    assert all(mask.dtype == torch.bool for mask in masks.values())
+
+
+@pytest.mark.parametrize("title", ['A "quoted" <b>: title', "Größe & Maß", "- dash", "yes", "#1", "{{ 7 * 7 }}", "a\\b"])
+def test_any_title_is_kept_as_it_is(repository, title):
+    assert load_submission(create(repository, "titled", title)).metadata.title == title
+
+
+@pytest.mark.parametrize("title", ["", "  ", "x" * 201, "two\nlines", "bad\x1b[2J", "\u202ebad"])
+def test_titles_that_cannot_be(repository, title):
+    with pytest.raises(UsageError, match="cannot be a title"):
+        create(repository, "titled", title)
+    assert not repository.submissions.exists()
+
+
+@pytest.mark.parametrize(
+    ("slug", "why", "suggestion"),
+    [
+        ("My_Method", "other characters", "my-method"),
+        ("x", "too short", "my-method"),
+        ("x" * 41, "too long", "x" * 40),
+        ("-x", "starts with a hyphen", "my-method"),
+        ("../evil", "other characters", "evil"),
+        ("a/b", "other characters", "a-b"),
+        ("mine\n", "other characters", "mine"),
+        ("ünder", "other characters", "nder"),
+        ("", "too short", "my-method"),
+    ],
+)
+def test_bad_slugs_are_explained(repository, slug, why, suggestion):
+    with pytest.raises(UsageError, match=why) as caught:
+        create(repository, slug)
+    assert caught.value.fix == f"e.g. {suggestion}"
+
+
+def test_nothing_is_overwritten(repository):
+    folder = create(repository, "mine")
+    (folder / "method.py").write_text("precious")
+    with pytest.raises(UsageError, match="exists already"):
+        create(repository, "mine")
+    assert (folder / "method.py").read_text() == "precious"
+
+
+def test_class_names():
+    assert [class_name(slug) for slug in ("lamp", "my-method", "2of4", "none", "job")] == [
+        "Lamp", "MyMethod", "Method2of4", "MethodNone", "MethodJob",
+    ]  # fmt: skip
