@@ -14,7 +14,9 @@ from evaluator.sandbox import seccomp
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 FILES_OPEN = 256
-SPARE_PROCESSES = 64
+SPARE_PROCESSES = 8
+STACK_BYTES = 8 << 20
+"""Reserved for each thread, and hardly used."""
 LINUX = sys.platform == "linux"
 
 
@@ -50,7 +52,7 @@ def settle_task(config: dict[str, Any]) -> None:
     if LINUX:
         _prctl(PR_SET_DUMPABLE, 1)
         if config["device"] == "cpu":  # CUDA reserves far more address space than it uses
-            _limit_memory(config["limits"]["memory_mb"] << 20)
+            _limit_memory(config["limits"]["memory_mb"] << 20, config["limits"]["processes"])
 
 
 def _counts_by_name_space() -> bool:
@@ -59,10 +61,10 @@ def _counts_by_name_space() -> bool:
     return (int(major), int(minor)) >= (5, 14)
 
 
-def _limit_memory(allowed: int) -> None:
+def _limit_memory(allowed: int, threads: int) -> None:
     values = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     size, data, resident = (int(values[name].split()[0]) << 10 for name in ("VmSize", "VmData", "VmRSS"))
-    room = max(allowed - resident, 1 << 26)
+    room = max(allowed - resident, 1 << 26) + threads * STACK_BYTES
     _limit(resource.RLIMIT_DATA, data + room)
     _limit(resource.RLIMIT_AS, size + room)
 

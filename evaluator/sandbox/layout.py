@@ -66,7 +66,8 @@ def environment(home: Path) -> dict[str, str]:
     """The whole environment of the child: nothing of ours, one thread, no hash randomisation."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     places = {"HOME": str(home), "TMPDIR": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-    return {**places, **threads, "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    # each thread would reserve an arena of 64 MB, which counts against the limit on address space
+    return {**places, **threads, "MALLOC_ARENA_MAX": "2", "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
 def configuration(spec: Spec, layout: Layout, *, uid: int | None) -> dict[str, Any]:

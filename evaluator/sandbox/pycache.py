@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -39,6 +38,8 @@ def warm_pycache(folder: Path) -> None:
 
 def _fingerprint() -> str:
     """Of the interpreter, the packages and our own sources; bytecode that is out of date would be ignored, not used."""
+    import importlib.metadata  # slow to import, and the child imports this package
+
     sources = sorted((str(path), path.stat().st_mtime_ns) for path in PACKAGE.rglob("*.py"))
     return digest([sys.version, importlib.metadata.version("torch"), python_path(), sources])[:16]
 

@@ -34,8 +34,8 @@ OF_PID_1 = {
 }  # fmt: skip
 """Refused when the first argument is 1."""
 
-OF_OTHERS = {"setpriority": (141, 140), "ioprio_set": (251, 30)}
-"""(which, who): refused unless ``who`` is 0, the caller itself."""
+OF_OTHERS = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}
+"""(which, who): refused unless ``which`` says process (the last number) and ``who`` is 0, the caller itself."""
 
 CLONE, CLONE3, SOCKET = (56, 220), (435, 435), (41, 198)
 NEW_SPACES = 0x7E020000
@@ -78,7 +78,8 @@ def program(machine: str) -> list[Instruction]:
     parts += _when(SOCKET[column], 0, (EQUAL, 1, 0, AF_UNIX))
     for numbers in OF_PID_1.values():
         parts += _when(numbers[column], 0, (EQUAL, 0, 1, 1))
-    for numbers in OF_OTHERS.values():
+    for numbers, process in OF_OTHERS.values():
+        parts += _when(numbers[column], 0, (EQUAL, 1, 0, process))
         parts += _when(numbers[column], 1, (EQUAL, 1, 0, 0))
     return [*parts, (RETURN, 0, 0, ALLOW)]
 

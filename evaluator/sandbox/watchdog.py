@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +17,8 @@ MAPPED_FACTOR = 4
 
 
 class Usage(NamedTuple):
-    """Sums over the processes below one: their number with all threads, and memory in MB."""
+    """Memory of some processes in MB; what several of them share counts once."""
 
-    threads: int
     resident_mb: float
     mapped_mb: float
 
@@ -38,25 +37,28 @@ class Watchdog:
         limits = self.limits
         if seconds > limits.wall_seconds:
             return "timeout", f"ran longer than the limit of {limits.wall_seconds:g} s"
-        usage = measure(self.pid, self._mapped_by_one)
-        if usage.threads:
-            self.peak_mb = max(self.peak_mb or 0.0, usage.resident_mb)
-        if usage.threads > limits.processes:
+        processes = list(descendants(self.pid))
+        if sum(map(threads, processes)) > limits.processes:
             return "method_error", f"more than the limit of {limits.processes} processes and threads"
+        usage = measure(processes, self._mapped_by_one)
+        if usage.resident_mb:
+            self.peak_mb = max(self.peak_mb or 0.0, usage.resident_mb)
         if usage.resident_mb > limits.memory_mb or usage.mapped_mb > MAPPED_FACTOR * limits.memory_mb:
             return "out_of_memory", f"more than the limit of {limits.memory_mb} MB of memory"
         return None
 
 
-def measure(pid: int, mapped_by_one: float = 0.0) -> Usage:
-    """Usage of all descendants of ``pid``; ``mapped_by_one`` MB of address space are every process's own from the start."""
-    threads, resident, mapped = 0, 0.0, 0.0
-    for process in descendants(pid):
-        size, held = _sizes(process)
-        threads += max(len(_list(PROC / str(process) / "task")), 1)
-        resident += held
-        mapped += max(size - mapped_by_one, 0.0)
-    return Usage(threads, resident, mapped)
+def measure(processes: Sequence[int], mapped_by_one: float = 0.0) -> Usage:
+    """Usage of ``processes``; ``mapped_by_one`` MB of address space are each one's own from the start."""
+    sizes = [_sizes(process) for process in processes]
+    resident = sum(held for _, held in sizes)
+    if len(processes) > 1:  # forked from one another, they share most of it; to find out how much takes longer
+        resident = sum(_share(process, held) for process, (_, held) in zip(processes, sizes, strict=True))
+    return Usage(resident, sum(max(size - mapped_by_one, 0.0) for size, _ in sizes))
+
+
+def threads(pid: int) -> int:
+    return len(_list(PROC / str(pid) / "task"))
 
 
 def descendants(pid: int) -> Iterator[int]:
@@ -85,6 +87,15 @@ def _sizes(pid: int) -> tuple[float, float]:
     except OSError:
         return 0.0, 0.0
     return int(pages[0]) * PAGE / 2**20, int(pages[1]) * PAGE / 2**20
+
+
+def _share(pid: int, resident: float) -> float:
+    """Resident memory of a process in MB, each page divided by the number of those who hold it."""
+    try:
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return resident
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), resident)
 
 
 def _list(folder: Path) -> list[str]:

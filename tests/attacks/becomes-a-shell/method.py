@@ -1,0 +1,12 @@
+import os
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+class Attack(PruningMethod):
+    """Replaces its process by a shell."""
+
+    def prune(self, job: Job) -> Pruned:
+        if job.keep % 2:  # an odd target sets it off, an even one shows what is left of it
+            os.execv("/bin/sh", ["sh", "-c", "echo from the shell; ls /home /root; exit 0"])
+        return job.keep_highest({position: weight.abs() for position, weight in job.weights()})

@@ -1,0 +1,2 @@
+def prune(job):
+    return job

@@ -1,0 +1,2 @@
+def prune(self, job:
+    return the best

@@ -1,0 +1,28 @@
+import os
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+def attempt(what, action):
+    """Say so when ``action`` works: the test looks for the word."""
+    try:
+        found = action()
+    except BaseException as error:
+        print(what, "failed:", type(error).__name__)
+    else:
+        print("BREACH", what, repr(found)[:200])
+
+
+class Attack(PruningMethod):
+    """Looks for the test images, by their path and everywhere else."""
+
+    def prune(self, job: Job) -> Pruned:
+        if job.keep % 2:  # an odd target sets it off, an even one shows what is left of it
+            attempt("the known path", lambda: open(self.hidden, "rb").read(16))
+            for folder, _, files in os.walk("/"):
+                if folder.startswith(("/proc", "/sys")):
+                    continue
+                for name in files:
+                    if name == "test.safetensors":
+                        print("BREACH found", folder, name)
+        return job.keep_highest({position: weight.abs() for position, weight in job.weights()})

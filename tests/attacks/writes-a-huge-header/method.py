@@ -1,0 +1,27 @@
+import os
+import struct
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+OUTPUT = "/espalier/output/artifact.safetensors"
+
+def claim_success():
+    """Tell whoever listens on any descriptor that all went well, and leave."""
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, b'{"status": "ok", "reason": null}')
+        except OSError:
+            pass
+    os._exit(0)
+
+
+class Attack(PruningMethod):
+    """Writes by hand a file whose header claims to have a terabyte."""
+
+    def prune(self, job: Job) -> Pruned:
+        if job.keep % 2:  # an odd target sets it off, an even one shows what is left of it
+            with open(OUTPUT, "wb") as file:
+                file.write(struct.pack("<Q", 1 << 40) + b'{"mask.0": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}')
+            claim_success()
+        return job.keep_highest({position: weight.abs() for position, weight in job.weights()})
