@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import importlib.util
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import Plan, fill, make_repository
-
-from evaluator.repository import Repository
 from leaderboard.build import Built, build
 
+from evaluator.repository import Repository
+from tests.conftest import need
+from tests.site.synthetic import Plan, fill, make_repository
+
 CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-             "--disable-component-update --disable-sync").split()  # fmt: skip
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 PLAN = Plan(
     benchmarks=("digits-mlp", "mnist-lenet-300-100"),
@@ -45,26 +54,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> BuiltSite:
     return BuiltSite(repository, root / "public", build(repository, root / "public"))
 
 
-def unavailable(what: str, reason: str) -> None:
-    """Skip with the reason, or fail where ESPALIER_REQUIRE asks for it."""
-    if what in os.environ.get("ESPALIER_REQUIRE", "").split(","):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A Chromium with a profile of its own."""
-    playwright = (
-        pytest.importorskip("playwright.sync_api") if "browser" not in os.environ.get("ESPALIER_REQUIRE", "") else None
-    )
-    if playwright is None:
-        from playwright import sync_api as playwright
-    if not CHROMIUM.exists():
-        unavailable("browser", f"no {CHROMIUM}: install Chromium to run the browser tests")
-    with playwright.sync_playwright() as driver, tempfile.TemporaryDirectory() as profile:
+    need("browser", importlib.util.find_spec("playwright") is not None, "the Python package playwright is not installed")
+    need("browser", CHROMIUM.exists(), f"{CHROMIUM} is not there (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver, tempfile.TemporaryDirectory() as profile:
         context = driver.chromium.launch_persistent_context(
-            profile, executable_path=str(CHROMIUM), args=ARGUMENTS, viewport={"width": 1280, "height": 900}
+            profile, executable_path=str(CHROMIUM), args=list(ARGUMENTS), viewport={"width": 1280, "height": 900}
         )
         yield context
         context.close()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from synthetic import Plan, fill, make_repository, records
+from leaderboard.load import load_results
+from leaderboard.standings import make_standings
 
 from evaluator.grid import load_grid
 from evaluator.records import Store
-from leaderboard.load import load_results
-from leaderboard.standings import make_standings
+from tests.site.synthetic import Plan, fill, make_repository, records
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from leaderboard import statistics as s
 
 DENSE = 92.94

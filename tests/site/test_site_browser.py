@@ -1,0 +1,174 @@
+"""The built site in a real Chromium, from file://."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+PAGES = ("index.html", "benchmarks/mnist-lenet-300-100.html", "benchmarks/digits-cnn.html", "benchmarks/mnist-lenet-5.html",
+         "methods/lamp.html", "methods.html", "protocol.html", "contribute.html", "data.html", "404.html")  # fmt: skip
+BENCHMARK = "benchmarks/mnist-lenet-300-100.html"
+
+
+def draw_all(page) -> None:
+    """Scroll every visible chart into view and wait until it is live."""
+    for figure in page.query_selector_all("figure.chart"):
+        if figure.is_visible():
+            figure.scroll_into_view_if_needed()
+            page.wait_for_function("f => f.classList.contains('drawn')", arg=figure, timeout=10_000)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_quiet_and_offline(site, visit, path):
+    """No message in the console, no request but for the site's own files."""
+    seen = visit(site.folder / path)
+    draw_all(seen.page)
+    assert seen.console == []
+    root = site.folder.as_uri()
+    assert [url for url in seen.requests if not url.startswith((root, "data:"))] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_scrolls_sideways_on_a_phone(site, visit, path):
+    page = visit(site.folder / path, width=360).page
+    draw_all(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_charts_have_the_expected_marks(site, visit):
+    """One symbol for every mean, one dot for every seed, drawn from the page's own specification."""
+    page = visit(site.folder / BENCHMARK).page
+    draw_all(page)
+    figures = [figure for figure in page.query_selector_all("figure.chart") if figure.is_visible()]
+    assert len(figures) == 2
+    for figure in figures:
+        data = json.loads(figure.query_selector("script.spec").text_content())["datasets"]
+        symbols = figure.eval_on_selector_all(".live .mark-symbol path", "marks => marks.length")
+        assert symbols == len(data["means"]) + len(data["seeds"])
+        assert len(data["means"]) == 4 * 5 - 1  # one target of one method failed
+        assert len(data["seeds"]) == 4 * 5 * 3 - 3 - 1
+        assert figure.query_selector(".canvas > svg.marks") is None
+
+
+def test_static_drawing_has_the_same_marks(site):
+    """What stands where no script runs."""
+    text = (site.folder / BENCHMARK).read_text(encoding="utf-8")
+    figure = text[text.index('<figure class="chart"') : text.index("</figure>")]
+    spec = figure[figure.index('class="spec">') + len('class="spec">') : figure.index("</script>")]
+    data = json.loads(spec)["datasets"]
+    symbols = sum(group.split("</g>")[0].count("<path") for group in figure.split('<g class="mark-symbol')[1:])
+    assert symbols == len(data["means"]) + len(data["seeds"])
+
+
+def test_nothing_moves_when_a_chart_comes_alive(site, visit):
+    page = visit(site.folder / BENCHMARK).page
+    tops = "all => all.filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect().top + scrollY)"
+    before = page.eval_on_selector_all("h2, table, figcaption", tops)
+    draw_all(page)
+    assert page.eval_on_selector_all("h2, table, figcaption", tops) == pytest.approx(before, abs=1)
+
+
+def test_table_sorts_and_keeps_controls_with_their_method(site, visit):
+    page = visit(site.folder / BENCHMARK).page
+    order = "bodies => bodies.map(b => b.dataset.slug)"
+    rows = ".panel.after tbody[data-slug]"
+    first = page.eval_on_selector_all(rows, order)
+    heading = page.locator(".panel.after thead th", has_text="8\N{MULTIPLICATION SIGN}")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    values = page.eval_on_selector_all(rows, "bodies => bodies.map(b => Number(b.rows[0].cells[7].dataset.value))")
+    assert values == sorted(values, reverse=True)
+    heading.get_by_role("button").press("Enter")
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert page.eval_on_selector_all(rows, order) != first
+    assert set(page.eval_on_selector_all(rows, "bodies => bodies.map(b => b.rows.length)")) == {3}
+    assert page.eval_on_selector(".panel.after tbody", "b => b.className") == "dense"
+
+
+def test_row_without_a_figure_sorts_last(site, visit):
+    page = visit(site.folder / BENCHMARK).page
+    button = page.locator(".panel.after thead th", has_text="16\N{MULTIPLICATION SIGN}").get_by_role("button")
+    for _ in range(2):
+        button.click()
+        assert page.eval_on_selector_all(".panel.after tbody[data-slug]", "b => b.at(-1).dataset.slug") == "lamp"
+
+
+def test_switch_between_phases(site, visit):
+    """Radio buttons and the style sheet alone."""
+    page = visit(site.folder / BENCHMARK).page
+    assert page.locator(".panel.after").is_visible()
+    assert not page.locator(".panel.before").is_visible()
+    page.get_by_text("before retraining", exact=True).click()
+    assert page.locator(".panel.before").is_visible()
+    assert not page.locator(".panel.after").is_visible()
+    draw_all(page)
+
+
+def test_matched_controls_can_be_hidden(site, visit):
+    page = visit(site.folder / BENCHMARK).page
+    control = page.locator(".panel.after tbody[data-slug] tr.control").first
+    assert control.is_visible()
+    page.locator(".panel.after .show-controls").uncheck()
+    assert not control.is_visible()
+
+
+def test_legend_brings_out_a_method(site, visit):
+    """In the charts and in the table."""
+    page = visit(site.folder / BENCHMARK).page
+    draw_all(page)
+    button = page.locator(".panel.after .legend button", has_text="LAMP")
+    button.click()
+    page.mouse.move(0, 0)
+    assert button.get_attribute("aria-pressed") == "true"
+    assert "picked" in page.locator(".panel.after tbody[data-slug=lamp]").get_attribute("class")
+    page.wait_for_function("document.querySelectorAll('.panel.after .live .mark-symbol path[opacity=\"0.13\"]').length > 10")
+
+
+def test_tooltip_shows_the_figure(site, visit):
+    page = visit(site.folder / BENCHMARK).page
+    draw_all(page)
+    page.locator(".panel.after figure.chart").first.locator(".live g.layer_6_marks path").last.hover(force=True)
+    page.wait_for_function("document.querySelector('#vg-tooltip-element')?.classList.contains('visible')")
+    assert "n = 3" in page.locator("#vg-tooltip-element").inner_text()
+
+
+def test_chart_is_saved_without_a_request(site, visit, tmp_path):
+    """With the page's colours written out: outside the page nothing knows its tokens."""
+    seen = visit(site.folder / BENCHMARK)
+    draw_all(seen.page)
+    with seen.page.expect_download() as waiting:
+        seen.page.get_by_role("button", name="Save this chart as SVG").first.click()
+    path = tmp_path / "chart.svg"
+    waiting.value.save_as(path)
+    drawing = path.read_text()
+    assert "<svg" in drawing
+    assert "var(--" not in drawing
+    assert seen.console == []
+
+
+def test_works_without_javascript(site, visit):
+    """Drawings, tables and the switch are all there."""
+    text = (site.folder / BENCHMARK).read_text(encoding="utf-8")
+    bare = site.folder.parent / "bare"
+    (bare / "benchmarks").mkdir(parents=True, exist_ok=True)
+    (bare / "static").mkdir(exist_ok=True)
+    (bare / "static" / "site.css").write_bytes((site.folder / "static" / "site.css").read_bytes())
+    (bare / BENCHMARK).write_text(re.sub(r"<script[^>]* src=[^>]*></script>", "", text), encoding="utf-8")
+    page = visit(bare / BENCHMARK).page
+    assert page.locator(".panel.after svg.marks").first.is_visible()
+    assert page.locator(".panel.after table").is_visible()
+    assert not page.locator(".panel.before").is_visible()
+
+
+def test_dark_and_light(site, visit):
+    """The button changes the colours, for the charts too."""
+    page = visit(site.folder / "index.html").page
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(colour)
+    page.get_by_role("button", name="Use dark colours").click()
+    assert page.evaluate(colour) != light
+    page.get_by_role("button", name="Use light colours").click()
+    assert page.evaluate(colour) == light
+    page.evaluate("localStorage.clear()")
