@@ -51,6 +51,7 @@ LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in
         ("    batch_size: int\n", "    batch_size: int = 64\n", "warning", 11, "hidden-hyperparameter"),
         ("    batch_size: int\n", "    batch_size: int\n    factor = 0.3\n", "warning", 12, "hidden-hyperparameter"),
         ("self.batch_size", "64", "warning", 11, "unused-hyperparameter"),
+        (LAST, LAST + "\n" * 700, "warning", 1, "long"),
         ("    def prune(", "    def __init__(self, **h):\n        pass\n\n    def prune(", "warning", 13, "own-init"),
         (LAST, "        torch.manual_seed(0)\n" + LAST, "warning", 16, "own-randomness"),
         (LAST, "        torch.rand(3)\n" + LAST, "warning", 16, "own-randomness"),

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from evaluator import check_code, check_files, check_imports, check_metadata, check_method, contract
+from evaluator import check_code, check_files, check_imports, check_metadata, check_method, contract, yaml_text
 from evaluator.__main__ import app
 from evaluator.check import check_submission
 from evaluator.metadata import Facets, Metadata, Needs, Paper, Reported
+from tests.submissions.specimens import NETWORKS, job, network, total
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -50,19 +51,26 @@ def test_commands_in_the_guide_exist():
     assert set(re.findall(r"espalier ([a-z]+)", GUIDE)) <= known
 
 
-@pytest.mark.parametrize("number", range(GUIDE.count("```python\n")))
-def test_code_in_the_guide_passes_the_check(number, tmp_path):
+EXAMPLES = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.S)
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_code_in_the_guide_passes_the_check_and_prunes(code, tmp_path):
     """Every example is a whole method that a contributor may paste."""
-    block = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.S)[number]
-    folder = tmp_path / "sample"
-    folder.mkdir()
-    (folder / "method.py").write_text(block)
-    allowed = {"missing-file"}
-    assert {problem.code for problem in check_submission(folder)} <= allowed
+    (tmp_path / "method.py").write_text(code)
+    assert {problem.code for problem in check_submission(tmp_path)} == {"missing-file"}
+    module: dict[str, object] = {"__name__": "example"}
+    exec(code, module)
+    kinds = [kind for kind in module.values() if isinstance(kind, type) and kind.__module__ == "example"]
+    numbers = dict.fromkeys(kinds[0].__annotations__ if "__annotations__" in vars(kinds[0]) else (), 8)
+    for kind in NETWORKS:
+        model = network(kind)
+        masks = kinds[0](**numbers).prune(job(model, total(model) // 5)).masks
+        assert sum(int(mask.sum()) for mask in masks.values()) == total(model) // 5
 
 
 def test_every_code_of_a_problem_is_tested():
-    modules = (check_code, check_files, check_imports, check_metadata, check_method)
+    modules = (check_code, check_files, check_imports, check_metadata, check_method, yaml_text)
     codes = set()
     for module in modules:
         for node in ast.walk(ast.parse(inspect.getsource(module))):

@@ -59,7 +59,19 @@ def test_thousands_of_files_give_a_short_report(tmp_path):
     folder = write(tmp_path)
     for number in range(2000):
         (folder / f"f{number}").touch()
-    assert len(check_submission(folder)) < 30
+    problems = check_submission(folder)
+    assert len(problems) < 30
+    assert "more" in {problem.code for problem in problems}
+
+
+def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
+    folder = write(tmp_path)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(folder), "read_bytes", refuse)
+    assert {code for _, code in codes(folder)} == {"unreadable"}
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", "title: ä".encode("latin-1"), METADATA.encode("utf-16")])

@@ -16,7 +16,11 @@ from evaluator.metadata import Metadata, load_submission
 from evaluator.problems import hidden, visible
 from tests.check.samples import METADATA, METHOD, write
 
-WORDS = [":", "[", "]", "{", "}", "&a", "*a", "!!", "!!python/name:os", "<<", "|", ">", "'", '"', "#", "%", "@", "`", "---", "...", "?", "~", "null", "yes", "0x", "0b", "1_0", "1:2:3", ".nan", ".inf", "1e9", "2020-99-99", "(", ")", "def", "class", "lambda:", "async", "import", "self.", "__class__", "…", "é", "\\u0000"]
+WORDS = [
+    ":", "[", "]", "{", "}", "&a", "*a", "!!", "!!python/name:os", "<<", "|", ">", "'", '"', "#", "%", "@", "`", "---",
+    "...", "?", "~", "null", "yes", "0x", "0b", "1_0", "1:2:3", ".nan", ".inf", "1e9", "2020-99-99", "(", ")", "def",
+    "class", "lambda:", "async", "import", "self.", "__class__", "…", "é", "\\u0000",
+]  # fmt: skip
 SNIPPETS = st.sampled_from([*WORDS, "", "\0", "\n", "\t", " ", ": ", "- ", "---\n", "9" * 400, "\u202e", "\ud7ff"])
 
 
