@@ -118,7 +118,8 @@ def make_plan(
                 continue
             known = _overlay(stores, benchmark, slug)
             estimate = _estimate(known.values()) or _estimate(_overlay(stores, benchmark, DENSE).values())
-            judge = _Judge(expectation, known, estimate, force)
+            named = not selection.slugs or slug in selection.slugs  # the dense control comes along unasked
+            judge = _Judge(expectation, known, estimate, force and named)
             planned += [judge(subject, cell) for cell in feasible]
     return Plan(planned, infeasible)
 

@@ -46,7 +46,13 @@ class Setting:
 
 
 def open_setting(
-    repository: Repository, grid: Grid, *, device: str = "auto", reuse: Sequence[Store] = (), afresh: bool = False
+    repository: Repository,
+    grid: Grid,
+    *,
+    device: str = "auto",
+    sandbox: Sandbox | None = None,
+    reuse: Sequence[Store] = (),
+    afresh: bool = False,
 ) -> Setting:
     """Find out where we are: one child process imports PyTorch, which also compiles the bytecode for the others.
 
@@ -66,5 +72,5 @@ def open_setting(
         lines = probe.stderr.strip().splitlines() or ["it said nothing"]
         raise EspalierError(f"PyTorch cannot be used here: {lines[-1]}", fix="install Espalier anew, or try --device cpu")
     found = json.loads(probe.stdout)
-    environment = Environment(**found["environment"], sandbox=available())
+    environment = Environment(**found["environment"], sandbox=sandbox or available())
     return Setting(repository, grid, environment, pycache, found["device"], tuple(reuse), afresh)

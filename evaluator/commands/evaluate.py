@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,9 +18,11 @@ from evaluator.grid import Grid
 from evaluator.group import make_groups
 from evaluator.plan import STATES, Plan, make_plan
 from evaluator.records import Record, Store
-from evaluator.repository import Repository
 from evaluator.setting import Setting, open_setting
 from evaluator.terminal import CellProgress, duration, err, out, print_json, safe
+
+Device = Literal["auto", "cpu", "cuda"]
+Walls = Literal["auto", "bubblewrap", "none"]
 
 
 def evaluate(
@@ -32,39 +34,40 @@ def evaluate(
     force: Annotated[bool, typer.Option("--force", help="measure again what is fresh")] = False,
     publish: Annotated[bool, typer.Option("--publish", help="write to results/ instead of the local store")] = False,
     store: Annotated[Path | None, typer.Option(help="write to this folder, and look at no other store")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Annotated[Device, typer.Option(help="where to measure")] = "auto",
+    sandbox: Annotated[Walls, typer.Option(help="none: submissions run with your rights")] = "auto",
     as_json: Json = False,
     root: Root = None,
 ) -> None:
     """Measure every selected cell that is missing or stale; safe to stop and start again at any moment."""
     selected = select(root, slugs, tier, benchmark, cell)
-    repository = selected.repository
+    repository, grid = selected.repository, selected.grid
     target = Store(store or (repository.published if publish else repository.local))
     read = [target] if store or publish else [Store(repository.published), target]
+    records: list[Record] = []
     with target.writing():
-        plan = make_plan(repository, selected.grid, selected.submissions, read, selected.selection, force=force)
-        workers = workers or os.cpu_count() or 1
-        records = _measure(repository, selected.grid, plan, target, read, workers=workers, device=device, afresh=force)
+        plan = make_plan(repository, grid, selected.submissions, read, selected.selection, force=force)
+        if plan.todo:
+            _prepare_data(plan, grid)
+            setting = open_setting(
+                repository,
+                grid,
+                device=device,
+                sandbox=None if sandbox == "auto" else sandbox,
+                reuse=() if force else read,
+                afresh=force,
+            )
+            _warn_of_no_sandbox(setting, publish=publish)
+            records = _measure(plan, setting, target, workers or os.cpu_count() or 1)
     report(plan, records, target, as_json=as_json)
 
 
-def _measure(
-    repository: Repository,
-    grid: Grid,
-    plan: Plan,
-    target: Store,
-    read: Sequence[Store],
-    *,
-    workers: int,
-    device: str,
-    afresh: bool,
-) -> list[Record]:
-    if not plan.todo:
-        return []
-    for name in {grid.benchmarks[planned.cell.benchmark].dataset for planned in plan.todo}:
+def _prepare_data(plan: Plan, grid: Grid) -> None:
+    for name in sorted({grid.benchmarks[planned.cell.benchmark].dataset for planned in plan.todo}):
         prepare(name, grid.datasets[name], say=err.print, thorough=True)
-    setting = open_setting(repository, grid, device=device, reuse=() if afresh else read, afresh=afresh)
-    _warn_of_no_sandbox(setting, publish=target.folder == repository.published)
+
+
+def _measure(plan: Plan, setting: Setting, target: Store, workers: int) -> list[Record]:
     total = sum(len(planned.todo) for planned in plan.todo)
     err.print(f"{total} to measure, about {duration(plan.seconds and plan.seconds / workers)} with {workers} workers")
     records = []
@@ -81,9 +84,9 @@ def _warn_of_no_sandbox(setting: Setting, *, publish: bool) -> None:
         return
     fix = "install bubblewrap and allow user namespaces"
     if publish:
-        raise SandboxError("no sandbox is to be had here, and what is published must come from one", fix=fix)
+        raise SandboxError("there is no sandbox here, and what is published must come from one", fix=fix)
     err.print(
-        "[bold red]WARNING[/]: no sandbox is to be had here. Submissions run with your rights; evaluate only code that "
+        "[bold red]WARNING[/]: there is no sandbox. Submissions run with your rights; evaluate only code that "
         f"you trust. The records will say `sandbox: none` and cannot be published. To mend it, {fix}."
     )
 
