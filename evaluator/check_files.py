@@ -22,19 +22,22 @@ def read_files(folder: Path) -> tuple[dict[str, str], list[Problem]]:
     """The texts of a submission by file name, and what is wrong with its files; follows no link, reads nothing large."""
     if folder.is_symlink() or not folder.is_dir():
         return {}, [error(folder, 0, "not-a-folder", "this is not a folder", "a submission is a folder under submissions/")]
+    try:
+        names = sorted(name for name in os.listdir(folder) if name not in IGNORED)  # noqa: PTH208
+        entries = {name: _entry(folder / name) for name in names}
+    except OSError as failure:
+        return {}, [error(folder, 0, "unreadable", f"cannot be read: {failure.strerror}", "make it readable")]
     problems: list[Problem] = []
     texts: dict[str, str] = {}
     room = LARGEST
-    names = sorted(name for name in os.listdir(folder) if name not in IGNORED)  # noqa: PTH208
-    for name in names:
+    for name, (complaint, size) in entries.items():
         path = folder / name
-        complaint, size = _entry(path)
         room -= size
-        if complaint is None and room < 0:
-            fix = f"a submission holds at most {LARGEST // 1024} kB in all; data and weights have no place in it"
-            complaint = error(path, 0, "too-large", f"this file of {size} bytes makes the submission too large", fix)
         if complaint:
             problems.append(complaint)
+        elif room < 0:
+            fix = f"a submission holds at most {LARGEST // 1024} kB in all; data and weights have no place in it"
+            problems.append(error(path, 0, "too-large", f"this file of {size} bytes makes the submission too large", fix))
         else:
             text, wrong = _text(path)
             problems += wrong

@@ -22,9 +22,14 @@ REFUSED = (
     "torch.utils.cpp_extension", "torch.utils.data", "torch.utils.tensorboard",
 )  # fmt: skip
 """Files, processes, native code, networks."""
-GLOBAL_RANDOMNESS = ("random", "numpy.random", "torch.manual_seed", "torch.seed", "torch.random", "torch.cuda.manual_seed")
+OTHER_RANDOMNESS = (
+    "numpy.random", "random", "torch.Generator", "torch.cuda.manual_seed", "torch.manual_seed", "torch.nn.init",
+    "torch.random", "torch.rand_like", "torch.randint_like", "torch.randn_like", "torch.seed",
+)  # fmt: skip
+"""Sources that no generator of ours reaches."""
 DRAWS = ("rand", "randn", "randint", "randperm", "bernoulli", "multinomial", "normal", "poisson")
-"""Functions of torch that take a generator."""
+DRAWS_IN_PLACE = ("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_")
+"""Functions of torch and methods of tensors that take a generator."""
 
 
 def check_imports(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
@@ -101,11 +106,10 @@ def _dotted(node: ast.expr, names: dict[str, str]) -> str | None:
 
 
 def _randomness(path: Path, node: ast.Call, names: dict[str, str]) -> Iterator[Problem]:
-    full = _dotted(node.func, names)
-    if not full:
-        return
-    given = {word.arg for word in node.keywords}
-    unseeded = full.startswith("torch.") and full.rpartition(".")[2] in DRAWS and "generator" not in given
-    if unseeded or any(full == source or full.startswith(f"{source}.") for source in GLOBAL_RANDOMNESS):
+    full = _dotted(node.func, names) or ""
+    called = node.func.attr if isinstance(node.func, ast.Attribute) else full.rpartition(".")[2]
+    seeded = "generator" in {word.arg for word in node.keywords}
+    draws = called in DRAWS_IN_PLACE or (full.startswith("torch.") and called in DRAWS)
+    if (draws and not seeded) or any(full == source or full.startswith(f"{source}.") for source in OTHER_RANDOMNESS):
         fix = "draw with generator=job.generator, on the CPU, so that the cell's seed decides"
-        yield warning(path, node.lineno, "own-randomness", f"{quoted(full)} does not draw from the job's generator", fix)
+        yield warning(path, node.lineno, "own-randomness", f"{quoted(full or called)} does not draw from job.generator", fix)

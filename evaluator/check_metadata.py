@@ -105,17 +105,17 @@ def _model(place: Place) -> type[BaseModel] | None:
             continue
         if part not in model.model_fields:
             return None
-        inner = _models(model.model_fields[part].annotation)
+        inner = _model_within(model.model_fields[part].annotation)
         if inner is None:
             return None
         model = inner
     return model
 
 
-def _models(annotation: Any) -> type[BaseModel] | None:
+def _model_within(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation if issubclass(annotation, BaseModel) else None
-    return next((model for part in typing.get_args(annotation) if (model := _models(part))), None)
+    return next((model for part in typing.get_args(annotation) if (model := _model_within(part))), None)
 
 
 def _fields(place: Place) -> list[str]:

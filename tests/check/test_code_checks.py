@@ -55,6 +55,9 @@ LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in
         ("    def prune(", "    def __init__(self, **h):\n        pass\n\n    def prune(", "warning", 13, "own-init"),
         (LAST, "        torch.manual_seed(0)\n" + LAST, "warning", 16, "own-randomness"),
         (LAST, "        torch.rand(3)\n" + LAST, "warning", 16, "own-randomness"),
+        (LAST, "        batch[0].normal_()\n" + LAST, "warning", 16, "own-randomness"),
+        (LAST, "        torch.Generator()\n" + LAST, "warning", 16, "own-randomness"),
+        (IMPORT, "from torch import randn_like\nx = randn_like(1)\n", "warning", 4, "own-randomness"),
         (LAST, "        if job.density < 0.05:\n            pass\n" + LAST, "warning", 16, "per-cell"),
         (LAST, "        if len(job.layers()) == 20:\n            pass\n" + LAST, "warning", 16, "per-cell"),
         (LAST, "        names = job.model.named_modules()\n" + LAST, "warning", 16, "per-cell"),
@@ -69,6 +72,7 @@ def test_faults_of_the_code(tmp_path, old, new, severity, line, code):
     "new",
     [
         "        torch.rand(3, generator=job.generator)\n",
+        "        batch[0].normal_(generator=job.generator)\n",
         "        for input in [1]:\n            print(input)\n",
         "        if job.keep == 0:\n            pass\n",
         "        super().__init__()\n",

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from evaluator.__main__ import app
 from evaluator.check import check_submission
 from evaluator.commands.new import class_name, create
 from evaluator.contract import PruningMethod
@@ -80,6 +82,18 @@ def test_nothing_is_overwritten(repository):
     with pytest.raises(UsageError, match="exists already"):
         create(repository, "mine")
     assert (folder / "method.py").read_text() == "precious"
+
+
+def test_the_command_says_what_to_do_next(repository, monkeypatch):
+    grid = repository.root / "evaluator" / "grid"
+    grid.mkdir(parents=True)
+    (grid / "grid.yaml").touch()
+    monkeypatch.chdir(repository.root)
+    done = CliRunner().invoke(app, ["new", "mine", "--title", "Mine"])
+    assert done.exit_code == 0
+    assert done.output.startswith("submissions/mine: ")
+    assert "espalier check mine" in done.output
+    assert CliRunner().invoke(app, ["check", "mine"]).exit_code == 0
 
 
 def test_class_names():
