@@ -1,0 +1,77 @@
+"""The plan and the grid as programs read them; nothing is measured here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.miniature import Miniature
+
+
+@pytest.fixture
+def mini(tmp_path: Path) -> Miniature:
+    made = Miniature(tmp_path)
+    made.submit("largest")
+    return made
+
+
+def test_an_infeasible_target_is_shown_and_not_planned(mini: Miniature) -> None:
+    """ShrinkBench ends in an assertion; here the floor of unprunable parameters is known from counting."""
+    benchmarks = mini.read("benchmarks")
+    benchmarks["digits-cnn"]["targets"] = {"unstructured": [2, 12, 13]}
+    mini.write("benchmarks", benchmarks)
+    plan = mini.json("plan", "--benchmark", "digits-cnn")
+    assert plan["infeasible"] == [f"digits-cnn/one-shot/unstructured/13/{seed}" for seed in (0, 1)]
+    planned = {cell["cell"] for cell in plan["cells"] if cell["submission"] == "largest"}
+    assert planned == {f"digits-cnn/one-shot/unstructured/{target}/{seed}" for target in (2, 12) for seed in (0, 1)}
+    grid = {b["name"]: b for b in mini.json("grid")["benchmarks"]}
+    low, high = grid["digits-cnn"]["feasible_compression"]
+    assert low == 1
+    assert 12 < high < 13
+    assert "infeasible" in mini.run("plan").stdout
+
+
+def test_the_plan_names_every_cell_with_state_and_reason(mini: Miniature) -> None:
+    plan = mini.json("plan")
+    assert plan["states"] == {"fresh": 0, "missing": 12, "failed": 0, "stale": 0}
+    assert {tuple(cell["reasons"]) for cell in plan["cells"]} == {("never measured",)}
+    assert {cell["submission"] for cell in plan["cells"]} == {"dense", "largest"}
+    assert len({(cell["submission"], cell["cell"]) for cell in plan["cells"]}) == 12
+
+
+def test_the_plan_can_be_narrowed(mini: Miniature) -> None:
+    cell = "digits-mlp/one-shot/unstructured/8/1"
+    assert [c["cell"] for c in mini.json("plan", "largest", "--cell", cell)["cells"]] == [cell]
+    assert len(mini.json("plan", "--benchmark", "digits-mlp")["cells"]) == 6
+    assert len(mini.json("plan", "dense")["cells"]) == 4
+
+
+def test_methods_of_another_division_or_stage_have_no_cells(mini: Miniature) -> None:
+    mini.submit("structured", division="structured")
+    mini.submit("early", stage="before")
+    assert {cell["submission"] for cell in mini.json("plan")["cells"]} == {"dense", "largest"}
+
+
+def test_the_grid_lists_everything_for_programs(mini: Miniature) -> None:
+    listed = mini.json("grid")
+    assert len(listed["digest"]) == 64
+    for benchmark in listed["benchmarks"]:
+        expected = {
+            "name", "title", "tier", "dataset", "architecture", "parameters", "prunable_weights", "macs", "tracks",
+            "targets", "feasible_compression", "seeds", "recipe", "dense_recipe", "bases", "digest",
+        }  # fmt: skip
+        assert set(benchmark) == expected
+    assert {b["name"]: b["parameters"] for b in listed["benchmarks"]} == {"digits-mlp": 12_060, "digits-cnn": 5_178}
+
+
+def test_an_invalid_submission_is_named_without_a_traceback(mini: Miniature) -> None:
+    (mini.root / "submissions" / "largest" / "metadata.yaml").write_text("title: [")
+    assert "espalier check largest" in mini.run("plan", code=1).stderr
+
+
+def test_damaged_records_are_named_without_a_traceback(mini: Miniature) -> None:
+    path = mini.root / "results" / "digits-mlp" / "largest.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}\n")
+    assert f"{path}:1" in mini.run("plan", code=1).stderr
