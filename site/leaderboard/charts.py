@@ -75,13 +75,18 @@ def tradeoff(drawing: Drawing) -> Spec:
     return spec
 
 
-def static(spec: Spec) -> Spec:
-    """The same chart at a fixed size, for the picture that is shown where no script runs.
+def skeleton(spec: Spec) -> Spec:
+    """The chart without its data, domains and series, at the fixed size of the static picture.
 
     Fitting a size and asking for the page's fonts would double the time of drawing; the style sheet sets the font anyway.
     """
-    config = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
-    return {**spec, "width": WIDTH - 64, "height": HEIGHT - 62, "config": config}
+    bare = copy.deepcopy({name: value for name, value in spec.items() if name != "datasets"})
+    bare["config"] = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
+    nothing = Drawing("", [], [], [], [], {"m": ("black", "circle")})
+    for layer in bare["layer"]:
+        _fit(layer["encoding"], {"domain": [1, 2], "values": [1]}, {"domain": [1, 2], "values": [1]}, ["m"], nothing)
+    bare["params"][0]["value"] = []
+    return {**bare, "width": WIDTH - 64, "height": HEIGHT - 62, "datasets": {name: [] for name in spec["datasets"]}}
 
 
 def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -> None:
@@ -162,6 +167,7 @@ _THEME: Spec = {
         "domainColor": "var(--line)",
         "tickColor": "var(--line)",
         "labelFontSize": 12,
+        "labelOverlap": False,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
         "titlePadding": 10,

@@ -17,6 +17,7 @@ from evaluator.canonical import digest_file
 
 _TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9]*)((?:\s+[^\s=>/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?)*)\s*/?>")
 _ATTRIBUTE = re.compile(r"([^\s=>/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
+_CHECKED = re.compile(r"\s(?:id|style|src|href|data|action|type|on\w+)\s*=", re.IGNORECASE)
 _LOADING = {
     **dict.fromkeys(("script", "img", "iframe", "source", "embed", "audio", "video"), "src"),
     **dict.fromkeys(("link", "image", "use", "base"), "href"),
@@ -59,7 +60,7 @@ def same(first: Path, second: Path) -> list[str]:
 def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     for match in _TAG.finditer(text):
         attributes = match.group(2)
-        if attributes:
+        if _CHECKED.search(attributes):
             pairs = _ATTRIBUTE.findall(attributes)
             yield match.group(1).lower(), {name.lower(): unescape(a or b or c) for name, a, b, c in pairs}
         elif match.group(1).lower() in ("script", "style"):
