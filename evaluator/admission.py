@@ -99,16 +99,16 @@ def _read(path: Path, limit: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise InvalidOutcome(f"the output cannot be opened as a plain file ({error.strerror})") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise InvalidOutcome("the output is not a plain file")
         if found.st_size > limit:
             raise InvalidOutcome(f"the output has {found.st_size} bytes; for this network it can have {limit}")
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise InvalidOutcome("the output grew while it was read")
-    return content
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(found.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def _split(content: bytes, limit: int) -> tuple[dict[str, Any], bytes]:

@@ -2,7 +2,7 @@
 
 Root and other users start it differently. A user gets a user namespace of his own. Root must not: inside it he would
 still be root to the kernel, with the file permissions of root (on /proc/sys, for one) and without a limit on processes.
-So for root the child starts with the right to change its user, and becomes nobody before it imports anything.
+So for root the child starts with the right to change its user, and becomes nobody before it serves.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def launch(spec: Spec, home: Path) -> Launch:
 @functools.cache
 def works() -> bool:
     """Whether bubblewrap can do here all that it is needed for; tried once."""
-    return sys.platform == "linux" and shutil.which("bwrap") is not None and (_as_root() or _starts(_user_wall()))
+    if sys.platform != "linux" or shutil.which("bwrap") is None:
+        return False
+    return _as_root() if os.geteuid() == 0 else _starts(_user_wall())
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluator.sandbox.layout import Launch
@@ -34,6 +35,7 @@ class Process:
         self._buffer = bytearray()
         self._head: Mapping[str, Any] | None = None
         self._log = bytearray()
+        self._ended = False
         tasks, self._tasks = os.pipe()
         self._events, events = os.pipe()
         self._printed, printed = os.pipe()
@@ -48,10 +50,14 @@ class Process:
                 start_new_session=True,
                 cwd="/",
             )
+        except OSError:
+            self._close()
+            raise
         finally:
             for descriptor in (tasks, events, printed):
                 os.close(descriptor)
         self._wrapped = launch.wrapped
+        _go_first(self._popen.pid)
         os.set_blocking(self._events, False)
         os.set_blocking(self._printed, False)
 
@@ -124,18 +130,29 @@ class Process:
 
     def end_processes(self) -> None:
         """Kill the child and everything below it, and wait until all are gone; what was printed can still be read."""
-        if self._popen.poll() is None:
-            for pid in (*descendants(self.pid), self.pid):
-                _kill(pid)  # the first process of a name space takes the others with it
-            try:
-                self._popen.wait(10)
-            except subprocess.TimeoutExpired:
-                self._popen.kill()
-                self._popen.wait()
+        if self._ended:
+            return
+        self._ended = True
+        if self._wrapped:
+            if self._popen.poll() is None:
+                _kill(self.pid)  # the first process of a name space takes all others with it
+        else:
+            for pid in descendants(self._popen.pid):
+                _kill(pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+        try:
+            self._popen.wait(10)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
 
     def end(self) -> None:
         """As :meth:`end_processes`, and close the pipes."""
         self.end_processes()
+        self._close()
+
+    def _close(self) -> None:
         for descriptor in (self._tasks, self._events, self._printed):
             os.close(descriptor)
 
@@ -153,3 +170,9 @@ def _header(line: bytes | bytearray, limit: int) -> Mapping[str, Any]:
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def _go_first(pid: int) -> None:
+    """Should memory run out on this machine, the kernel is to take this process and those below it, not us."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text("900")

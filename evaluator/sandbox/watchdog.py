@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from evaluator.grid import Limits
 from evaluator.records import Status
@@ -14,13 +14,7 @@ PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MAPPED_FACTOR = 4
 """Shared memory can be hidden from the resident sizes; what is mapped cannot. It may be this many times the limit."""
-
-
-class Usage(NamedTuple):
-    """Memory of some processes in MB; what several of them share counts once."""
-
-    resident_mb: float
-    mapped_mb: float
+LOOK_AGAIN_SECONDS = 0.25
 
 
 class Watchdog:
@@ -31,34 +25,47 @@ class Watchdog:
         self.limits = limits
         self.peak_mb: float | None = None
         self._mapped_by_one = _sizes(pid)[0]
+        self._look_again = 0.0
 
     def violation(self, seconds: float) -> tuple[Status, str] | None:
         """Status and reason, if the task that has run for ``seconds`` uses more than it may."""
         limits = self.limits
         if seconds > limits.wall_seconds:
             return "timeout", f"ran longer than the limit of {limits.wall_seconds:g} s"
-        processes = list(descendants(self.pid))
-        if sum(map(threads, processes)) > limits.processes:
+        processes = few(self.pid, limits.processes)
+        if processes is None:
             return "method_error", f"more than the limit of {limits.processes} processes and threads"
-        usage = measure(processes, self._mapped_by_one)
-        if usage.resident_mb:
-            self.peak_mb = max(self.peak_mb or 0.0, usage.resident_mb)
-        if usage.resident_mb > limits.memory_mb or usage.mapped_mb > MAPPED_FACTOR * limits.memory_mb:
+        sizes = [_sizes(process) for process in processes]
+        mapped = sum(max(size - self._mapped_by_one, 0.0) for size, _ in sizes)
+        resident = self._resident([held for _, held in sizes], processes)
+        if resident:
+            self.peak_mb = max(self.peak_mb or 0.0, resident)
+        if resident > limits.memory_mb or mapped > MAPPED_FACTOR * limits.memory_mb:
             return "out_of_memory", f"more than the limit of {limits.memory_mb} MB of memory"
         return None
 
+    def _resident(self, held: Sequence[float], processes: Sequence[int]) -> float:
+        """Forked from one another, processes share most of what they hold. How much, takes long to find out: it is looked
+        at only when it decides, and not every time, since a fork bomb grows meanwhile."""
+        total = sum(held)
+        if len(processes) < 2 or total <= self.limits.memory_mb:
+            return total
+        if time.monotonic() < self._look_again:
+            return 0.0
+        total = sum(share(process) for process in processes)
+        self._look_again = time.monotonic() + LOOK_AGAIN_SECONDS
+        return total
 
-def measure(processes: Sequence[int], mapped_by_one: float = 0.0) -> Usage:
-    """Usage of ``processes``; ``mapped_by_one`` MB of address space are each one's own from the start."""
-    sizes = [_sizes(process) for process in processes]
-    resident = sum(held for _, held in sizes)
-    if len(processes) > 1:  # forked from one another, they share most of it; to find out how much takes longer
-        resident = sum(_share(process, held) for process, (_, held) in zip(processes, sizes, strict=True))
-    return Usage(resident, sum(max(size - mapped_by_one, 0.0) for size, _ in sizes))
 
-
-def threads(pid: int) -> int:
-    return len(_list(PROC / str(pid) / "task"))
+def few(pid: int, limit: int) -> list[int] | None:
+    """The processes below ``pid``; None when they and their threads are more than ``limit``. Does not count to the end."""
+    found, number = [], 0
+    for process in descendants(pid):
+        found.append(process)
+        number += max(len(_list(PROC / str(process) / "task")), 1)
+        if number > limit:
+            return None
+    return found
 
 
 def descendants(pid: int) -> Iterator[int]:
@@ -89,13 +96,13 @@ def _sizes(pid: int) -> tuple[float, float]:
     return int(pages[0]) * PAGE / 2**20, int(pages[1]) * PAGE / 2**20
 
 
-def _share(pid: int, resident: float) -> float:
+def share(pid: int) -> float:
     """Resident memory of a process in MB, each page divided by the number of those who hold it."""
     try:
         lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:
-        return resident
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), resident)
+        return _sizes(pid)[1]
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
 def _list(folder: Path) -> list[str]:

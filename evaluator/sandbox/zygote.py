@@ -99,6 +99,7 @@ def _run_and_exit(config: dict[str, Any], task: dict[str, Any], data: Data, send
 
 def _run(config: dict[str, Any], task: dict[str, Any], data: Data, stderr: int) -> Report:
     try:
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what a stopped task printed is in its log
         confine.settle_task(config)
         perform(config, task, data)
         report = Report("ok")
@@ -125,6 +126,7 @@ def _wait(config: dict[str, Any], pid: int, receive: int, tasks: int) -> tuple[b
     while True:
         for descriptor, event in poll.poll(TICK_MS):
             if descriptor == tasks and event & (select.POLLHUP | select.POLLERR):
+                os.kill(pid, signal.SIGKILL)
                 scratch.end_all_others()
                 os._exit(0)
             if descriptor == receive:
@@ -173,10 +175,13 @@ def _collect(path: Path, megabytes: int) -> tuple[Report, bytes]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         return Report("invalid_output", f"the output is missing or not a plain file ({error.strerror})"), b""
-    with open(descriptor, "rb") as file:  # noqa: PTH123
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return Report("invalid_output", "the output is not a plain file"), b""
         if found.st_size > megabytes << 20:
             return Report("method_error", f"the output is larger than the limit of {megabytes} MB"), b""
-        return Report("ok"), file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return Report("ok"), file.read()
+    finally:
+        os.close(descriptor)

@@ -56,6 +56,7 @@ EXPECTED = {
     "links-the-output": Expected("invalid_output", "not a plain file"),
     "looks-into-processes": CONTAINED,
     "makes-name-spaces": CONTAINED,
+    "makes-the-output-a-folder": Expected("invalid_output", "not a plain file"),
     "nests-folders": CONTAINED,
     "never-ends": Expected("timeout", "limit of 2 s", IMPATIENT),
     "opens-sockets": CONTAINED,

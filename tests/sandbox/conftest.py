@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.data.prepare import cache_folder
 from evaluator.grid import Limits
 from evaluator.metadata import Submission
 from evaluator.sandbox import Kind, Sandbox, open_sandbox, warm_pycache
@@ -15,10 +16,9 @@ Opener = Callable[..., Sandbox]
 
 
 @pytest.fixture(scope="session")
-def pycache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bytecode for the child, made once for all workers of a test run."""
-    folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if folder.name.startswith("popen-") else folder) / "pycache"
+def pycache() -> Path:
+    """Bytecode for the child, kept from one test run to the next."""
+    folder = cache_folder() / "pycache"
     warm_pycache(folder)
     return folder
 

@@ -31,7 +31,7 @@ class Attack(PruningMethod):
                 print("BREACH others", pids)
             if os.getppid() != 1:
                 print("BREACH the parent is", os.getppid())
-            for name in ["environ", "mem", "maps", "fd", "cwd", "root", "task/1/mem"]:
+            for name in ["environ", "mem", "maps", "cwd", "root", "task/1/mem"]:
                 path = f"/proc/1/{name}"
                 attempt(path, lambda path=path: os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(1))
             for descriptor in range(8):

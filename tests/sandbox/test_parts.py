@@ -1,0 +1,192 @@
+"""The sandbox's parts, each alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evaluator.grid import Limits
+from evaluator.sandbox import seccomp
+from evaluator.sandbox.failures import judge, last_line
+from evaluator.sandbox.logs import clean_log, clean_reason
+from evaluator.sandbox.scratch import clear
+from evaluator.sandbox.watchdog import Watchdog, descendants, share
+
+LIMITS = {"wall_seconds": 1, "memory_mb": 100, "processes": 3, "output_mb": 7}
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    """The coordinator needs none of it."""
+    code = "import sys, evaluator.sandbox; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        (b"plain\n", "plain"),
+        (b"a\r\nb\rc\td", "a\nb\nc\td"),
+        (b"\x1b[31mred\x07\x00", "[31mred"),
+        ("left\u202eright\u200b\ufeff\U000e0041".encode(), "leftright"),
+        (b"\xff", "\ufffd"),
+        (b"in /home/ann/env/lib and /home/ann", "in .../lib and ..."),
+        (b'File "/espalier/submission/method.py"', 'File "method.py"'),
+    ],
+)
+def test_logs_are_plain(printed: bytes, shown: str) -> None:
+    assert clean_log(printed, ["/home/ann/env", "/home/ann"]) == shown
+
+
+def test_logs_are_short() -> None:
+    """The end is what helps; characters are not cut in two."""
+    log = clean_log("é".encode() * 10000 + b"end", [])
+    assert len(log.encode()) <= 8000
+    assert log.startswith("[...]é")
+    assert log.endswith("end")
+    assert clean_reason("a\nb " * 400, []).startswith("a b a b")
+    assert len(clean_reason("a\nb " * 400, [])) == 300
+
+
+def test_exceptions_that_cannot_be_printed() -> None:
+    class Trap(Exception):
+        def __str__(self) -> str:
+            raise self
+
+    assert "Trap" in last_line(Trap())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (MemoryError(), "out_of_memory", "limit of 100 MB"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory", "100 MB"),
+        (OSError(12, "Cannot allocate memory"), "out_of_memory", "100 MB"),
+        (OSError(11, "Resource temporarily unavailable"), "method_error", "limit is 3"),
+        (RuntimeError("can't start new thread"), "method_error", "limit is 3"),
+        (OSError(28, "No space left on device"), "method_error", "7 MB"),
+        (OSError(27, "File too large"), "method_error", "7 MB"),
+        (KeyError("x"), "method_error", "KeyError: 'x'"),
+        (KeyboardInterrupt(), "method_error", "KeyboardInterrupt"),
+    ],
+)
+def test_exceptions_to_statuses(error: BaseException, status: str, reason: str) -> None:
+    found = judge(error, LIMITS)
+    assert found[0] == status
+    assert reason in found[1]
+
+
+def test_scratch_is_emptied(tmp_path: Path) -> None:
+    """Hidden files, links (not what they lead to), folders without rights."""
+    kept, folder = tmp_path / "kept", tmp_path / "scratch"
+    kept.mkdir()
+    (kept / "file").touch()
+    (folder / "deep" / "deeper").mkdir(parents=True)
+    (folder / ".hidden").touch()
+    (folder / "link").symlink_to(kept)
+    (folder / "dangling").symlink_to("nowhere")
+    (folder / "deep").chmod(0)
+    assert clear([str(folder)])
+    assert list(folder.iterdir()) == []
+    assert (kept / "file").exists()
+    assert not clear([str(tmp_path / "gone")])
+
+
+def test_watchdog_sees_processes_and_memory() -> None:
+    """Of children and their children; what they share counts once."""
+    child = r"import os, time; x = bytearray(b'x' * (80 << 20)); os.fork(); os.write(1, b'on\n'); time.sleep(60)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"on\n"
+        assert parent.stdout.readline() == b"on\n"
+        below = list(descendants(parent.pid))
+        assert len(below) == 2
+        assert 80 < sum(map(share, below)) < 130
+        limits = Limits(wall_seconds=10, memory_mb=120, processes=2, output_mb=1)
+        watchdog = Watchdog(parent.pid, limits)
+        assert watchdog.violation(1) is None
+        assert watchdog.peak_mb is not None
+        assert Watchdog(parent.pid, limits).violation(11) == ("timeout", "ran longer than the limit of 10 s")
+        few = limits.model_copy(update={"processes": 1})
+        assert Watchdog(parent.pid, few).violation(1) == ("method_error", "more than the limit of 1 processes and threads")
+        small = limits.model_copy(update={"memory_mb": 50})
+        assert Watchdog(parent.pid, small).violation(1) == ("out_of_memory", "more than the limit of 50 MB of memory")
+    finally:
+        for pid in [*descendants(parent.pid), parent.pid]:
+            os.kill(pid, signal.SIGKILL)
+        parent.wait()
+
+
+def allowed(machine: str, number: int, *arguments: int) -> bool:
+    """Run the filter as the kernel would."""
+    arch = seccomp.ARCHITECTURES[machine][1]
+    memory = {seccomp.NUMBER_AT: number, seccomp.ARCH_AT: arch}
+    memory |= {seccomp.ARGS_AT + 8 * i: value & 0xFFFFFFFF for i, value in enumerate(arguments)}
+    program, at, held = seccomp.program(machine), 0, 0
+    while True:
+        code, yes, no, constant = program[at]
+        at += 1
+        if code == seccomp.LOAD:
+            held = memory.get(constant, 0)
+        elif code == seccomp.RETURN:
+            return constant == seccomp.ALLOW
+        else:
+            tests = {seccomp.EQUAL: held == constant, seccomp.AT_LEAST: held >= constant, seccomp.ANY_BIT: held & constant}
+            at += yes if tests[code] else no
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "expected"),
+    [
+        (0, (), True),
+        (41, (1, 1, 0), True),
+        (41, (2, 1, 0), False),
+        (41, (40, 1, 0), False),
+        (56, (0x01200011,), True),
+        (56, (0x10000011,), False),
+        (56, (0x20000000,), False),
+        (101, (), False),
+        (319, (), False),
+        (302, (0, 7), True),
+        (302, (1, 7), False),
+        (141, (0, 0, 5), True),
+        (141, (0, 1, 5), False),
+        (141, (2, 0, 5), False),
+        (251, (1, 0), True),
+        (251, (3, 0), False),
+        (435, (), False),
+        (0x40000000, (), False),
+        (500, (), True),
+    ],
+)
+def test_filter_of_system_calls(number: int, arguments: tuple[int, ...], expected: bool) -> None:
+    """x86_64: read, socket, clone, ptrace, memfd_create, prlimit64, setpriority, ioprio_set, clone3, x32."""
+    assert allowed("x86_64", number, *arguments) is expected
+
+
+def test_filter_knows_both_machines() -> None:
+    """No call is refused twice, or by the number of the other machine."""
+    for machine, (column, _) in seccomp.ARCHITECTURES.items():
+        numbers = [numbers[column] for numbers in seccomp.NUMBERS.values()]
+        assert len(set(numbers)) == len(numbers)
+        assert not any(allowed(machine, number) for number in numbers)
+        jumps = [max(yes, no) for _, yes, no, _ in seccomp.program(machine)]
+        assert max(jumps) < 256
+
+
+def test_bytecode_is_made_once(pycache: Path) -> None:
+    from evaluator.sandbox import warm_pycache
+
+    marks = sorted(pycache.glob("complete-*"))
+    started = time.monotonic()
+    warm_pycache(pycache)
+    assert time.monotonic() - started < 1
+    assert sorted(pycache.glob("complete-*")) == marks
+    assert len(marks) == 1
