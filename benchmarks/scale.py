@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.site.synthetic import synthesize
+from tests.site.synthetic import Plan, fill, make_repository
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {"check": ["check"], "plan": ["plan", "--json"], "site build": ["site", "build", "--output", "public"]}
+BENCHMARKS = ("mnist-lenet-300-100", "mnist-lenet-5")
+RECORDS_A_METHOD = len(BENCHMARKS) * 15 * 3
 
 
 def bench() -> None:
     print(f"\n{'records':>8}  " + "".join(f"{name:>24}" for name in COMMANDS))
-    for number in (100, 1_000, 10_000):
+    for wanted in (100, 1_000, 10_000):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
-            for name in ("evaluator", "bases", "site", "templates"):
+            repository = make_repository(root)
+            for name in ("bases", "site", "templates"):
                 (root / name).symlink_to(ROOT / name)
-            shutil.copytree(ROOT / "submissions", root / "submissions")
-            synthesize(root, number)
+            number = fill(repository, Plan(benchmarks=BENCHMARKS, methods=max(1, wanted // RECORDS_A_METHOD)))
             figures = [measure([sys.executable, "-m", "evaluator", *command], root) for command in COMMANDS.values()]
         print(
             f"{number:>8}  " + "".join(f"{f'{seconds:.2f} s, {memory:.0f} MB':>24}" for seconds, memory in figures),

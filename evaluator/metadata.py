@@ -10,17 +10,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evaluator.canonical import digest, digest_bytes
 from evaluator.errors import SubmissionError
 from evaluator.grid.cells import Division, Track
+from evaluator.records.record import DENSE
 
 CONTRACT = 1
 """Version of the contract between the evaluator and a method."""
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$")]
+
+
+def _not_reserved(slug: str) -> str:
+    if slug == DENSE:
+        raise ValueError(f"{DENSE!r} stands for the dense control; choose another")
+    return slug
+
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$"), AfterValidator(_not_reserved)]
 Link = Annotated[str, Field(pattern=r"^https://[^\s<>\"']+$", max_length=300)]
 Value = bool | int | float | str
 

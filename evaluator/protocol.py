@@ -13,7 +13,7 @@ import yaml
 from evaluator.canonical import digest_file, write_atomically
 
 _NETWORKS = ("networks/__init__.py", "networks/lenet.py", "networks/resnet.py")
-_DATA = ("data/images.py", "data/prepare.py", "data/sources.py")
+_DATA = ("data/images.py", "data/decode.py", "data/splits.py", "data/sources.py")
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "prune": ("contract.py", "selection.py", "training.py", "sandbox/task.py", *_NETWORKS, *_DATA),

@@ -13,9 +13,9 @@ import typer
 from rich.text import Text
 
 from evaluator.check import Report, check_submissions
+from evaluator.check.problems import visible
 from evaluator.commands.options import Json, Root
 from evaluator.errors import UsageError
-from evaluator.problems import visible
 from evaluator.repository import Repository
 from evaluator.terminal import out
 

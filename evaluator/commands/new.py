@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from evaluator.canonical import write_atomically
+from evaluator.check.problems import visible
 from evaluator.commands.options import Root
 from evaluator.errors import UsageError
-from evaluator.problems import visible
+from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 
 FILES = ("metadata.yaml", "method.py")
@@ -56,13 +57,14 @@ def create(repository: Repository, slug: str, title: str | None = None) -> Path:
 
 
 def _check_slug(slug: str) -> None:
-    if re.fullmatch(r"[a-z0-9][a-z0-9-]{1,39}", slug):
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]{1,39}", slug) and slug != DENSE:
         return
     wrong = next(
         reason
         for broken, reason in (
             (len(slug) < 2, "is too short (2 characters at least)"),
             (len(slug) > 40, "is too long (40 characters at most)"),
+            (slug == DENSE, "stands for the dense control"),
             (slug.startswith("-"), "starts with a hyphen"),
             (True, "holds other characters than lower-case letters, digits and hyphens"),
         )

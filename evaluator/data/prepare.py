@@ -1,27 +1,17 @@
-"""From a source to three files per data set: train, validation and, in a folder of its own, test."""
+"""Three files per data set: train, validation and, in a folder of its own, test; made once and checked by digest."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import platformdirs
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from evaluator.canonical import digest
-from evaluator.data.sources import SOURCES
 from evaluator.errors import DataError
 from evaluator.grid import Dataset
-
-Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""Images (N, C, H, W) and labels (N,)."""
 
 
 @dataclass(frozen=True)
@@ -63,56 +53,15 @@ def prepare(name: str, dataset: Dataset, *, say: Callable[[str], None] = lambda 
     definition = {"name": name, **dataset.model_dump(mode="json", exclude={"title", "get", "class_names"})}
     folder = cache_folder() / "data" / f"{name}-{digest(definition)[:12]}"
     if not folder.is_dir():
+        from evaluator.data.decode import decode
+
         say(f"preparing {name}")
-        _decode(name, dataset, folder)
+        decode(name, dataset, folder)
     prepared = _describe(folder)
     _check(name, dataset, prepared, folder)
-    if thorough and not verify(prepared):
-        raise DataError(f"the cached arrays of {name} are damaged", where=folder, fix="delete this folder")
+    if thorough:
+        _check_arrays(name, prepared, folder)
     return prepared
-
-
-def _decode(name: str, dataset: Dataset, folder: Path) -> None:
-    train, test = SOURCES[dataset.source](name, dataset)
-    validation = choose(name, len(train[1]), dataset.split.validation)
-    parts = {
-        "visible/train": (train[0][~validation], train[1][~validation]),
-        "visible/validation": (train[0][validation], train[1][validation]),
-        "hidden/test": test,
-    }
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    for path, (images, labels) in parts.items():
-        file = temporary / f"{path}.safetensors"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"images": np.ascontiguousarray(images), "labels": np.ascontiguousarray(labels)}, file)
-    digests = {
-        "train": digest_arrays(parts["visible/train"], parts["visible/validation"]),
-        "test": digest_arrays(parts["hidden/test"]),
-    }
-    for kind, value in digests.items():
-        (temporary / f"{kind}.sha256").write_text(value)
-    try:
-        temporary.rename(folder)
-    except OSError:  # another process was first
-        shutil.rmtree(temporary)
-
-
-def choose(name: str, images: int, number: int) -> NDArray[np.bool_]:
-    """Which of ``images`` indices a split takes: the ``number`` with the smallest hash of data set and index."""
-    hashes = [hashlib.sha256(f"{name}:{index}".encode()).digest() for index in range(images)]
-    chosen = np.zeros(images, dtype=np.bool_)
-    chosen[sorted(range(images), key=hashes.__getitem__)[:number]] = True
-    return chosen
-
-
-def digest_arrays(*parts: Arrays) -> str:
-    """SHA-256 over shapes and bytes of images and labels."""
-    total = hashlib.sha256()
-    for images, labels in parts:
-        total.update(repr((images.shape, labels.shape)).encode())
-        total.update(np.ascontiguousarray(images).tobytes())
-        total.update(np.ascontiguousarray(labels).tobytes())
-    return total.hexdigest()
 
 
 def _describe(folder: Path) -> Prepared:
@@ -135,16 +84,9 @@ def _check(name: str, dataset: Dataset, prepared: Prepared, folder: Path) -> Non
             )
 
 
-def verify(prepared: Prepared) -> bool:
-    """Whether the cached arrays can be read and still have the digests written beside them."""
+def _check_arrays(name: str, prepared: Prepared, folder: Path) -> None:
+    from evaluator.data.decode import digest_files
 
-    def read(path: Path) -> Arrays:
-        tensors = load_file(path)
-        return tensors["images"], tensors["labels"]
-
-    try:
-        train = digest_arrays(read(prepared.train), read(prepared.validation))
-        test = digest_arrays(read(prepared.test))
-    except (OSError, KeyError, SafetensorError):
-        return False
-    return (train, test) == (prepared.train_digest, prepared.test_digest)
+    train = digest_files(prepared.train, prepared.validation)
+    if (train, digest_files(prepared.test)) != (prepared.train_digest, prepared.test_digest):
+        raise DataError(f"the cached arrays of {name} are damaged", where=folder, fix="delete this folder")

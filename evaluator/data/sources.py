@@ -11,10 +11,12 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from evaluator.data.splits import choose
 from evaluator.errors import DataError
 from evaluator.grid import Dataset
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""Images (N, C, H, W) and labels (N,)."""
 
 
 def data_folder() -> Path:
@@ -25,8 +27,6 @@ def data_folder() -> Path:
 def from_scikit_learn(name: str, dataset: Dataset) -> tuple[Arrays, Arrays]:
     """The 1,797 digits that scikit-learn ships; they have no official test set, so one is chosen by hash."""
     from sklearn.datasets import load_digits
-
-    from evaluator.data.prepare import choose
 
     digits = load_digits()
     images = digits.images.astype(np.uint8)[:, None]

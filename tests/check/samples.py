@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evaluator.check import check_submission
-from evaluator.problems import Problem
+from evaluator.check.problems import Problem
 
 METADATA = """\
 contract: 1

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from evaluator.__main__ import app
 from evaluator.check import check_submissions
+from evaluator.check.problems import hidden, visible
 from evaluator.commands.check import find_folders
 from evaluator.errors import UsageError
 from evaluator.metadata import Metadata
-from evaluator.problems import hidden, visible
 from tests.check.samples import METADATA, METHOD, changed, write
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from evaluator import check_code, check_files, check_imports, check_metadata, check_method, contract, yaml_text
+from evaluator import contract
 from evaluator.__main__ import app
-from evaluator.check import check_submission
+from evaluator.check import check_submission, code, files, imports, metadata, method, yaml_text
 from evaluator.metadata import Facets, Metadata, Needs, Paper, Reported
 from tests.submissions.specimens import NETWORKS, job, network, total
 
@@ -70,7 +70,7 @@ def test_code_in_the_guide_passes_the_check_and_prunes(code, tmp_path):
 
 
 def test_every_code_of_a_problem_is_tested():
-    modules = (check_code, check_files, check_imports, check_metadata, check_method, yaml_text)
+    modules = (code, files, imports, metadata, method, yaml_text)
     codes = set()
     for module in modules:
         for node in ast.walk(ast.parse(inspect.getsource(module))):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from evaluator.check import check_submission, check_submissions
-from evaluator.check_files import LARGEST
+from evaluator.check.files import LARGEST
 from tests.check.samples import METADATA, METHOD, changed, found, write
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.check import Report, check_submission
+from evaluator.check.problems import hidden, visible
 from evaluator.errors import SubmissionError
 from evaluator.metadata import Metadata, load_submission
-from evaluator.problems import hidden, visible
 from tests.check.samples import METADATA, METHOD, write
 
 WORDS = [

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from evaluator.check.problems import Problem, error, quoted, warning
+from evaluator.check.yaml_text import Document, Place, read_yaml
 from evaluator.metadata import Metadata
-from evaluator.problems import Problem, error, quoted, warning
-from evaluator.yaml_text import Document, Place, read_yaml
 
 FORMS = {
     "slug": "2 to 40 lower-case letters, digits and hyphens, starting with a letter or digit",

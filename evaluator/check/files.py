@@ -7,7 +7,7 @@ import re
 import stat
 from pathlib import Path
 
-from evaluator.problems import Problem, error, hidden
+from evaluator.check.problems import Problem, error, hidden
 
 REQUIRED = ("metadata.yaml", "method.py")
 ALLOWED = (*REQUIRED, "README.md")

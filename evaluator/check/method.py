@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluator.problems import Problem, error, quoted, warning
+from evaluator.check.problems import Problem, error, quoted, warning
 
 READS_DATA = ("train_batches", "validation_batches")
 TAKES_GRADIENTS = ("loss_and_gradients",)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluator.check_code import check_code
-from evaluator.check_files import read_files
-from evaluator.check_metadata import check_metadata
-from evaluator.problems import Problem, quoted, warning
+from evaluator.check.code import check_code
+from evaluator.check.files import read_files
+from evaluator.check.metadata import check_metadata
+from evaluator.check.problems import Problem, quoted, warning
 
 
 @dataclass(frozen=True)

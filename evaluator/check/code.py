@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluator.check_imports import check_imports
-from evaluator.check_method import check_method
-from evaluator.problems import Problem, error, quoted, warning
+from evaluator.check.imports import check_imports
+from evaluator.check.method import check_method
+from evaluator.check.problems import Problem, error, quoted, warning
 
 FORBIDDEN = (
     "breakpoint", "compile", "delattr", "eval", "exec", "exit", "globals", "input", "locals", "open", "quit", "vars",

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from evaluator.problems import Problem, error, quoted, warning
+from evaluator.check.problems import Problem, error, quoted, warning
 
 LIBRARIES = ("torch", "numpy", "scipy")
 STANDARD = (
