@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import typer
@@ -17,7 +18,7 @@ from evaluator.commands.plan import plan
 from evaluator.commands.show import show
 from evaluator.commands.site import site
 from evaluator.commands.smoke import smoke
-from evaluator.errors import EspalierError
+from evaluator.errors import EspalierError, Interrupted
 from evaluator.terminal import err, safe
 
 app = typer.Typer(
@@ -42,16 +43,21 @@ def _version(version: bool = typer.Option(False, "--version", help="print the ve
 
 def main() -> None:
     """Run the command line; an error of ours is told without a traceback, and Ctrl-C is no error."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
+    except Interrupted as error:
+        err.print(safe(error))
+        _leave(error.exit_code)
     except EspalierError as error:
         err.print(f"[bold red]error[/]: {safe(error)}")
         _leave(error.exit_code)
-    except KeyboardInterrupt:
-        err.print("stopped; what was measured is kept, run the same command to go on")
-        _leave(130)
     except BrokenPipeError:
         _leave(0)
+
+
+def _interrupt(*_: object) -> None:
+    raise Interrupted("stopped; what was measured is kept, run the same command to go on")
 
 
 def _leave(code: int) -> None:

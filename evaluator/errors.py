@@ -7,6 +7,7 @@ EspalierError
 ├── DataError           a data set is missing or damaged
 ├── BaseModelError      a base model is missing or damaged
 ├── StoreError          the results store cannot be read or written
+├── Interrupted         the user stopped us (exit code 130)
 ├── SandboxError        no sandbox is to be had, or it could not be started
 └── ContractError       a method broke the contract (raised inside the sandbox)
     └── InvalidOutcome  its outcome is malformed or misses the target
@@ -40,6 +41,10 @@ class EspalierError(Exception):
 
 class UsageError(EspalierError):
     exit_code = 2
+
+
+class Interrupted(EspalierError):
+    exit_code = 130
 
 
 class GridError(EspalierError):
