@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
+import subprocess
+import sys
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 
 import altair as alt
-import vl_convert
 
 from evaluator.canonical import canonical_json, digest
 from leaderboard.charts import Spec, skeleton
+from leaderboard.errors import SiteError
+from leaderboard.vega import Job, to_svg
 
 DRAWING = 1
 """Version of what this module makes of a specification; kept drawings of another version are not used."""
@@ -66,46 +66,24 @@ def _keep(path: Path, svg: str) -> None:
 
 def _draw_all(specs: list[Spec]) -> list[str]:
     workers = min(os.cpu_count() or 1, 4)
+    jobs: list[Job] = [(VEGA_LITE, canonical_json(skeleton(spec)), spec) for spec in specs]
     if len(specs) <= FEW or workers == 1:
-        return [_draw(spec) for spec in specs]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(_draw, specs, chunksize=8))
+        return [to_svg(job) for job in jobs]
+    drawn = [""] * len(jobs)
+    with ThreadPoolExecutor(workers) as pool:
+        for first, part in enumerate(pool.map(_elsewhere, [jobs[i::workers] for i in range(workers)])):
+            drawn[first::workers] = part
+    return drawn
 
 
-def _draw(spec: Spec) -> str:
-    """One drawing; nothing may be fetched, and nothing in it has an identifier that another drawing could have too."""
-    vega = _filled(_compiled(canonical_json(skeleton(spec))), spec)
-    svg = vl_convert.vega_to_svg(json.dumps(vega), allowed_base_urls=[])
-    head, body = svg.split(">", 1)
-    view = re.search(r'viewBox="[^"]*"', head)
-    return f'<svg class="marks" {view.group() if view else ""} aria-hidden="true" focusable="false">{body}'
-
-
-@cache
-def _compiled(layout: str) -> Spec:
-    """Vega for a layout in Vega-Lite."""
-    vega: Spec = vl_convert.vegalite_to_vega(layout, vl_version=VEGA_LITE)
-    return vega
-
-
-def _filled(vega: Spec, spec: Spec) -> Spec:
-    """The compiled layout with the domains, ticks, series, data and focus of ``spec``."""
-    channels = {
-        name: channel for layer in spec["layer"] for name, channel in layer["encoding"].items() if "scale" in channel
-    }
-    ticks = {name: channels[name]["axis"]["values"] for name in ("x", "y")}
-    fitted = {
-        name: {k: v for k, v in channel["scale"].items() if k in ("domain", "range")} for name, channel in channels.items()
-    }
-    return {
-        **vega,
-        "scales": [{**scale, **fitted.get(scale["name"], {})} for scale in vega["scales"]],
-        "axes": [{**axis, "values": ticks[axis["scale"]]} if "values" in axis else axis for axis in vega["axes"]],
-        "data": [
-            {**data, "values": rows} if (rows := spec["datasets"].get(data["name"])) else data for data in vega["data"]
-        ],
-        "signals": [
-            {**signal, "value": spec["params"][0]["value"]} if signal["name"] == "focus" else signal
-            for signal in vega["signals"]
-        ],
-    }
+def _elsewhere(jobs: list[Job]) -> list[str]:
+    """Draw in a process of its own, which starts without Altair and pandas."""
+    lines = "".join(json.dumps(job) + "\n" for job in jobs)
+    done = subprocess.run(
+        [sys.executable, "-m", "leaderboard.vega"], input=lines, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise SiteError(
+            f"the charts could not be drawn: {done.stderr.strip().splitlines()[-1:]}", fix="report this as a bug"
+        )
+    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -38,8 +38,14 @@ class Standing:
         return next((entry for entry in self.methods if entry.slug == slug), None)
 
     def front(self, axis: Axis) -> list[str]:
-        """Slugs with a point on the Pareto front of mean accuracy against the realised factor."""
-        points = [(getattr(p, axis), p.accuracy.mean, entry.slug) for entry in self.methods for p in entry.points]
+        """Slugs with a point on the Pareto front of mean accuracy against a factor: as asked for on the targets' own axis,
+        where the realised one differs by rounding alone, and as realised on the other."""
+        asked = axis == self.frame.primary
+        points = [
+            (p.target.factor if asked else getattr(p, axis), p.accuracy.mean, entry.slug)
+            for entry in self.methods
+            for p in entry.points
+        ]
         if not points:
             return []
         on_front = statistics.pareto([p[0] for p in points], [p[1] for p in points])

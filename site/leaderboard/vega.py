@@ -1,0 +1,69 @@
+"""One static drawing: a compiled layout, filled and turned into SVG.
+
+Apart from ``pictures`` because it runs in processes of its own (``python -m leaderboard.vega``), which start faster without
+Altair.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from functools import cache
+from typing import Any
+
+import vl_convert
+
+Spec = dict[str, Any]
+Job = tuple[str, str, Spec]
+"""Version of Vega-Lite, layout as JSON (see ``charts.skeleton``), and the specification to fill it with."""
+
+
+def main() -> None:
+    """Jobs as lines of JSON from standard input, drawings as lines of JSON to standard output."""
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(to_svg(json.loads(line))) + "\n")
+
+
+def to_svg(job: Job) -> str:
+    """Draw; nothing may be fetched, and nothing in the SVG has an identifier that another drawing could have too."""
+    release, layout, spec = job
+    vega = _filled(_compiled(layout, release), spec)
+    svg = vl_convert.vega_to_svg(json.dumps(vega), allowed_base_urls=[])
+    head, body = svg.split(">", 1)
+    view = re.search(r'viewBox="[^"]*"', head)
+    return f'<svg class="marks" {view.group() if view else ""} aria-hidden="true" focusable="false">{body}'
+
+
+@cache
+def _compiled(layout: str, release: str) -> Spec:
+    """Vega for a layout in Vega-Lite."""
+    vega: Spec = vl_convert.vegalite_to_vega(layout, vl_version=release)
+    return vega
+
+
+def _filled(vega: Spec, spec: Spec) -> Spec:
+    """The compiled layout with the domains, ticks, series, data and focus of ``spec``."""
+    channels = {
+        name: channel for layer in spec["layer"] for name, channel in layer["encoding"].items() if "scale" in channel
+    }
+    ticks = {name: channels[name]["axis"]["values"] for name in ("x", "y")}
+    fitted = {
+        name: {k: v for k, v in channel["scale"].items() if k in ("domain", "range")} for name, channel in channels.items()
+    }
+    return {
+        **vega,
+        "scales": [{**scale, **fitted.get(scale["name"], {})} for scale in vega["scales"]],
+        "axes": [{**axis, "values": ticks[axis["scale"]]} if "values" in axis else axis for axis in vega["axes"]],
+        "data": [
+            {**data, "values": rows} if (rows := spec["datasets"].get(data["name"])) else data for data in vega["data"]
+        ],
+        "signals": [
+            {**signal, "value": spec["params"][0]["value"]} if signal["name"] == "focus" else signal
+            for signal in vega["signals"]
+        ],
+    }
+
+
+if __name__ == "__main__":
+    main()
