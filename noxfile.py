@@ -47,7 +47,11 @@ def leaderboard(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite."""
     install(session)
-    session.run("pytest", "-n", "2", "--dist", "loadgroup", *session.posargs)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", "-n", "2", "--dist", "loadfile", "--ignore", "tests/attacks")
+    session.run("pytest", "tests/attacks")  # alone: they fill the machine
 
 
 @session

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import random
 import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.evaluator.figures import RANDOM, figures
 from tests.miniature import MAGNITUDE, Miniature
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
-
-FIGURES = ("status", "counts", "before", "after", "trainability", "artifact", "prune_key", "score_key")
-RANDOM = (
-    "import torch; "
-    "return job.keep_highest({i: torch.rand(w.shape, generator=job.generator) for i, w in job.weights()}, scope='layer')"
-)
-
-
-def figures(records: list[dict[str, Any]]) -> dict[tuple[object, ...], dict[str, Any]]:
-    """What must not depend on when, where in the order, or by how many workers a cell was measured."""
-    names = ("submission", "variant", "benchmark", "target", "seed")
-    return {tuple(r[name] for name in names): {name: r[name] for name in FIGURES} for r in records}
 
 
 @pytest.fixture(scope="module")
@@ -159,91 +143,6 @@ def test_a_failure_is_a_record_and_is_not_tried_again(tmp_path: Path) -> None:
     assert plan["states"] == {"fresh": 6, "missing": 0, "failed": 8, "stale": 0}
     assert "nothing to do" in mini.run("evaluate", "--benchmark", "digits-mlp").stdout
     assert "what a pity" in mini.run("show", "broken").stdout
-
-
-def _kill_at_random(mini: Miniature, chance: random.Random) -> None:
-    process = subprocess.Popen(
-        mini.command("evaluate", "--workers", "2"),
-        cwd=mini.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    time.sleep(chance.uniform(0.5, 9))
-    os.kill(process.pid, signal.SIGKILL)  # the coordinator alone: its children must notice
-    process.wait()
-
-
-def test_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Twenty times kill -9 at a random moment; the records are those of an uninterrupted run."""
-    mini, calm = Miniature(tmp_path / "killed"), Miniature(tmp_path / "calm")
-    for each in (mini, calm):
-        benchmarks = each.read("benchmarks")
-        del benchmarks["digits-cnn"]
-        each.write("benchmarks", benchmarks)
-        each.submit("largest")
-        each.submit("chance", RANDOM)
-    chance = random.Random(20260801)
-    counts = []
-    for _ in range(20):
-        _kill_at_random(mini, chance)
-        counts.append(len(mini.records()))
-    assert counts == sorted(counts), "no record was lost"
-    calm.run("evaluate")
-    mini.run("evaluate")
-    assert figures(mini.records()) == figures(calm.records())
-    assert len(mini.records()) == len(calm.records())
-    assert _processes_in(mini.root) == []
-
-
-def _processes_in(root: Path) -> list[str]:
-    """Command lines of processes that still work for this checkout, given a moment to end."""
-    for _ in range(50):
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if str(root) in line:
-                found.append(line)
-        if not found:
-            return []
-        time.sleep(0.1)
-    return found
-
-
-def test_ctrl_c_stops_cleanly(tmp_path: Path) -> None:
-    mini = Miniature(tmp_path)
-    mini.submit("slow", "import time; time.sleep(50)")
-    process = subprocess.Popen(
-        mini.command("evaluate"), cwd=mini.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 90
-    while not mini.records() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, complaints = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "what was measured is kept" in complaints
-    assert "Traceback" not in complaints
-    assert _processes_in(mini.root) == []
-
-
-def test_two_evaluations_at_once_are_refused(tmp_path: Path) -> None:
-    mini = Miniature(tmp_path)
-    mini.submit("slow", "import time; time.sleep(50)")
-    first = subprocess.Popen(mini.command("evaluate"), cwd=mini.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        lock = mini.root / ".espalier" / "results" / ".lock"
-        deadline = time.monotonic() + 60
-        while not (lock.is_file() and lock.read_text()) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        refused = mini.run("evaluate", code=1)
-        assert f"another evaluation (process {first.pid})" in refused.stderr
-    finally:
-        first.kill()
-        first.wait()
 
 
 @pytest.mark.parametrize(
