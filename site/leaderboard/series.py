@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-COLOURS = 8
-"""Tokens ``--s0`` to ``--s7`` of the style sheet, chosen to stay apart for colour-blind readers, on light and on dark."""
+COLOURS = 10
+"""Tokens ``--s0`` to ``--s9`` of the style sheet, chosen to stay apart for colour-blind readers, on light and on dark."""
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 
@@ -16,7 +16,7 @@ CROWD = 12
 
 @dataclass(frozen=True)
 class Look:
-    """Colour token and shape; the pairs repeat after 56 methods."""
+    """Colour token and shape; the pairs repeat after 70 methods."""
 
     token: int
     shape: str
