@@ -6,6 +6,7 @@ JSON Schema for editors. No PyTorch here.
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,8 @@ def _not_reserved(slug: str) -> str:
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$"), AfterValidator(_not_reserved)]
 Link = Annotated[str, Field(pattern=r"^https://[^\s<>\"']+$", max_length=300)]
+LARGEST = 256 * 1024
+"""Bytes of a file of a submission."""
 Value = bool | int | float | str
 
 STAGE_TRACKS: dict[str, tuple[Track, ...]] = {
@@ -179,9 +182,9 @@ def load_submission(folder: Path) -> Submission:
     path = folder / "metadata.yaml"
     fix = f"run `espalier check {folder.name}` for every problem at once"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(_text(path))
         metadata = Metadata.model_validate(content)
-        code = (folder / "method.py").read_text(encoding="utf-8")
+        code = _text(folder / "method.py")
     except FileNotFoundError as error:
         raise SubmissionError("this file is missing", where=error.filename, fix=fix) from None
     except ValidationError as error:
@@ -194,6 +197,14 @@ def load_submission(folder: Path) -> Submission:
     if metadata.slug != folder.name:
         raise SubmissionError(f"slug {metadata.slug!r} is not the folder's name", where=path, fix=fix)
     return Submission(folder=folder, metadata=metadata, code=code)
+
+
+def _text(path: Path) -> str:
+    """Of a plain file: a link may lead to a secret of this machine, which a message would then quote."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+        raise OSError(f"{path.name} is not a plain file of at most {LARGEST // 1024} kB")
+    return path.read_text(encoding="utf-8")
 
 
 def load_submissions(folder: Path) -> list[Submission]:

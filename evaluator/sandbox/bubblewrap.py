@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from evaluator.sandbox import seccomp
 from evaluator.sandbox.layout import (
     PACKAGE,
     SCRATCH_MB,
@@ -71,7 +72,7 @@ def launch(spec: Spec, home: Path) -> Launch:
 @functools.cache
 def works() -> bool:
     """Whether bubblewrap can do here all that it is needed for; tried once."""
-    if sys.platform != "linux" or shutil.which("bwrap") is None:
+    if shutil.which("bwrap") is None or not seccomp.known():
         return False
     return _as_root() if os.geteuid() == 0 else _starts(_user_wall())
 
@@ -82,7 +83,7 @@ def _as_root() -> bool:
 
 
 def _starts(wall: list[str]) -> bool:
-    command = [*wall, *_system(), "--", "/bin/true"]
+    command = [*wall, *_system(), "--perms", "0755", "--size", "4096", "--tmpfs", "/tmp", "--", "/bin/true"]  # noqa: S108
     try:
         done = subprocess.run(command, env={"PATH": os.defpath}, capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -51,17 +51,21 @@ Instruction = tuple[int, int, int, int]
 """(code, jump if true, jump if false, constant); jumps count the instructions to skip."""
 
 
-def install() -> bool:
-    """Refuse the calls above to this process and all that it starts, for good; False where this machine is not known."""
-    if platform.system() != "Linux" or platform.machine() not in ARCHITECTURES:
-        return False
+def known() -> bool:
+    """Whether the numbers of this machine's system calls are known here."""
+    return platform.system() == "Linux" and platform.machine() in ARCHITECTURES
+
+
+def install() -> None:
+    """Refuse the calls above to this process and all that it starts, for good, where their numbers are known."""
+    if not known():
+        return
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in program(platform.machine()))
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("HP", len(code) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(PR_SET_SECCOMP, FILTER, header, 0, 0):
         raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
-    return True
 
 
 def program(machine: str) -> list[Instruction]:

@@ -217,7 +217,7 @@ def accepted(path: Path, content: bytes) -> None:
         assert torch.equal(mask, expected[f"mask.{position}"].bool())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_mutations(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Any few bytes changed, inserted or cut: refused with our error, or read as it is."""
@@ -243,7 +243,7 @@ ENTRIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     header=st.dictionaries(st.sampled_from(["mask.0", "mask.1", "weight.0", "mask.2"]), ENTRIES | JSON_VALUES) | JSON_VALUES,
     data=st.binary(max_size=80),
@@ -253,7 +253,7 @@ def test_made_up_headers(tmp_path_factory: pytest.TempPathFactory, header: objec
     accepted(tmp_path_factory.getbasetemp(), put_together(header, data))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300))
 def test_noise(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     accepted(tmp_path_factory.getbasetemp(), content)
