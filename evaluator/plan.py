@@ -107,8 +107,9 @@ def make_plan(
         force: plan every selected cell, fresh or not.
     """
     expectation = Expectation(repository, grid)
-    planned, infeasible = [], []
-    for subject in (None, *submissions):
+    planned: list[Planned] = []
+    infeasible: list[Cell] = []
+    for subject in (*submissions, None):
         slug = subject.slug if subject else DENSE
         for benchmark in grid.benchmarks:
             wanted = [cell for cell in _cells_of(subject, grid, benchmark) if selection.wants(slug, cell)]
@@ -116,12 +117,14 @@ def make_plan(
             infeasible += [cell for cell in wanted if cell not in feasible]
             if not feasible:
                 continue
-            known = _overlay(stores, benchmark, slug)
+            # what is measured now goes to the last store, and needs the dense control beside it there
+            alone = subject is None and any(p.todo and p.cell.benchmark == benchmark for p in planned)
+            known = _overlay(stores[-1:] if alone else stores, benchmark, slug)
             estimate = _estimate(known.values()) or _estimate(_overlay(stores, benchmark, DENSE).values())
             named = not selection.slugs or slug in selection.slugs  # the dense control comes along unasked
             judge = _Judge(expectation, known, estimate, force and named)
             planned += [judge(subject, cell) for cell in feasible]
-    return Plan(planned, infeasible)
+    return Plan(sorted(planned, key=lambda p: p.submission is not None), infeasible)
 
 
 def _cells_of(subject: Submission | None, grid: Grid, benchmark: str) -> Iterator[Cell]:

@@ -109,7 +109,7 @@ def _read(folder: object, origin: str, grid: Grid, warnings: list[str]) -> pd.Da
 
 
 def _boards(frame: pd.DataFrame, grid: Grid) -> list[Board]:
-    """Published before local, benchmarks in the order of the grid."""
+    """Published before local, then benchmarks in the order of the grid."""
     boards = []
     is_dense = frame["submission"] == DENSE
     dense = frame[is_dense]
@@ -118,7 +118,7 @@ def _boards(frame: pd.DataFrame, grid: Grid) -> list[Board]:
         key = BoardKey(*map(str, values))
         boards.append(Board(key, rows, _dense_of(dense, key)))
     order = {name: position for position, name in enumerate(grid.benchmarks)}
-    return sorted(boards, key=lambda b: (order[b.key.benchmark], b.key.origin != PUBLISHED, b.key))
+    return sorted(boards, key=lambda b: (b.key.origin != PUBLISHED, order[b.key.benchmark], b.key))
 
 
 def _dense_of(dense: pd.DataFrame, key: BoardKey) -> pd.DataFrame:

@@ -135,24 +135,27 @@ def pairwise_p(values: Floats) -> Floats:
 
 
 def rank_ranges(values: ArrayLike, level: float = LEVEL) -> list[tuple[int, int]]:
-    """Range of ranks of every row of ``values`` (method x seed, higher is better), Holm over all pairs of the table.
+    """Range of ranks of every row of ``values`` (method x seed, higher is better).
 
-    A method's best rank is one more than the number of methods significantly better, and 1 for all that are not
-    significantly worse than the best; its worst rank leaves below it only those significantly worse.
+    All that are not significantly worse than the best (Holm over the comparisons with it) share rank 1.  For the others a
+    method's best rank is one more than the number of methods significantly better (Holm over all pairs of the table); its
+    worst rank leaves below it only those significantly worse.
     """
     table = np.asarray(values, dtype=float)
     count = len(table)
     if count == 0:
         return []
+    p, mean = pairwise_p(table), table.mean(axis=1)
     upper = np.triu_indices(count, 1)
     significant = np.zeros((count, count), dtype=bool)
-    significant[upper] = holm(pairwise_p(table)[upper]) < 1 - level
+    significant[upper] = holm(p[upper]) < 1 - level
+    best = int(mean.argmax())
+    significant[best] |= holm(p[best]) < 1 - level
     significant |= significant.T
-    mean = table.mean(axis=1)
     better = significant & (mean[None, :] > mean[:, None])
     worse = significant & (mean[None, :] < mean[:, None])
-    tied_with_best = ~significant[int(mean.argmax())]
-    return [(1 if tied_with_best[i] else 1 + int(better[i].sum()), count - int(worse[i].sum())) for i in range(count)]
+    first = ~significant[best]
+    return [(1 if first[i] else 1 + int(better[i].sum()), count - int(worse[i].sum())) for i in range(count)]
 
 
 def pareto(x: ArrayLike, accuracy: ArrayLike) -> NDArray[np.bool_]:

@@ -96,7 +96,11 @@ def test_published_records_need_no_local_ones(measured: Miniature, tmp_path: Pat
         (tmp_path / "away").rename(measured.root / "results")
         assert measured.json("plan", "--published")["states"]["fresh"] == 20
         assert "nothing to do" in measured.run("evaluate").stdout
+        measured.submit("newcomer")
+        missing = {(c["submission"], c["state"]) for c in measured.json("plan", "newcomer")["cells"]}
+        assert missing == {("newcomer", "missing"), ("dense", "missing")}, "a local table needs a dense control of its own"
     finally:
+        shutil.rmtree(measured.root / "submissions" / "newcomer", ignore_errors=True)
         shutil.rmtree(measured.root / ".espalier" / "results")  # the evaluation made an empty one
         (measured.root / "results").rename(measured.root / ".espalier" / "results")
 
