@@ -45,8 +45,11 @@ class Watchdog:
         return None
 
     def _resident(self, held: Sequence[float], processes: Sequence[int]) -> float:
-        """Forked from one another, processes share most of what they hold. How much, takes long to find out: it is looked
-        at only when it decides, and not every time, since a fork bomb grows meanwhile."""
+        """Memory in MB, shared pages counted once where that decides.
+
+        Processes forked from one another share most of what they hold. To find out how much takes long, and a fork bomb
+        grows meanwhile: so not every time.
+        """
         total = sum(held)
         if len(processes) < 2 or total <= self.limits.memory_mb:
             return total
