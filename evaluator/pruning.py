@@ -114,6 +114,7 @@ def _spec(submission: Submission, benchmark: str, setting: Setting) -> Spec:
         bases={f"seed{seed}": base_path(setting.repository, benchmark, seed) for seed in entry.seeds},
         limits=grid.tiers[entry.tier].limits,
         pycache=setting.pycache,
+        device=setting.device,
     )
 
 

@@ -1,0 +1,55 @@
+"""`espalier smoke` and `espalier bases` on a miniature checkout."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.miniature import Miniature
+
+
+@pytest.mark.usefixtures("bubblewrap")
+def test_smoke_tells_fine_from_broken_and_from_restless(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    mini.submit("largest")
+    mini.submit("broken", "return 1 / 0")
+    mini.submit(
+        "restless", "import torch; torch.seed(); return job.keep_highest({i: torch.rand(w.shape) for i, w in job.weights()})"
+    )
+
+    fine = mini.json("smoke", "largest")
+    assert fine["ok"]
+    assert fine["sandbox"] == "bubblewrap"
+    assert {cell["cell"] for cell in fine["cells"]} == {
+        f"{name}/one-shot/unstructured/{target}/0" for name in ("digits-mlp", "digits-cnn") for target in (2, 8)
+    }
+    assert all(cell["repeatable"] and cell["after"] > 50 for cell in fine["cells"])
+
+    broken = mini.json("smoke", "broken", code=1)
+    assert {cell["status"] for cell in broken["cells"]} == {"method_error"}
+    assert all("ZeroDivisionError" in cell["reason"] for cell in broken["cells"])
+    assert "method.py" in mini.run("smoke", "broken", code=1).stdout
+
+    restless = mini.json("smoke", "restless", code=1)
+    assert {(cell["status"], cell["repeatable"]) for cell in restless["cells"]} == {("ok", False)}
+    assert mini.records() == [], "nothing is recorded"
+
+
+def test_bases_trains_what_is_missing_and_pins_it(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    recipes = mini.read("recipes")
+    recipes["digits-dense"]["epochs"] = 2
+    mini.write("recipes", recipes)
+    path = mini.root / "bases" / "digits-mlp" / "seed0.safetensors"
+    kept = (mini.root / "bases" / "digits-mlp" / "seed1.safetensors").read_bytes()
+    path.unlink()
+    assert "1 to train" in mini.run("bases", "digits-mlp").stdout
+    first = path.read_bytes()
+    assert mini.read("bases")["digits-mlp"][0]["sha256"] == hashlib.sha256(first).hexdigest()
+    assert (mini.root / "bases" / "digits-mlp" / "seed1.safetensors").read_bytes() == kept
+    assert "0 to train" in mini.run("bases", "digits-mlp").stdout
+    path.unlink()
+    mini.run("bases", "digits-mlp")
+    assert path.read_bytes() == first, "the same recipe and seed give the same base model"
