@@ -20,9 +20,7 @@ def images_per_second(form: str, network: str, processes: int, threads: int) -> 
 
 def bench() -> None:
     cores = os.cpu_count() or 1
-    print(
-        f"Training engine, {cores} cores, float32: {cores} processes of 1 thread (ours) against 1 of {cores} (plain), in turns"
-    )
+    print(f"Training, float32, in turns: ours, {cores} processes of 1 thread; plain, 1 process of {cores} threads")
     print(f"{'network':<16}{'ours, images/s':>24}{'plain, images/s':>24}{'ratio':>26}")
     for network in IMAGES:
         pairs = [

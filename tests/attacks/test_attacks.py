@@ -178,7 +178,6 @@ def test_contained(name: str, opened: Opener, bait: Bait, neighbour: Sandbox, ho
     before = snapshot(HERE / name, bait.file.parent)
     sandbox = opened(attack(name, bait), limits=expected.limits)
     outcome = sandbox.run(arena.task(arena.HOSTILE))
-    print(outcome)
 
     assert "BREACH" not in outcome.log
     assert (outcome.status, bool(re.search(expected.reason, outcome.reason or ""))) == (expected.status, True), outcome
