@@ -96,7 +96,11 @@ def report(plan: Plan, records: Sequence[Record], target: Store, *, as_json: boo
     statuses = Counter(record.status for record in records)
     if as_json:
         before = {state: plan.states[state] for state in STATES}
-        print_json({"plan": before, "measured": dict(statuses), "store": str(target.folder)})
+        made = [
+            {"submission": r.submission, "cell": r.cell.id, "variant": r.variant, "status": r.status, "reason": r.reason}
+            for r in records
+        ]
+        print_json({"plan": before, "measured": dict(statuses), "records": made, "store": str(target.folder)})
     elif not records:
         out.print("nothing to do: every selected cell is fresh" + (" or failed before" if plan.states["failed"] else ""))
     else:

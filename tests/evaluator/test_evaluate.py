@@ -84,7 +84,9 @@ def test_what_is_fresh_is_not_measured_again(measured: Miniature) -> None:
 def test_a_cell_can_be_measured_again_alone(measured: Miniature) -> None:
     before = measured.records()
     cell = "digits-mlp/one-shot/unstructured/8/1"
-    measured.run("evaluate", "largest", "--cell", cell, "--force")
+    done = measured.json("evaluate", "largest", "--cell", cell, "--force")
+    assert done["measured"] == {"ok": 3}
+    assert {(r["submission"], r["cell"], r["status"]) for r in done["records"]} == {("largest", cell, "ok")}
     after = measured.records()
     assert figures(after) == figures(before)
 
