@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _interrupt(*_: object) -> None:
-    raise Interrupted("stopped; what was measured is kept, run the same command to go on")
+    raise Interrupted("stopped")
 
 
 def _leave(code: int) -> None:

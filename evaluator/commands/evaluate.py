@@ -13,7 +13,7 @@ import typer
 from evaluator.commands.options import Benchmarks, Cells, Json, Root, Slugs, Tier, select
 from evaluator.data import prepare
 from evaluator.engines import ENGINES
-from evaluator.errors import SandboxError
+from evaluator.errors import Interrupted, SandboxError
 from evaluator.grid import Grid
 from evaluator.group import make_groups
 from evaluator.plan import STATES, Plan, make_plan
@@ -71,11 +71,15 @@ def _measure(plan: Plan, setting: Setting, target: Store, workers: int) -> list[
     total = sum(len(planned.todo) for planned in plan.todo)
     err.print(f"{total} to measure, about {duration(plan.seconds and plan.seconds / workers)} with {workers} workers")
     records = []
-    with CellProgress(total, workers, plan.seconds) as progress:
-        for record in ENGINES["local"](make_groups(plan.todo), setting, workers):
-            target.add([record])
-            records.append(record)
-            progress.advance(f"{record.submission} on {record.cell.id}, {record.variant}: {record.status}")
+    try:
+        with CellProgress(total, workers, plan.seconds) as progress:
+            for record in ENGINES["local"](make_groups(plan.todo), setting, workers):
+                target.add([record])
+                records.append(record)
+                progress.advance(f"{record.submission} on {record.cell.id}, {record.variant}: {record.status}")
+    except Interrupted:
+        err.print("what was measured is kept; run the same command to go on")
+        raise
     return records
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from evaluator.commands.options import Root
+from evaluator.errors import Interrupted
 from evaluator.repository import Repository
 from evaluator.terminal import err, out, safe
 
@@ -53,7 +54,7 @@ def serve(
         out.print(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl-C ends it)")
         try:
             server.serve_forever()
-        except KeyboardInterrupt:
+        except Interrupted:
             out.print("stopped")
 
 
