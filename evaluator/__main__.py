@@ -54,6 +54,10 @@ def main() -> None:
         _leave(error.exit_code)
     except BrokenPipeError:
         _leave(0)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        err.print(f"[bold red]error[/]: {safe(place)}{safe(error.strerror or error)}")
+        _leave(1)
 
 
 def _interrupt(*_: object) -> None:

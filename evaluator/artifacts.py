@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evaluator.canonical import digest_bytes, write_atomically
+from evaluator.canonical import digest_bytes, digest_file, write_atomically
 
 
 class Artifacts:
@@ -16,9 +16,14 @@ class Artifacts:
     def path(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256
 
+    def holds(self, sha256: str) -> bool:
+        """Whether the file is there and whole."""
+        path = self.path(sha256)
+        return path.is_file() and digest_file(path) == sha256
+
     def add(self, content: bytes) -> str:
         """Store ``content``; returns its SHA-256."""
         sha256 = digest_bytes(content)
-        if not self.path(sha256).is_file():
+        if not self.holds(sha256):
             write_atomically(self.path(sha256), content)
         return sha256

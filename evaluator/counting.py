@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from evaluator.errors import GridError
 from evaluator.networks import prunable_layers
 from evaluator.records import Counts, LayerCount
 
@@ -23,9 +25,11 @@ def count(model: nn.Module, classifier: str, shape: tuple[int, int, int], masks:
     """All counts of ``model`` under ``masks``; a layer without a mask is dense."""
     layers = prunable_layers(model, classifier)
     kept = {name: int(masks[i].sum()) for i, (name, _) in enumerate(layers) if i in masks}
-    uses = weight_uses(model, shape)
+    _refuse_unknown(model)
+    seen = weight_uses(model, shape)
     sizes = {name: module.weight.numel() for name, module in _weighted(model)}
-    parameters = sum(p.numel() for p in model.parameters())
+    uses = {name: seen.get(name, 0) for name in sizes}  # a layer that is never run costs nothing
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     dead, collapsed = _disconnected(model, classifier, shape, masks)
     remaining = parameters - sum(sizes[name] - number for name, number in kept.items())
     return Counts(
@@ -66,6 +70,14 @@ def weight_uses(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]
     return uses
 
 
+def _refuse_unknown(model: nn.Module) -> None:
+    """Counting part of a network would be worse than counting none of it."""
+    unknown = (nn.Conv1d, nn.Conv3d, nn.modules.conv._ConvTransposeNd, nn.Bilinear, nn.Embedding, nn.RNNBase)
+    for name, module in model.named_modules():
+        if isinstance(module, unknown):
+            raise GridError(f"{type(module).__name__} cannot be counted yet", where=name, fix="teach evaluator/counting.py")
+
+
 def _weighted(model: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear]]:
     return [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
 
@@ -97,12 +109,44 @@ def _disconnected(model: nn.Module, classifier: str, shape: tuple[int, int, int]
     return dead, not bool(logits > 0)
 
 
+_GATES = (
+    nn.modules.batchnorm._NormBase,
+    nn.modules.dropout._DropoutNd,
+    *(nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm),
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
+    *(nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Sigmoid, nn.Tanh, nn.Softmax),
+)
+
+
+class _MeanOfWindow(nn.Module):
+    """In place of a MaxPool2d, over the same windows: lets every signal in a window pass, not the largest alone."""
+
+    def __init__(self, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        size, stride, before, spread = (
+            _pair(value) for value in (self.pool.kernel_size, self.pool.stride, self.pool.padding, self.pool.dilation)
+        )
+        room: list[int] = []
+        for side, windows in enumerate(self.pool(x).shape[2:]):
+            needed = (windows - 1) * stride[side] + spread[side] * (size[side] - 1) + 1
+            room = [before[side], needed - before[side] - x.shape[2 + side], *room]  # F.pad counts from the last side
+        kernel = x.new_full((x.shape[1], 1, *size), 1 / (size[0] * size[1]))
+        return F.conv2d(F.pad(x, room), kernel, None, stride, 0, spread, groups=x.shape[1])
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
+
+
 def _open_gates(module: nn.Module) -> None:
     """Replace whatever may block a positive signal by something that lets it pass."""
     for name, child in module.named_children():
         if isinstance(child, nn.MaxPool2d):
-            setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode))
-        elif isinstance(child, nn.BatchNorm2d | nn.ReLU | nn.ReLU6 | nn.GELU | nn.SiLU | nn.Dropout | nn.LayerNorm):
+            setattr(module, name, _MeanOfWindow(child))
+        elif isinstance(child, _GATES):
             setattr(module, name, nn.Identity())
         else:
             _open_gates(child)

@@ -59,6 +59,10 @@ class Bench:
             for i, (_, module) in enumerate(prunable_layers(model, self.kind.classifier))
         }
 
+    def count(self, masks: Mapping[int, Tensor]) -> Counts:
+        """What the masks leave of the network."""
+        return count(self.kind.build(), self.kind.classifier, self.kind.shape, masks)
+
     def score(self, model: nn.Module) -> Score:
         """One pass over the test set; the predictions go to the artifacts."""
         measured = measure(model, self.test, self.dataset.classes, self.protocol.evaluation_batch, self.memory_format)
@@ -66,10 +70,13 @@ class Bench:
         return measured.score
 
 
-def evaluate(bench: Bench, cell: Cell, masks: Mapping[int, Tensor], weights: Mapping[int, Tensor]) -> Measurement:
+def evaluate(
+    bench: Bench, cell: Cell, counts: Counts, masks: Mapping[int, Tensor], weights: Mapping[int, Tensor]
+) -> Measurement:
     """Prune a copy of the base model, score it, retrain it by the benchmark's recipe and score it again.
 
     Args:
+        counts: of these masks; that they meet the cell's target is the caller's to see.
         masks: position -> boolean tensor, True where the weight is kept; a layer without one stays dense.
         weights: position -> new weight of layers that the method updated.
     """
@@ -80,10 +87,6 @@ def evaluate(bench: Bench, cell: Cell, masks: Mapping[int, Tensor], weights: Map
             parameters[position].copy_(weight)
         for position, mask in masks.items():
             parameters[position].mul_(mask.to(bench.device))
-    counts = count(model, bench.kind.classifier, bench.kind.shape, masks)
-    if misses_target(cell, counts, bench.targets[cell.division].tolerance):
-        return Measurement(counts=counts)
-
     model.to(memory_format=bench.memory_format)
     recalibrate(model, bench.train, bench.protocol, seed=cell.seed, memory_format=bench.memory_format)
     before = bench.score(model)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluator.artifacts import Artifacts
+from evaluator.errors import SandboxError
 from evaluator.expectation import Expectation
 from evaluator.grid import Cell
 from evaluator.grid.cells import SETUP
@@ -35,12 +36,17 @@ class Group:
         return f"{self.planned[0].slug} on {self.benchmark}"
 
 
-def make_groups(planned: Sequence[Planned]) -> list[Group]:
-    """Cells to do, by submission and benchmark, in the plan's order."""
-    groups: dict[tuple[str, str], list[Planned]] = {}
+def make_groups(planned: Sequence[Planned], workers: int = 1) -> list[Group]:
+    """Cells to do, by submission and benchmark, in the plan's order; by seed as well where workers would be idle."""
+    groups = _grouped(planned, by_seed=False)
+    return groups if len(groups) >= workers else _grouped(planned, by_seed=True)
+
+
+def _grouped(planned: Sequence[Planned], *, by_seed: bool) -> list[Group]:
+    groups: dict[tuple[str, str, int | None], list[Planned]] = {}
     for cell in planned:
-        groups.setdefault((cell.slug, cell.cell.benchmark), []).append(cell)
-    return [Group(cells[0].submission, benchmark, tuple(cells)) for (_, benchmark), cells in groups.items()]
+        groups.setdefault((cell.slug, cell.cell.benchmark, cell.cell.seed if by_seed else None), []).append(cell)
+    return [Group(cells[0].submission, cells[0].cell.benchmark, tuple(cells)) for cells in groups.values()]
 
 
 def run(group: Group, setting: Setting) -> Iterator[Record]:
@@ -48,7 +54,12 @@ def run(group: Group, setting: Setting) -> Iterator[Record]:
     expectation = Expectation(setting.repository, setting.grid)
     inputs = {planned.cell: expectation.inputs(group.submission, planned.cell) for planned in group.planned}
     keys = {cell: prune_key(cell, content) for cell, content in inputs.items()}
-    prunings = prune(group.submission, group.benchmark, keys, setting) if group.submission else {}
+    try:
+        prunings = prune(group.submission, group.benchmark, keys, setting) if group.submission else {}
+    except (SandboxError, OSError) as error:
+        clerk = _Clerk(group, setting, inputs, keys, {})
+        yield from (clerk.failure(planned.cell, "method", "infrastructure", str(error)) for planned in group.planned)
+        return
     clerk = _Clerk(group, setting, inputs, keys, prunings)
     scorable = []
     for planned in group.planned:
@@ -74,7 +85,7 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
     try:
         with Scorer(request, child_environment(setting.pycache)) as scorer:
             for reply in scorer:
-                waiting.pop((reply.cell, reply.variant))
+                waiting.pop((reply.cell, reply.variant), None)
                 if reply.variant == "method" and reply.status != "ok":
                     for control in CONTROLS:
                         waiting.pop((reply.cell, control), None)
@@ -85,9 +96,10 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
 
 
 def _known(benchmark: str, setting: Setting) -> dict[str, Measurement]:
-    """What was measured on a benchmark by anyone, by score key: methods that keep the same weights share their scores."""
+    """What was measured on a benchmark in this environment, by score key: who keeps the same weights shares the score."""
     records = (record for store in setting.reuse for record in store.of(benchmark))
-    return {r.score_key: Measurement.of(r) for r in records if r.score_key and r.status == "ok"}
+    here = (record for record in records if record.environment == setting.environment and record.status == "ok")
+    return {record.score_key: Measurement.of(record) for record in here if record.score_key}
 
 
 @dataclass(frozen=True)

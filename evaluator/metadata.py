@@ -205,10 +205,3 @@ def _text(path: Path) -> str:
     if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
         raise OSError(f"{path.name} is not a plain file of at most {LARGEST // 1024} kB")
     return path.read_text(encoding="utf-8")
-
-
-def load_submissions(folder: Path) -> list[Submission]:
-    """Every submission below ``folder``, by slug. Raises SubmissionError for the first that is invalid."""
-    if not folder.is_dir():
-        return []
-    return [load_submission(path) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]

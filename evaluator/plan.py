@@ -101,7 +101,7 @@ def make_plan(
     *,
     force: bool = False,
 ) -> Plan:
-    """Compare the grid with the stores, a later store overlaying the earlier ones.
+    """Compare the grid with the stores; a cell that is done in one of them is done.
 
     Args:
         force: plan every selected cell, fresh or not.
@@ -119,11 +119,9 @@ def make_plan(
                 continue
             # what is measured now goes to the last store, and needs the dense control beside it there
             alone = subject is None and any(p.todo and p.cell.benchmark == benchmark for p in planned)
-            known = _overlay(stores[-1:] if alone else stores, benchmark, slug)
-            estimate = _estimate(known.values()) or _estimate(_overlay(stores, benchmark, DENSE).values())
             named = not selection.slugs or slug in selection.slugs  # the dense control comes along unasked
-            judge = _Judge(expectation, known, estimate, force and named)
-            planned += [judge(subject, cell) for cell in feasible]
+            judges = _judges(expectation, stores[-1:] if alone else stores, benchmark, slug, force=force and named)
+            planned += [_first_done([judge(subject, cell) for judge in judges]) for cell in feasible]
     return Plan(sorted(planned, key=lambda p: p.submission is not None), infeasible)
 
 
@@ -143,16 +141,23 @@ def _dense_cells(grid: Grid, benchmark: str, division: Division) -> Iterator[Cel
     return (Cell(benchmark, track, division, 1.0, seed) for track in entry.tracks for seed in entry.seeds)
 
 
-def _overlay(stores: Sequence[Store], benchmark: str, slug: str) -> dict[tuple[Any, ...], Record]:
-    known: dict[tuple[Any, ...], Record] = {}
-    for store in stores:
-        known |= store.read(benchmark, slug)
-    return known
+def _judges(expectation: Expectation, stores: Sequence[Store], benchmark: str, slug: str, *, force: bool) -> list[_Judge]:
+    """One for each store; one that knows nothing where there is no store."""
+    published = expectation.repository.published
+    read = [(store.read(benchmark, slug), store.folder == published) for store in stores] or [({}, False)]
+    estimate = _estimate(records for records, _ in read) or _estimate(store.read(benchmark, DENSE) for store in stores)
+    return [_Judge(expectation, records, estimate, force, is_published) for records, is_published in read]
 
 
-def _estimate(records: Iterable[Record]) -> float | None:
+def _first_done(verdicts: Sequence[Planned]) -> Planned:
+    """A cell's verdict over several stores: done if it is so in one of them, else what the last one says."""
+    return next((verdict for verdict in verdicts if not verdict.todo), verdicts[-1])
+
+
+def _estimate(stores: Iterable[Mapping[tuple[Any, ...], Record]]) -> float | None:
     """Median seconds of one scored variant."""
-    seconds = [r.cost.pruning_seconds + r.cost.retraining_seconds for r in records if r.status == "ok"]
+    records = [record for store in stores for record in store.values() if record.status == "ok"]
+    seconds = [record.cost.pruning_seconds + record.cost.retraining_seconds for record in records]
     return statistics.median(seconds) if seconds else None
 
 
@@ -164,6 +169,7 @@ class _Judge:
     known: Mapping[tuple[Any, ...], Record]
     estimate: float | None
     force: bool
+    published: bool
 
     def __call__(self, subject: Submission | None, cell: Cell) -> Planned:
         expected = self.expectation.inputs(subject, cell)
@@ -200,7 +206,11 @@ class _Judge:
             return "missing", [f"the infrastructure failed: {record.reason}"]
         reasons = stale_reasons(record.inputs, expected, control=record.variant in CONTROLS)
         grid = self.expectation.grid
-        accepted = grid.tiers[grid.benchmarks[record.benchmark].tier].torch
-        if not SpecifierSet(accepted).contains(record.environment.torch, prereleases=True):
-            reasons.append(f"measured with torch {record.environment.torch}, the tier accepts {accepted}")
+        tier = grid.tiers[grid.benchmarks[record.benchmark].tier]
+        if not SpecifierSet(tier.torch).contains(record.environment.torch, prereleases=True):
+            reasons.append(f"measured with torch {record.environment.torch}, the tier accepts {tier.torch}")
+        if self.published and record.environment.device_class != tier.device_class:
+            reasons.append(f"measured on {record.environment.device_class}, the tier accepts {tier.device_class}")
+        if self.published and record.environment.sandbox == "none":
+            reasons.append("measured without a sandbox")
         return ("stale", reasons) if reasons else None

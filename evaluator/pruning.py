@@ -6,7 +6,7 @@ A kill or a change of scoring therefore never prunes twice. The files that the s
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,9 +15,9 @@ from evaluator.artifacts import Artifacts
 from evaluator.base_files import base_path
 from evaluator.canonical import canonical_json, write_atomically
 from evaluator.data.prepare import prepare
-from evaluator.grid import Cell
+from evaluator.grid import Cell, Limits
 from evaluator.metadata import Submission
-from evaluator.records import Status
+from evaluator.records import Environment, Status
 from evaluator.repository import Repository
 from evaluator.sandbox import Spec, Task, open_sandbox
 from evaluator.setting import Setting
@@ -33,7 +33,8 @@ class Pruning(BaseModel):
     log: str
     seconds: float
     memory_mb: float | None
-    sandbox: str
+    environment: Environment
+    limits: Limits
     outcome: str | None
 
 
@@ -47,14 +48,14 @@ class Prunings:
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
 
-    def get(self, key: str, sandbox: str) -> Pruning | None:
-        """The pruning under ``key``, unless it is damaged, lost its outcome or comes from another kind of sandbox."""
+    def get(self, key: str, environment: Environment, limits: Limits) -> Pruning | None:
+        """The pruning under ``key``, if it was made here under the same limits and its outcome is still whole."""
         try:
             pruning = Pruning.model_validate_json(self._path(key).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        lost = pruning.outcome is not None and not self.artifacts.path(pruning.outcome).is_file()
-        return None if lost or pruning.sandbox != sandbox or pruning.status == "infrastructure" else pruning
+        whole = pruning.outcome is None or self.artifacts.holds(pruning.outcome)
+        return pruning if whole and (pruning.environment, pruning.limits) == (environment, limits) else None
 
     def add(self, key: str, pruning: Pruning) -> None:
         write_atomically(self._path(key), canonical_json(pruning.model_dump(mode="json")).encode())
@@ -67,7 +68,8 @@ def prune(submission: Submission, benchmark: str, keys: Mapping[Cell, str], sett
         keys: cell -> prune key.
     """
     kept = Prunings(setting.repository)
-    found = {} if setting.afresh else {cell: kept.get(key, setting.sandbox) for cell, key in keys.items()}
+    limits = setting.limits(benchmark)
+    found = {} if setting.afresh else {cell: kept.get(key, setting.environment, limits) for cell, key in keys.items()}
     done = {cell: pruning for cell, pruning in found.items() if pruning is not None}
     missing = [cell for cell in keys if cell not in done]
     if missing:
@@ -79,10 +81,10 @@ def prune(submission: Submission, benchmark: str, keys: Mapping[Cell, str], sett
 
 def _run(
     submission: Submission, benchmark: str, cells: Sequence[Cell], setting: Setting, artifacts: Artifacts
-) -> list[tuple[Cell, Pruning]]:
+) -> Iterator[tuple[Cell, Pruning]]:
+    """Each cell as soon as it is pruned."""
     scratch = setting.repository.state / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
-    done = []
     with (
         tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder,
         open_sandbox(_spec(submission, benchmark, setting), Path(folder), setting.sandbox) as sandbox,
@@ -90,17 +92,19 @@ def _run(
         for number, cell in enumerate(cells):
             outcome = sandbox.run(_task(number, cell, setting))
             stored = artifacts.add(outcome.artifact.read_bytes()) if outcome.artifact else None
-            pruning = Pruning(
-                status=outcome.status,
-                reason=outcome.reason,
-                log=outcome.log,
-                seconds=outcome.seconds,
-                memory_mb=outcome.memory_mb,
-                sandbox=setting.sandbox,
-                outcome=stored,
+            yield (
+                cell,
+                Pruning(
+                    status=outcome.status,
+                    reason=outcome.reason,
+                    log=outcome.log,
+                    seconds=outcome.seconds,
+                    memory_mb=outcome.memory_mb,
+                    environment=setting.environment,
+                    limits=setting.limits(benchmark),
+                    outcome=stored,
+                ),
             )
-            done.append((cell, pruning))
-    return done
 
 
 def _spec(submission: Submission, benchmark: str, setting: Setting) -> Spec:
@@ -112,7 +116,7 @@ def _spec(submission: Submission, benchmark: str, setting: Setting) -> Spec:
         dataset=dataset,
         visible=prepare(entry.dataset, dataset).visible,
         bases={f"seed{seed}": base_path(setting.repository, benchmark, seed) for seed in entry.seeds},
-        limits=grid.tiers[entry.tier].limits,
+        limits=setting.limits(benchmark),
         pycache=setting.pycache,
         device=setting.device,
     )

@@ -20,7 +20,7 @@ from evaluator.canonical import digest
 from evaluator.controls import MATCHED
 from evaluator.device import set_up
 from evaluator.errors import InvalidOutcome
-from evaluator.evaluation import Bench, evaluate
+from evaluator.evaluation import Bench, evaluate, misses_target
 from evaluator.grid import load_grid
 from evaluator.messages import Measurement, Reply, Request, Todo
 from evaluator.records import Variant, score_key
@@ -65,16 +65,25 @@ def _matched(variant: Variant, base: Mapping[int, Tensor], artifact: Artifact, s
 def _score(bench: Bench, todo: Todo, variant: Variant, artifact: Artifact | None, known: dict[str, Measurement]) -> Reply:
     name = artifact.digest if artifact else DENSE_ARTIFACT
     key = score_key(name, todo.cell, todo.inputs)
+    masks = artifact.masks if artifact else {}
+    weights = artifact.weights if artifact else {}
+    counts = known[key].counts if key in known else bench.count(masks)
+    if misses_target(todo.cell, counts, bench.targets[todo.cell.division].tolerance):
+        return Reply(
+            cell=todo.cell,
+            variant=variant,
+            status="missed_target",
+            reason=f"compression {counts.compression:.3f}, asked for {todo.cell.target}",
+            artifact=name,
+            measurement=Measurement(counts=counts),
+        )
     if key not in known:
-        known[key] = evaluate(bench, todo.cell, artifact.masks if artifact else {}, artifact.weights if artifact else {})
+        known[key] = evaluate(bench, todo.cell, counts, masks, weights)
     measurement = known[key]
-    missed = measurement.before is None
-    reason = f"compression {measurement.counts.compression:.3f}, asked for {todo.cell.target}" if missed else None
     return Reply(
         cell=todo.cell,
         variant=variant,
-        status="missed_target" if missed else "ok",
-        reason=reason,
+        status="ok",
         artifact=name,
         score_key=key,
         measurement=measurement,

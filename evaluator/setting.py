@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from evaluator.errors import EspalierError
-from evaluator.grid import Grid
+from evaluator.grid import Grid, Limits
 from evaluator.launch import child_environment
 from evaluator.records import Environment, Store
 from evaluator.repository import Repository
@@ -43,6 +43,10 @@ class Setting:
     @property
     def sandbox(self) -> Sandbox:
         return self.environment.sandbox
+
+    def limits(self, benchmark: str) -> Limits:
+        """What a sandbox may use for one cell of a benchmark."""
+        return self.grid.tiers[self.grid.benchmarks[benchmark].tier].limits
 
 
 def open_setting(

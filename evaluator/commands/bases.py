@@ -9,7 +9,14 @@ import typer
 
 from evaluator.base_files import base_digest, base_path
 from evaluator.commands.options import Root, Tier, select
+from evaluator.grid import Grid
+from evaluator.repository import Repository
 from evaluator.terminal import duration, err, out, safe
+
+
+def _is_there(repository: Repository, grid: Grid, benchmark: str, seed: int) -> bool:
+    """A file that the grid does not name is as good as none: its training was stopped before its digest was pinned."""
+    return base_path(repository, benchmark, seed).is_file() and seed in grid.bases.get(benchmark, {})
 
 
 def bases(
@@ -22,7 +29,7 @@ def bases(
     repository, grid = selected.repository, selected.grid
     names = [name for name in grid.benchmarks if not selected.selection.benchmarks or name in selected.selection.benchmarks]
     wanted = [(name, seed) for name in names for seed in grid.benchmarks[name].seeds]
-    missing = [pair for pair in wanted if not base_path(repository, *pair).is_file()]
+    missing = [(name, seed) for name, seed in wanted if not _is_there(repository, grid, name, seed)]
     for pair in wanted:
         if pair not in missing:
             base_digest(repository, grid, *pair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ import typer
 from evaluator.commands.options import Benchmarks, Cells, Json, Root, Slugs, Tier, select
 from evaluator.data import prepare
 from evaluator.engines import ENGINES
-from evaluator.errors import Interrupted, SandboxError
+from evaluator.errors import Interrupted, SandboxError, UsageError
 from evaluator.grid import Grid
 from evaluator.group import make_groups
 from evaluator.plan import STATES, Plan, make_plan
 from evaluator.records import Record, Store
+from evaluator.repository import Repository
 from evaluator.setting import Setting, open_setting
 from evaluator.terminal import CellProgress, duration, err, out, print_json, safe
 
@@ -25,12 +27,18 @@ Device = Literal["auto", "cpu", "cuda"]
 Walls = Literal["auto", "bubblewrap", "none"]
 
 
+WARNING = (
+    "[bold red]WARNING[/]: there is no sandbox. Submissions run with your rights; evaluate only code that you trust. "
+    "The records will say `sandbox: none` and cannot be published. To mend it, install bubblewrap and allow user namespaces."
+)
+
+
 def evaluate(
     slugs: Slugs = None,
     tier: Tier = None,
     benchmark: Benchmarks = None,
     cell: Cells = None,
-    workers: Annotated[int | None, typer.Option(help="groups of cells at a time (default: one per core)")] = None,
+    workers: Annotated[int | None, typer.Option(help="groups of cells at a time (default: one per core)", min=1)] = None,
     force: Annotated[bool, typer.Option("--force", help="measure again what is fresh")] = False,
     publish: Annotated[bool, typer.Option("--publish", help="write to results/ instead of the local store")] = False,
     store: Annotated[Path | None, typer.Option(help="write to this folder, and look at no other store")] = None,
@@ -49,15 +57,20 @@ def evaluate(
         plan = make_plan(repository, grid, selected.submissions, read, selected.selection, force=force)
         if plan.todo:
             _prepare_data(plan, grid)
+            classes = {grid.tiers[grid.benchmarks[planned.cell.benchmark].tier].device_class for planned in plan.todo}
             setting = open_setting(
                 repository,
                 grid,
-                device=device,
+                device="cpu" if device == "auto" and classes == {"cpu"} else device,
                 sandbox=None if sandbox == "auto" else sandbox,
                 reuse=() if force else read,
                 afresh=force,
             )
-            _warn_of_no_sandbox(setting, publish=publish)
+            if publish:
+                _refuse_to_publish(setting, classes)
+            elif setting.sandbox == "none":
+                err.print(WARNING)
+            _sweep(repository)
             records = _measure(plan, setting, target, workers or os.cpu_count() or 1)
     report(plan, records, target, as_json=as_json)
 
@@ -73,7 +86,7 @@ def _measure(plan: Plan, setting: Setting, target: Store, workers: int) -> list[
     records = []
     try:
         with CellProgress(total, workers, plan.seconds) as progress:
-            for record in ENGINES["local"](make_groups(plan.todo), setting, workers):
+            for record in ENGINES["local"](make_groups(plan.todo, workers), setting, workers):
                 target.add([record])
                 records.append(record)
                 progress.advance(f"{record.submission} on {record.cell.id}, {record.variant}: {record.status}")
@@ -83,16 +96,19 @@ def _measure(plan: Plan, setting: Setting, target: Store, workers: int) -> list[
     return records
 
 
-def _warn_of_no_sandbox(setting: Setting, *, publish: bool) -> None:
-    if setting.sandbox != "none":
-        return
-    fix = "install bubblewrap and allow user namespaces"
-    if publish:
+def _refuse_to_publish(setting: Setting, classes: set[str]) -> None:
+    """Raises where what is measured here may not stand among the published records."""
+    if setting.sandbox == "none":
+        fix = "install bubblewrap and allow user namespaces"
         raise SandboxError("there is no sandbox here, and what is published must come from one", fix=fix)
-    err.print(
-        "[bold red]WARNING[/]: there is no sandbox. Submissions run with your rights; evaluate only code that "
-        f"you trust. The records will say `sandbox: none` and cannot be published. To mend it, {fix}."
-    )
+    if classes != {setting.environment.device_class}:
+        wanted = " and ".join(sorted(classes))
+        raise UsageError(f"these tiers publish what {wanted} measured, this is {setting.environment.device_class}")
+
+
+def _sweep(repository: Repository) -> None:
+    """What a killed evaluation left lying; this one holds the store, so nobody needs it."""
+    shutil.rmtree(repository.state / "scratch", ignore_errors=True)
 
 
 def report(plan: Plan, records: Sequence[Record], target: Store, *, as_json: bool) -> None:

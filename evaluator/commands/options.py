@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from evaluator.errors import UsageError
+from evaluator.errors import SubmissionError, UsageError
 from evaluator.grid import Grid, load_grid
-from evaluator.metadata import Submission, load_submission, load_submissions
+from evaluator.metadata import Submission, load_submission
 from evaluator.plan import Selection
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
+from evaluator.terminal import err, safe
 
 Root = Annotated[Path | None, typer.Option(help="the checkout (default: the one that holds the current folder)")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
@@ -58,12 +59,23 @@ def select(
 
 def _submissions(repository: Repository, slugs: list[str] | None) -> list[Submission]:
     if not slugs:
-        return load_submissions(repository.submissions)
+        return _valid(repository.submissions)
     for slug in slugs:
         if slug != DENSE and not (repository.submissions / slug).is_dir():
             known = sorted(path.name for path in repository.submissions.glob("*/") if not path.name.startswith("."))
             raise UsageError(f"no submission {slug!r}", fix=f"one of: {', '.join(known) or 'none yet; see `espalier new`'}")
     return [load_submission(repository.submissions / slug) for slug in dict.fromkeys(slugs) if slug != DENSE]
+
+
+def _valid(folder: Path) -> list[Submission]:
+    """Every submission that can be used; the others are named, and do not keep these from being measured."""
+    found = []
+    for path in sorted(folder.glob("*/")):
+        try:
+            found += [load_submission(path)] if not path.name.startswith(".") else []
+        except SubmissionError as error:
+            err.print(f"[bold]left out[/] {safe(path.name)}: {safe(error)}")
+    return found
 
 
 def _check_cells(grid: Grid, cells: list[str]) -> None:

@@ -19,15 +19,20 @@ def show(
     slug: Annotated[str, typer.Argument(help="a submission, or `dense`")],
     benchmark: Benchmarks = None,
     as_json: Json = False,
+    local: Annotated[bool, typer.Option("--local", help="what this machine measured, instead of what is published")] = False,
     root: Root = None,
 ) -> None:
     """Show what was measured of a submission: accuracy before and after retraining, beside its controls."""
     selected = select(root, benchmarks=benchmark)
-    records = []
+    published, mine = Store(selected.repository.published), Store(selected.repository.local)
+    # never both in one table: they were measured on different machines
+    published_here = any(published.path(name, slug).is_file() for name in selected.grid.benchmarks)
+    store = mine if local or not published_here else published
+    records: list[Record] = []
     for name in selected.grid.benchmarks:
         if not selected.selection.benchmarks or name in selected.selection.benchmarks:
-            known = Store(selected.repository.published).read(name, slug) | Store(selected.repository.local).read(name, slug)
-            records += list(known.values())
+            found = store.read(name, slug).values()
+            records += [r for r in found if r.recipe == selected.grid.benchmarks[name].retraining_recipe]
     if not records:
         others = {path.stem for path in selected.repository.published.glob("*/*.jsonl")} | {DENSE}
         raise UsageError(f"no records of {slug!r}", fix=f"espalier evaluate {slug}, or one of: {', '.join(sorted(others))}")

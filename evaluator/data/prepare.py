@@ -65,6 +65,8 @@ def prepare(name: str, dataset: Dataset, *, say: Callable[[str], None] = lambda 
 
 
 def _describe(folder: Path) -> Prepared:
+    if missing := [name for name in ("train.sha256", "test.sha256") if not (folder / name).is_file()]:
+        raise DataError(f"{missing[0]} is missing from the cache", where=folder, fix="delete this folder")
     return Prepared(
         visible=folder / "visible",
         hidden=folder / "hidden",

@@ -12,10 +12,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluator.canonical import digest
 from evaluator.errors import GridError, UsageError
-from evaluator.grid.cells import Cell, Division
+from evaluator.grid.cells import Cell, Division, Track
 from evaluator.grid.schema import Architecture, Base, Benchmark, Dataset, Protocol, Recipe, Targets, Tier
 
 FILES = ("grid", "datasets", "architectures", "recipes", "targets", "tiers", "benchmarks", "protocol", "bases")
+
+TRACKS: tuple[Track, ...] = ("one-shot", "post-training")
+DIVISIONS: tuple[Division, ...] = ("unstructured",)
+"""What the evaluator can measure today."""
 
 
 class Grid(BaseModel):
@@ -118,6 +122,21 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _measurable(grid: Grid, name: str) -> str | None:
+    """What of a benchmark nobody can measure yet, rather than measure it as something else."""
+    benchmark = grid.benchmarks[name]
+    for track in benchmark.tracks:
+        if track not in TRACKS:
+            return f"the track {track!r} cannot be measured yet"
+    for division in benchmark.divisions:
+        if division not in DIVISIONS:
+            return f"the division {division!r} cannot be measured yet"
+        for target in grid.targets_of(name, division):
+            if isinstance(target, str) or not target > 1:
+                return f"{target!r} is no compression above 1"
+    return None
+
+
 def _resolve(grid: Grid, folder: Path) -> None:
     kinds: dict[str, Mapping[str, object]] = {
         "dataset": grid.datasets,
@@ -135,3 +154,5 @@ def _resolve(grid: Grid, folder: Path) -> None:
                     where=folder / "benchmarks.yaml",
                     fix=f"one of: {', '.join(known)}",
                 )
+        if problem := _measurable(grid, name):
+            raise GridError(f"{name}: {problem}", where=folder / "benchmarks.yaml")

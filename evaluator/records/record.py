@@ -105,7 +105,7 @@ class Score(Part):
 
 
 class Cost(Part):
-    """Measured from outside, for this record alone."""
+    """Measured from outside. What retraining cost is shared by all records of one score key: it was done once."""
 
     pruning_seconds: float
     pruning_epochs: float = 0

@@ -53,16 +53,17 @@ class Store:
     def add(self, records: Iterable[Record]) -> None:
         """Insert, replacing records of the same identity. The only way to write.
 
-        Matched controls belong to their method's masks: those of another prune key than the method's record are dropped.
+        Matched controls belong to their method's masks: without a method's good record of the same prune key they are
+        dropped. A failure of the infrastructure replaces nothing that was measured.
         """
         files: dict[tuple[str, str], list[Record]] = {}
         for record in records:
             files.setdefault((record.benchmark, record.submission), []).append(record)
         for (benchmark, submission), new in files.items():
             merged = self.read(benchmark, submission)
-            merged.update((record.identity, record) for record in new)
-            keys = {(r.recipe, r.cell): r.prune_key for r in merged.values() if r.variant == "method"}
-            kept = [r for r in merged.values() if keys.get((r.recipe, r.cell), r.prune_key) == r.prune_key]
+            merged.update((record.identity, record) for record in new if not _worse(record, merged.get(record.identity)))
+            methods = {(r.recipe, r.cell): r for r in merged.values() if r.variant == "method"}
+            kept = [r for r in merged.values() if _belongs(r, methods.get((r.recipe, r.cell)))]
             self._write(self.path(benchmark, submission), kept)
 
     @staticmethod
@@ -93,6 +94,17 @@ class Store:
             lock.write(str(os.getpid()))
             lock.flush()
             yield
+
+
+def _worse(new: Record, old: Record | None) -> bool:
+    return new.status == "infrastructure" and old is not None and old.status != "infrastructure"
+
+
+def _belongs(record: Record, method: Record | None) -> bool:
+    """Whether a record may stand beside the method's record of its cell."""
+    if record.variant in ("method", "dense") or method is None:
+        return True
+    return method.prune_key == record.prune_key and method.status in ("ok", "infrastructure")
 
 
 def _order(record: Record) -> tuple[Any, ...]:

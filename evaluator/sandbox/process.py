@@ -159,8 +159,9 @@ class Process:
 
 def _header(line: bytes | bytearray, limit: int) -> Mapping[str, Any]:
     try:
-        head = json.loads(line)
-        if isinstance(head, dict) and 0 <= int(head.get("size", 0)) <= limit:
+        head: Mapping[str, Any] = json.loads(line)
+        size = head.get("size", 0) if isinstance(head, dict) else None
+        if isinstance(size, int) and 0 <= size <= limit:
             return head
     except (ValueError, TypeError, RecursionError):
         pass

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from evaluator.counting import count, weight_uses
+from evaluator.errors import GridError
 from evaluator.networks import ARCHITECTURES, architecture, prunable_layers
 from tests.evaluator.grids import GRID
 
@@ -103,6 +104,44 @@ def test_the_classifier_is_not_prunable() -> None:
         names = [name for name, _ in prunable_layers(model, kind.classifier)]
         assert kind.classifier in dict(model.named_modules())
         assert kind.classifier not in names
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.MaxPool2d(2),
+        nn.MaxPool2d(3, stride=2, padding=1),
+        nn.MaxPool2d(2, stride=1, dilation=2),
+        nn.MaxPool2d((3, 2), stride=(2, 3), padding=(1, 0), ceil_mode=True),
+    ],
+)
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True)])
+def test_everything_in_a_dense_network_is_effective(pool: nn.Module, norm: nn.Module) -> None:
+    """Whatever the signs in its norms, and whichever pixel a pooling would have let pass."""
+    nn.init.constant_(norm.weight, -1.0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), norm, nn.LeakyReLU(), pool, nn.LazyConv2d(3, 3, padding=1))
+    model.extend([nn.Tanh(), nn.Flatten(), nn.LazyLinear(5), nn.BatchNorm1d(5), nn.Linear(5, 2)])
+    nn.init.constant_(model[8].weight, -2.0)
+    model.eval()(torch.zeros(1, 1, 9, 8))
+    counts = count(model, "9", (1, 9, 8), {})
+    assert counts.effective == counts.kept == counts.parameters
+    assert not counts.collapsed
+
+
+def test_layers_that_are_never_run_cost_nothing() -> None:
+    class Spare(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self[1](x)
+
+    counts = count(Spare(nn.Linear(4, 4), nn.Linear(4, 2)), "1", (1, 1, 4), {})
+    assert counts.macs == 8
+    assert counts.effective == counts.parameters - 16
+
+
+def test_a_layer_that_cannot_be_counted_is_refused() -> None:
+    model = nn.Sequential(nn.ConvTranspose2d(1, 1, 3), nn.Flatten(), nn.Linear(36, 2))
+    with pytest.raises(GridError, match="cannot be counted"):
+        count(model, "2", (1, 4, 4), {})
 
 
 @settings(max_examples=25, deadline=None)

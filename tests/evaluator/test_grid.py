@@ -59,6 +59,10 @@ def test_the_digest_covers_everything(tmp_path: Path) -> None:
         ("recipes", {"digits-dense": {"lr": -1}}, "digits-dense.lr"),
         ("datasets", {"digits": {"mean": []}}, "digits"),
         ("tiers", {"smoke": {"surprise": 1}}, "smoke.surprise"),
+        ("benchmarks", {"digits-mlp": {"tracks": ["at-init"]}}, "'at-init' cannot be measured yet"),
+        ("benchmarks", {"digits-mlp": {"divisions": ["structured"]}}, "'structured' cannot be measured yet"),
+        ("benchmarks", {"digits-mlp": {"targets": {"unstructured": [0]}}}, "no compression above 1"),
+        ("benchmarks", {"digits-mlp": {"targets": {"unstructured": ["2:4"]}}}, "no compression above 1"),
     ],
 )
 def test_a_mistake_in_a_grid_file_is_named(tmp_path: Path, part: str, change: dict, message: str) -> None:

@@ -67,7 +67,12 @@ def test_the_grid_lists_everything_for_programs(mini: Miniature) -> None:
 
 def test_an_invalid_submission_is_named_without_a_traceback(mini: Miniature) -> None:
     (mini.root / "submissions" / "largest" / "metadata.yaml").write_text("title: [")
-    assert "espalier check largest" in mini.run("plan", code=1).stderr
+    mini.submit("other")
+    done = mini.run("plan")
+    assert "left out largest" in done.stderr
+    assert "espalier check largest" in done.stderr
+    assert "other" in done.stdout, "one broken submission does not keep the others from being measured"
+    assert "espalier check largest" in mini.run("plan", "largest", code=1).stderr
 
 
 def test_damaged_records_are_named_without_a_traceback(mini: Miniature) -> None:
