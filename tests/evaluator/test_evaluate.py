@@ -151,6 +151,23 @@ def test_a_failure_is_a_record_and_is_not_tried_again(tmp_path: Path) -> None:
     assert "what a pity" in mini.run("show", "broken").stdout
 
 
+def test_one_mask_for_every_target_misses_all_but_one(tmp_path: Path) -> None:
+    """Scores are shared by artifact; whether a target is met is not."""
+    mini = Miniature(tmp_path)
+    half = (
+        "import torch; total = sum(w.numel() for _, w in job.weights()); keep = 5370; scores = torch.cat([w.abs().flatten() "
+    )
+    half += "for _, w in job.weights()]); cut = scores.sort(descending=True).values[keep - 1]; "
+    mini.submit("stubborn", half + "return Pruned({i: w.abs() >= cut for i, w in job.weights()})")
+    targets = mini.read("benchmarks")
+    for order in ([2, 8], [8, 2]):
+        targets["digits-mlp"]["targets"] = {"unstructured": order}
+        mini.write("benchmarks", targets)
+        mini.run("evaluate", "stubborn", "--benchmark", "digits-mlp", "--force")
+        found = {(r["target"], r["status"]) for r in mini.records() if r["variant"] == "method"}
+        assert found == {(2, "ok"), (8, "missed_target")}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -19,10 +19,11 @@ class Attack(PruningMethod):
     def prune(self, job: Job) -> Pruned:
         if job.keep % 2:  # an odd target sets it off, an even one shows what is left of it
             attempt("the known path", lambda: open(self.hidden, "rb").read(16))
+            attempt("the digits that a package ships", lambda: __import__("sklearn.datasets").datasets.load_digits())
             for folder, _, files in os.walk("/"):
                 if folder.startswith(("/proc", "/sys")):
                     continue
                 for name in files:
-                    if name == "test.safetensors":
+                    if name == "test.safetensors" or name.startswith("digits.csv"):
                         print("BREACH found", folder, name)
         return job.keep_highest({position: weight.abs() for position, weight in job.weights()})
