@@ -14,6 +14,7 @@ from evaluator.records import Record, Store
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 from leaderboard.columns import COLUMNS, LOG
+from leaderboard.freshness import Freshness
 
 PUBLISHED, LOCAL = "published", "local"
 
@@ -73,9 +74,9 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> R
         StoreError: a file of a store is damaged.
     """
     warnings: list[str] = []
-    frames = [_read(repository.published, PUBLISHED, grid, warnings)]
+    frames = [_read(repository, PUBLISHED, grid, warnings)]
     if local:
-        frames.append(_read(repository.local, LOCAL, grid, warnings))
+        frames.append(_read(repository, LOCAL, grid, warnings))
     frame = pd.concat(frames, ignore_index=True)
     return Results(frame, _boards(frame, grid), warnings)
 
@@ -92,8 +93,12 @@ def to_frame(records: Iterable[Record], origin: str) -> pd.DataFrame:
     return frame.assign(origin=pd.Series(origin, index=frame.index, dtype="string"))
 
 
-def _read(folder: object, origin: str, grid: Grid, warnings: list[str]) -> pd.DataFrame:
-    frame = to_frame(Store(folder), origin)  # type: ignore[arg-type]
+def _read(repository: Repository, origin: str, grid: Grid, warnings: list[str]) -> pd.DataFrame:
+    folder = repository.published if origin == PUBLISHED else repository.local
+    freshness = Freshness(repository, grid)
+    frame = to_frame(freshness.only(Store(folder)), origin)
+    for (where, of, reason), number in sorted(freshness.stale.items()):
+        warnings.append(f"{origin}: {number} stale record(s) of {where}/{of} left out: {reason}")
     unknown = ~frame["benchmark"].isin(list(grid.benchmarks))
     for name, count in frame.loc[unknown, "benchmark"].value_counts().sort_index().items():
         warnings.append(f"{origin}: {count} record(s) left out: the grid has no benchmark {name!r}")

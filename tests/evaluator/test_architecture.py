@@ -20,7 +20,7 @@ MODULES = {
 }
 
 LOW = ("evaluator.errors", "evaluator.canonical", "evaluator.repository", "evaluator.grid", "evaluator.records")
-SITE_MAY_IMPORT = (*LOW, "evaluator.metadata", "evaluator.terminal", "leaderboard")
+SITE_MAY_IMPORT = (*LOW, "evaluator.metadata", "evaluator.expectation", "evaluator.terminal", "leaderboard")
 
 
 def imports(path: Path, *, top_level: bool = True) -> set[str]:

@@ -174,3 +174,20 @@ def test_other_methods_do_not_change_a_methods_score(tmp_path):
     fill(many, Plan(benchmarks=("digits-mlp",), methods=4))
     figures = [standings_of(r)[0]["after"].entry("global-magnitude").area for r in (few, many)]
     assert figures[0] == figures[1]
+
+
+def test_stale_records_stand_in_no_table(tmp_path):
+    """Code, recipe, base models and protocol of today, or no place in a ranking."""
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=2))
+    grid = load_grid(repository.grid)
+    assert load_results(repository, grid).warnings == []
+    method = next(repository.submissions.glob("*/method.py"))
+    method.write_text(method.read_text() + "# changed\n")
+    results = load_results(repository, grid)
+    assert method.parent.name not in set(results.frame["submission"])
+    assert any("the submission's code" in line for line in results.warnings)
+    newer = grid.model_copy(update={"protocol": grid.protocol.model_copy(update={"scoring_version": 99})})
+    results = load_results(repository, newer)
+    assert results.frame.empty
+    assert any("the scoring protocol changed (1 -> 99)" in line for line in results.warnings)

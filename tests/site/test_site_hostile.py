@@ -9,6 +9,7 @@ from leaderboard.build import build
 from leaderboard.verify import problems
 
 from evaluator.grid import load_grid
+from evaluator.metadata import load_submission
 from evaluator.records import Store
 from tests.site.synthetic import Plan, make_repository, metadata, records, slugs, write_submission
 
@@ -119,17 +120,20 @@ def folder(tmp_path_factory):
     plan = Plan(
         benchmarks=("digits-mlp",), methods=count, controls=False, failures={(name, "8"): "method_error" for name in names}
     )
+    for i, name in enumerate(names):
+        write_submission(repository, hostile_metadata(name, 15 * i), code=f'"""{hostile(i)}"""\n# {hostile(i + 1)}\nx = 1\n')
+    digests = {name: load_submission(repository.submissions / name).digest for name in names}
     made = []
     fields = ("device", "torch", "cuda", "driver", "python", "platform", "espalier")
     for i, record in enumerate(records(grid, plan)):
         environment = {name: hostile(i + j) for j, name in enumerate(fields)}
+        digest = digests.get(record.submission, record.inputs.submission)
         made.append(record.model_copy(update={
+            "inputs": record.inputs.model_copy(update={"submission": digest}),
             "reason": hostile(i) if record.status != "ok" else None, "log": hostile(i + 9) + "\n" + hostile(i + 10),
             "setup": hostile(i + 20), "environment": record.environment.model_copy(update=environment),
         }))  # fmt: skip
     Store(repository.published).add(made)
-    for i, name in enumerate(names):
-        write_submission(repository, hostile_metadata(name, 15 * i), code=f'"""{hostile(i)}"""\n# {hostile(i + 1)}\nx = 1\n')
     built = build(repository, root / "public")
     assert not [line for line in built.warnings if "left out" in line]
     return root / "public"

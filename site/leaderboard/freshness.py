@@ -1,0 +1,57 @@
+"""Only what was measured of today's code, data, base models and protocol stands in a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from evaluator.errors import BaseModelError, GridError, SubmissionError
+from evaluator.expectation import expected_inputs
+from evaluator.grid import Cell, Grid
+from evaluator.metadata import Submission, load_submission
+from evaluator.records import Inputs, Record, stale_reasons
+from evaluator.records.record import DENSE
+from evaluator.repository import Repository
+
+
+class Freshness:
+    """Tells stale records from fresh ones, and remembers how many there were and why."""
+
+    def __init__(self, repository: Repository, grid: Grid) -> None:
+        self.grid = grid
+        self.stale: Counter[tuple[str, str, str]] = Counter()
+        self._submission = cache(lambda slug: _submission(repository, slug))
+        self._expected = cache(self._expect)
+
+    def only(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The fresh ones, and those of benchmarks that the grid does not have (which are told apart elsewhere)."""
+        for record in records:
+            reasons = self._reasons(record) if record.benchmark in self.grid.benchmarks else []
+            if reasons:
+                self.stale[record.benchmark, record.submission, "; ".join(reasons)] += 1
+            else:
+                yield record
+
+    def _reasons(self, record: Record) -> list[str]:
+        expected = self._expected(record.submission, record.benchmark, record.seed)
+        if expected is None:
+            return ["the grid names no such base model"]
+        if record.submission != DENSE and self._submission(record.submission) is None:
+            expected = expected.model_copy(update={"submission": record.inputs.submission})
+        return stale_reasons(record.inputs, expected, control=record.variant.startswith("matched"))
+
+    def _expect(self, slug: str, benchmark: str, seed: int) -> Inputs | None:
+        submission = None if slug == DENSE else self._submission(slug)
+        try:
+            return expected_inputs(self.grid, submission, Cell(benchmark, "one-shot", "unstructured", 1.0, seed))
+        except (BaseModelError, GridError):
+            return None
+
+
+def _submission(repository: Repository, slug: str) -> Submission | None:
+    """None where its folder is gone or unusable: its records then stand for themselves."""
+    try:
+        return load_submission(repository.submissions / slug)
+    except SubmissionError:
+        return None
