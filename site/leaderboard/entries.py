@@ -35,6 +35,7 @@ class Trial:
     reason: str | None
     accuracy: float
     compression: float
+    effective_compression: float
     speedup: float
     collapsed: bool
 
@@ -53,6 +54,7 @@ class Point:
     accuracy: Interval
     drop: Interval
     compression: float
+    effective_compression: float
     speedup: float
 
     @property
@@ -164,6 +166,7 @@ def _point(target: Target, cells: dict[tuple[str, int], Any], frame: Frame) -> P
         accuracy=statistics.interval(by_seed),
         drop=statistics.paired(by_seed, frame.reference),
         compression=_mean([trial.compression for trial in scored]),
+        effective_compression=_mean([trial.effective_compression for trial in scored]),
         speedup=_mean([trial.speedup for trial in scored]),
     )
 
@@ -176,6 +179,7 @@ def _trial(seed: int, row: Any, phase: Phase) -> Trial:
         reason=row.reason,
         accuracy=_number(accuracy) if row.status == "ok" else math.nan,
         compression=_number(row.compression),
+        effective_compression=_number(row.effective_compression),
         speedup=_number(row.speedup),
         collapsed=bool(row.collapsed),
     )
