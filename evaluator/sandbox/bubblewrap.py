@@ -44,7 +44,7 @@ NOBODY = range(61184, 65520)
 def launch(spec: Spec, home: Path) -> Launch:
     uid = NOBODY.start + secrets.randbelow(len(NOBODY)) if _as_root() else None
     bases = {name: INSIDE / "bases" / f"{name}.safetensors" for name in spec.bases}
-    output, scratch = INSIDE / "output", (Path("/tmp"), Path("/dev/shm"))  # noqa: S108
+    output, scratch = INSIDE / "output", (INSIDE / "tmp", Path("/dev/shm"))  # noqa: S108
     layout = Layout(
         code=INSIDE / "code",
         method=INSIDE / "submission" / "method.py",
@@ -67,7 +67,9 @@ def launch(spec: Spec, home: Path) -> Launch:
     devices = _devices() if spec.device != "cpu" else []
     last = ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(scratch[0])]
     hidden = [part for folder in _data_of_packages() for part in ("--tmpfs", str(folder), "--remount-ro", str(folder))]
-    command = [*_wall(), *_binds(shown), *hidden, *_writable(room), *devices, *last, "--", *python_command(layout)]
+    # a checkout below /tmp brings its environment along; only else can /tmp be another name of the scratch folder
+    tmp = [] if any(Path("/tmp") in path.parents for path in shown) else ["--symlink", str(scratch[0]), "/tmp"]  # noqa: S108
+    command = [*_wall(), *_binds(shown), *tmp, *hidden, *_writable(room), *devices, *last, "--", *python_command(layout)]
     return Launch(command, environment(scratch[0]), configuration(spec, layout, uid=uid), wrapped=True)
 
 
