@@ -35,15 +35,20 @@ ITEM_BYTES = {MASK: 1, WEIGHT: 4}
 
 @dataclass(frozen=True)
 class Artifact:
-    """Masks and new weights that were admitted, or that the evaluator made itself.
+    """What is kept and what has changed: admitted, or made by the evaluator itself.
 
     Args:
         masks: position -> boolean tensor of the weight's shape, True where the weight is kept.
         weights: position -> float32 tensor, zero where the mask is False; layers that are left out keep their weights.
+        channels: position of a channel group -> boolean tensor (channels,), True where the channel is kept.
+        state: index -> float32 tensor: every parameter and statistic of a network that the method trained, in the order of
+            ``evaluator.networks.floating_state``; empty where it trained none.
     """
 
-    masks: Mapping[int, Tensor]
+    masks: Mapping[int, Tensor] = field(default_factory=dict)
     weights: Mapping[int, Tensor] = field(default_factory=dict)
+    channels: Mapping[int, Tensor] = field(default_factory=dict)
+    state: Mapping[int, Tensor] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -55,42 +60,82 @@ class Artifact:
             total.update(np.packbits(mask.cpu().numpy().reshape(-1)).tobytes())
             if weight is not None:
                 total.update(weight.cpu()[mask.cpu()].numpy().astype("<f4").tobytes())
+        for position, kept in sorted(self.channels.items()):
+            total.update(canonical_json(["channels", position, len(kept)]).encode())
+            total.update(np.packbits(kept.cpu().numpy()).tobytes())
+        loose = self.weights.items() if self.channels else ()
+        for kind, tensors in (("weight", loose), ("state", self.state.items())):
+            for position, tensor in sorted(tensors):
+                total.update(canonical_json([kind, position, list(tensor.shape)]).encode())
+                total.update(tensor.cpu().contiguous().numpy().astype("<f4").tobytes())
         return total.hexdigest()
 
     def save(self) -> bytes:
         """In the same form as it came from the sandbox; equal artifacts give equal bytes."""
-        masks = {f"mask.{p}": mask.to("cpu", torch.uint8).contiguous() for p, mask in sorted(self.masks.items())}
-        weights = {f"weight.{p}": weight.cpu().contiguous() for p, weight in sorted(self.weights.items())}
-        return save({**masks, **weights})
+        kinds = {"mask": self.masks, "weight": self.weights, "channels": self.channels, "state": self.state}
+        named = {f"{kind}.{p}": tensor for kind, tensors in kinds.items() for p, tensor in sorted(tensors.items())}
+        return save({name: (t.to(torch.uint8) if t.dtype == torch.bool else t).cpu().contiguous() for name, t in named.items()})
 
     @classmethod
     def load(cls, content: bytes) -> Artifact:
         """From :meth:`save`; for content whose origin is known."""
         tensors = load(content)
-        masks = {_position(name): t.bool() for name, t in tensors.items() if name.startswith("mask.")}
-        weights = {_position(name): t for name, t in tensors.items() if name.startswith("weight.")}
-        return cls(dict(sorted(masks.items())), dict(sorted(weights.items())))
+
+        def part(kind: str) -> dict[int, Tensor]:
+            chosen = {int(name.partition(".")[2]): t for name, t in tensors.items() if name.startswith(f"{kind}.")}
+            return {p: t.bool() if t.dtype == torch.uint8 else t for p, t in sorted(chosen.items())}
+
+        return cls(part("mask"), part("weight"), part("channels"), part("state"))
 
 
-def admit(path: Path, layers: Layers) -> Artifact:
-    """Read the file that a sandbox wrote for a network with these ``layers``; touches nothing beyond what they can need.
+@dataclass(frozen=True)
+class Form:
+    """What an outcome for one network and cell consists of.
+
+    Args:
+        layers: (position, shape of the weight) of every prunable layer.
+        channels: number of channels of each group, where channels are removed; then there are no masks.
+        state: shapes of all parameters and statistics, where the method trained the network.
+    """
+
+    layers: Layers
+    channels: Sequence[int] = ()
+    state: Sequence[tuple[int, ...]] = ()
+
+    def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Name -> (dtype, shape) of all that may be in it."""
+        masks = {} if self.channels else {f"mask.{p}": (MASK, shape) for p, shape in self.layers}
+        weights = {} if self.state else {f"weight.{p}": (WEIGHT, shape) for p, shape in self.layers}
+        channels = {f"channels.{p}": (MASK, (size,)) for p, size in enumerate(self.channels)}
+        state = {f"state.{i}": (WEIGHT, shape) for i, shape in enumerate(self.state)}
+        return masks | weights | channels | state
+
+
+def admit(path: Path, form: Form) -> Artifact:
+    """Read the file that a sandbox wrote; touches nothing beyond what an outcome of this ``form`` can need.
 
     Raises:
         InvalidOutcome: it is not a plain file, or not exactly the tensors that it should be.
     """
-    expected = {f"{kind}.{p}": (dtype, shape) for p, shape in layers for kind, dtype in (("mask", MASK), ("weight", WEIGHT))}
+    expected = form.tensors()
     header_limit = HEADER_BYTES_PER_TENSOR * (len(expected) + 1)
     data_limit = sum(ITEM_BYTES[dtype] * math.prod(shape) for dtype, shape in expected.values())
     header, data = _split(_read(path, LENGTH_BYTES + header_limit + data_limit), header_limit)
     places = _places(header, expected, len(data))
-    tensors = {name: _tensor(data[begin:end], *expected[name]) for name, (begin, end) in places.items()}
-    masks = {position: _mask(tensors.get(f"mask.{position}"), position) for position, _ in layers}
-    weights = {
-        position: _weight(tensors[f"weight.{position}"], masks[position], position)
-        for position, _ in layers
-        if f"weight.{position}" in tensors
-    }
-    return Artifact(masks, weights)
+    found = {name: _tensor(data[begin:end], *expected[name]) for name, (begin, end) in places.items()}
+
+    def part(kind: str, what: str) -> dict[int, Tensor]:
+        names = [name for name in expected if name.startswith(f"{kind}.")]
+        return {(p := int(name.partition(".")[2])): _bits(found.get(name), f"{what} {p}") for name in names}
+
+    masks, channels = part("mask", "mask of layer"), part("channels", "mask of channel group")
+    weights = {p: _finite(found[f"weight.{p}"], f"new weight of layer {p}") for p, _ in form.layers if f"weight.{p}" in found}
+    weights = {p: torch.where(masks[p], weight, torch.zeros_like(weight)) if p in masks else weight
+               for p, weight in weights.items()}  # fmt: skip
+    state = {i: _finite(found.get(f"state.{i}"), f"trained tensor {i}") for i in range(len(form.state))}
+    if empty := [p for p, kept in channels.items() if not bool(kept.any())]:
+        raise InvalidOutcome(f"no channel of group {empty[0]} is kept", fix="keep at least one of each")
+    return Artifact(masks, weights, channels, state)
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -178,19 +223,17 @@ def _tensor(data: bytes, dtype: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="))).view(shape)
 
 
-def _mask(values: Tensor | None, position: int) -> Tensor:
+def _bits(values: Tensor | None, what: str) -> Tensor:
     if values is None:
-        raise InvalidOutcome(f"the output holds no mask of layer {position}", fix="give one for every layer of job.layers()")
+        raise InvalidOutcome(f"the output holds no {what}", fix="give one for every layer or channel group of the job")
     if bool((values > 1).any()):
-        raise InvalidOutcome(f"the mask of layer {position} holds other values than 0 and 1")
+        raise InvalidOutcome(f"the {what} holds other values than 0 and 1")
     return values.bool()
 
 
-def _weight(values: Tensor, mask: Tensor, position: int) -> Tensor:
+def _finite(values: Tensor | None, what: str) -> Tensor:
+    if values is None:
+        raise InvalidOutcome(f"the output holds no {what}")
     if not bool(torch.isfinite(values).all()):
-        raise InvalidOutcome(f"the new weight of layer {position} holds NaN or infinity")
-    return torch.where(mask, values, torch.zeros_like(values))
-
-
-def _position(name: str) -> int:
-    return int(name.partition(".")[2])
+        raise InvalidOutcome(f"the {what} holds NaN or infinity")
+    return values

@@ -1,13 +1,18 @@
-"""Where base models lie and whether they are the ones that the grid names. No PyTorch here."""
+"""Where training starts: base models, whether they are the ones that the grid names, and initial weights. No PyTorch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from evaluator.canonical import digest_file
+from evaluator.canonical import digest_file, seed_of
 from evaluator.errors import BaseModelError
 from evaluator.grid import Grid
 from evaluator.repository import Repository
+
+
+def initial_seed(benchmark: str, seed: int) -> int:
+    """What PyTorch is seeded with before it makes the initial weights of a benchmark and seed."""
+    return seed_of("initialise", benchmark, seed)
 
 
 def base_path(repository: Repository, benchmark: str, seed: int) -> Path:

@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import load_file, save
 from torch import nn
 
-from evaluator.base_files import base_path
+from evaluator.base_files import base_path, initial_seed
 from evaluator.canonical import digest_bytes, write_atomically
 from evaluator.data import prepare
 from evaluator.data.images import Images
@@ -22,7 +22,7 @@ from evaluator.grid import Grid
 from evaluator.networks import architecture
 from evaluator.repository import Repository
 from evaluator.scoring import measure
-from evaluator.training import MEMORY_FORMATS, stream, train
+from evaluator.training import MEMORY_FORMATS, train
 
 
 def load_base(path: Path, model: nn.Module) -> None:
@@ -31,12 +31,11 @@ def load_base(path: Path, model: nn.Module) -> None:
     model.load_state_dict(tensors)
 
 
-def fresh_model(grid: Grid, benchmark: str, seed: int) -> nn.Module:
-    """The network with the initial weights that the seed gives it."""
-    kind = architecture(grid.benchmark(benchmark).architecture)
+def initial_model(name: str, seed: int) -> nn.Module:
+    """An architecture with the initial weights that a seed of PyTorch's gives it."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream("initialise", benchmark, seed).initial_seed())
-        return kind.build()
+        torch.manual_seed(seed)
+        return architecture(name).build()
 
 
 def train_base(repository: Repository, grid: Grid, benchmark: str, seed: int, *, say: Callable[[str], None]) -> float:
@@ -47,7 +46,7 @@ def train_base(repository: Repository, grid: Grid, benchmark: str, seed: int, *,
     data = prepare(entry.dataset, dataset, say=say)
     memory_format = MEMORY_FORMATS[grid.architectures[entry.architecture].memory_format]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = fresh_model(grid, benchmark, seed).to(device)
+    model = initial_model(entry.architecture, initial_seed(benchmark, seed)).to(device)
     images = Images.load(data.train, dataset, device)
     report = lambda epoch: say(f"{benchmark} seed {seed}: epoch {epoch}/{recipe.epochs}")  # noqa: E731
     train(model, images, recipe, seed=seed, memory_format=memory_format, after_epoch=report)

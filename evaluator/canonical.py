@@ -22,6 +22,11 @@ def digest(value: Any) -> str:
     return digest_bytes(canonical_json(value).encode())
 
 
+def seed_of(*parts: object) -> int:
+    """The seed of a random stream of its own for each purpose: the first 60 bits of the digest of what it is for."""
+    return int(digest([str(part) for part in parts])[:15], 16)
+
+
 def digest_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

@@ -21,10 +21,16 @@ def set_up(name: str = "auto") -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # fills every new tensor, which nothing here reads
     torch.backends.cudnn.benchmark = False
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def cohort_size(device: torch.device) -> int:
+    """How many networks are trained side by side in one process."""
+    return 8 if device.type == "cuda" else 1
 
 
 def environment(device: torch.device) -> dict[str, str | None]:

@@ -1,44 +1,57 @@
-"""One cell, from masks to figures. This is the trusted side: it reads tensors and never a line of contributed code."""
+"""Cells, from what is kept to figures. This is the trusted side: it reads tensors and never a line of contributed code."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from evaluator.admission import Artifact, Form
 from evaluator.artifacts import Artifacts
-from evaluator.base_files import base_path
-from evaluator.bases import load_base
+from evaluator.base_files import base_path, initial_seed
+from evaluator.bases import initial_model, load_base
+from evaluator.channels import ChannelGroup, channel_groups, remove_channels, silence
 from evaluator.counting import count
 from evaluator.data import prepare
 from evaluator.data.images import Images
-from evaluator.grid import Cell, Grid
+from evaluator.errors import EspalierError
+from evaluator.grid import Cell, Grid, Recipe
+from evaluator.grid.cells import FROM_FRESH, TRAINING, pattern
+from evaluator.latency import measure_latency
 from evaluator.messages import Measurement
-from evaluator.networks import architecture, prunable_layers
-from evaluator.records import Counts, Score
+from evaluator.networks import architecture, floating_state, prunable_layers
+from evaluator.records import Counts, LayerCount, Score, Variant
+from evaluator.records.record import SCRATCH
 from evaluator.repository import Repository
 from evaluator.scoring import Course, measure, recalibrate
-from evaluator.training import MEMORY_FORMATS, train
+from evaluator.selection import has_pattern
+from evaluator.training import MEMORY_FORMATS, Trainee, train_together
 
-RETRAINED = ("one-shot", "iterative", "at-init")
-"""Tracks in which the evaluator trains after the mask is fixed."""
+AGREEMENT = 1e-5
+"""How far the outputs of a network with channels removed may be from those of the one in which they are silenced."""
 
 
 class Bench:
-    """What all cells of one benchmark share: data, network and recipe, loaded once."""
+    """What all cells of one benchmark share: data, network and recipes, loaded once."""
 
-    def __init__(self, repository: Repository, grid: Grid, name: str, device: torch.device) -> None:
+    def __init__(
+        self, repository: Repository, grid: Grid, name: str, device: torch.device, *, recipe: str | None = None
+    ) -> None:
         entry = grid.benchmark(name)
         self.repository = repository
+        self.grid = grid
         self.name = name
+        self.alternative = recipe
         self.protocol = grid.protocol
-        self.targets = grid.targets
         self.kind = architecture(entry.architecture)
+        self.architecture = entry.architecture
         self.dataset = grid.datasets[entry.dataset]
-        self.recipe = grid.recipes[entry.retraining_recipe]
+        self.dense_recipe = grid.recipes[entry.dense_recipe]
         self.memory_format = MEMORY_FORMATS[grid.architectures[entry.architecture].memory_format]
         self.device = device
         data = prepare(entry.dataset, self.dataset)
@@ -46,11 +59,23 @@ class Bench:
         self.test = Images.load(data.test, self.dataset, device)
         self.artifacts = Artifacts(repository.artifacts)
 
-    def base(self, seed: int) -> nn.Module:
-        """A fresh copy of the base model."""
-        model = self.kind.build()
-        load_base(base_path(self.repository, self.name, seed), model)
+    def recipe(self, cell: Cell, variant: Variant) -> Recipe | None:
+        """By what the evaluator trains; None where it does not, as where the method has trained for the whole track."""
+        if variant in SCRATCH:
+            return self.dense_recipe
+        if cell.track == "sparse-training" and variant == "method":
+            return None
+        return self.grid.recipes.get(self.grid.recipe_name(self.name, cell.track, self.alternative))
+
+    def start(self, cell: Cell) -> nn.Module:
+        """A fresh copy of the network from which a cell starts: the base model, or initial weights."""
+        model = self.initial(cell.seed)
+        if cell.track not in FROM_FRESH:
+            load_base(base_path(self.repository, self.name, cell.seed), model)
         return model.to(self.device)
+
+    def initial(self, seed: int) -> nn.Module:
+        return initial_model(self.architecture, initial_seed(self.name, seed))
 
     def weights(self, model: nn.Module) -> dict[int, nn.Parameter]:
         """The prunable weights of ``model`` by position."""
@@ -59,9 +84,43 @@ class Bench:
             for i, (_, module) in enumerate(prunable_layers(model, self.kind.classifier))
         }
 
-    def count(self, masks: Mapping[int, Tensor]) -> Counts:
-        """What the masks leave of the network."""
-        return count(self.kind.build(), self.kind.classifier, self.kind.shape, masks)
+    def groups(self, model: nn.Module) -> list[ChannelGroup]:
+        """The channel groups, bound to ``model``."""
+        return channel_groups(model, self.kind.classifier, self.kind.shape)
+
+    def form(self, cell: Cell) -> Form:
+        """What an outcome for a cell consists of."""
+        model = self.kind.build()
+        layers = [(position, tuple(weight.shape)) for position, weight in self.weights(model).items()]
+        channels = [group.size for group in self.groups(model)] if cell.division == "structured" else []
+        trained = floating_state(model) if cell.track in TRAINING else []
+        return Form(layers, channels, [tuple(tensor.shape) for _, tensor in trained])
+
+    @cached_property
+    def dense(self) -> Counts:
+        """Counts of the whole network."""
+        return count(self.kind.build(), self.kind.classifier, self.kind.shape, {})
+
+    def count(self, artifact: Artifact) -> Counts:
+        """What an artifact leaves of the network: by its masks, or of the network without the channels."""
+        model = self.kind.build()
+        if not artifact.channels:
+            return count(model, self.kind.classifier, self.kind.shape, artifact.masks)
+        small = remove_channels(model, self.groups(model), artifact.channels)
+        found = count(small, self.kind.classifier, self.kind.shape, {})
+        layers = [
+            LayerCount(position=whole.position, shape=whole.shape, kept=left.total)
+            for whole, left in zip(self.dense.layers, found.layers, strict=True)
+        ]
+        return found.model_copy(
+            update={
+                "parameters": self.dense.parameters,
+                "macs": self.dense.macs,
+                "speedup_kind": "materialised",
+                "layers": layers,
+                "channels": [int(kept.sum()) for _, kept in sorted(artifact.channels.items())],
+            }
+        )
 
     def score(self, model: nn.Module) -> Score:
         """One pass over the test set; the predictions go to the artifacts."""
@@ -70,52 +129,141 @@ class Bench:
         return measured.score
 
 
-def evaluate(
-    bench: Bench, cell: Cell, counts: Counts, masks: Mapping[int, Tensor], weights: Mapping[int, Tensor]
-) -> Measurement:
-    """Prune a copy of the base model, score it, retrain it by the benchmark's recipe and score it again.
+@dataclass
+class Candidate:
+    """A network on its way through the scorer.
 
     Args:
-        counts: of these masks; that they meet the cell's target is the caller's to see.
-        masks: position -> boolean tensor, True where the weight is kept; a layer without one stays dense.
-        weights: position -> new weight of layers that the method updated.
+        counts: of the artifact; that they meet the cell's target is the caller's to see.
+        artifact: what is kept; None for the dense control.
     """
-    model = bench.base(cell.seed)
-    parameters = bench.weights(model)
-    with torch.no_grad():
-        for position, weight in weights.items():
-            parameters[position].copy_(weight)
-        for position, mask in masks.items():
-            parameters[position].mul_(mask.to(bench.device))
-    model.to(memory_format=bench.memory_format)
-    recalibrate(model, bench.train, bench.protocol, seed=cell.seed, memory_format=bench.memory_format)
-    before = bench.score(model)
-    if cell.track not in RETRAINED:
-        return Measurement(counts=counts, before=before)
 
-    course = Course(bench.recipe.epochs, lambda: bench.score(model))
+    cell: Cell
+    variant: Variant
+    counts: Counts
+    artifact: Artifact | None = None
+
+    model: nn.Module = field(init=False)
+    masks: dict[nn.Parameter, Tensor] = field(init=False, default_factory=dict)
+    recipe: Recipe | None = field(init=False, default=None)
+
+    def build(self, bench: Bench) -> None:
+        """Make the pruned network, in the state from which it is scored or trained."""
+        artifact = self.artifact or Artifact()
+        self.recipe = bench.recipe(self.cell, self.variant)
+        model = bench.start(self.cell)
+        _fill(bench, model, artifact)
+        if artifact.channels:
+            model = _without_channels(bench, model, artifact)
+        if self.variant in SCRATCH:
+            assert self.recipe is not None
+            small = bench.initial(self.cell.seed)
+            model = remove_channels(small, bench.groups(small), artifact.channels).to(bench.device)
+            factor = (self.counts.speedup or 1) if self.variant == "scratch-b" else 1
+            self.recipe = self.recipe.model_copy(update={"epochs": max(1, int(self.recipe.epochs * factor))})
+        parameters = bench.weights(model)
+        self.masks = {parameters[position]: mask for position, mask in artifact.masks.items()}
+        self.model = model.to(memory_format=bench.memory_format)
+
+
+def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]:
+    """Score networks of one seed and recipe as they are pruned, train them side by side, and score them again.
+
+    Each is trained exactly as it would be alone: they share nothing but the batches.
+    """
+    before = [_before(bench, candidate) for candidate in candidates]
+    latency = [
+        measure_latency(c.model, bench.kind.shape, bench.device, bench.memory_format) if _is_timed(c) else []
+        for c in candidates
+    ]
+    recipe = candidates[0].recipe
+    measured = [
+        Measurement(counts=c.counts, before=score, latency=times)
+        for c, score, times in zip(candidates, before, latency, strict=True)
+    ]
+    if recipe is None:
+        return [_as_trained(c, m) for c, m in zip(candidates, measured, strict=True)]
+    courses = [Course(recipe.epochs, lambda model=c.model: bench.score(model)) for c in candidates]  # type: ignore[misc]
     started = time.perf_counter()
-    train(
-        model,
+    train_together(
+        [Trainee(c.model, recipe, masks=c.masks, memory_format=bench.memory_format) for c in candidates],
         bench.train,
-        bench.recipe,
-        seed=cell.seed,
-        masks={parameters[position]: mask for position, mask in masks.items()},
+        recipe,
+        seed=candidates[0].cell.seed,
         memory_format=bench.memory_format,
-        after_epoch=course.after_epoch,
+        after_epoch=lambda epoch: [course.after_epoch(epoch) for course in courses] and None,
     )
-    seconds = time.perf_counter() - started - course.seconds
-    return Measurement(
-        counts=counts,
-        before=before,
-        after=course.last,
-        trainability=course.trainability,
-        retraining_seconds=seconds,
-        retraining_epochs=bench.recipe.epochs,
-    )
+    seconds = time.perf_counter() - started - sum(course.seconds for course in courses)
+    return [
+        m.model_copy(
+            update={
+                "after": course.last,
+                "trainability": course.trainability,
+                "retraining_seconds": seconds / len(candidates),
+                "retraining_epochs": recipe.epochs,
+            }
+        )
+        for m, course in zip(measured, courses, strict=True)
+    ]
 
 
-def misses_target(cell: Cell, counts: Counts, tolerance: float) -> bool:
-    """Whether the realised compression is off the target by more than ``tolerance`` (a fraction)."""
+def _before(bench: Bench, candidate: Candidate) -> Score | None:
+    """After recalibration of BatchNorm and before any retraining; nothing where training only begins."""
+    fresh = candidate.cell.track in FROM_FRESH or candidate.variant in SCRATCH
+    if fresh and candidate.recipe is not None:
+        return None
+    if not fresh:
+        recalibrate(
+            candidate.model, bench.train, bench.protocol, seed=candidate.cell.seed, memory_format=bench.memory_format
+        )
+    return bench.score(candidate.model)
+
+
+def _as_trained(candidate: Candidate, measured: Measurement) -> Measurement:
+    """A network that its method has trained to the end is scored once, after training."""
+    if candidate.cell.track != "sparse-training":
+        return measured
+    return measured.model_copy(update={"before": None, "after": measured.before})
+
+
+def _is_timed(candidate: Candidate) -> bool:
+    """Where it differs from other networks: controls have the widths of their method."""
+    return candidate.cell.division == "structured" and candidate.variant in ("method", "dense")
+
+
+def _fill(bench: Bench, model: nn.Module, artifact: Artifact) -> None:
+    """Give ``model`` what the artifact says of its weights, zero where nothing is kept."""
+    with torch.no_grad():
+        for index, (_, tensor) in enumerate(floating_state(model) if artifact.state else []):
+            tensor.copy_(artifact.state[index])
+        parameters = bench.weights(model)
+        for position, weight in artifact.weights.items():
+            parameters[position].copy_(weight)
+        for position, mask in artifact.masks.items():
+            parameters[position].mul_(mask.to(bench.device))
+
+
+def _without_channels(bench: Bench, model: nn.Module, artifact: Artifact) -> nn.Module:
+    """The small network. Raises EspalierError, an error of ours, when it is not the same function as the silenced one."""
+    groups = bench.groups(model)
+    small = remove_channels(model, groups, artifact.channels)
+    silence(model, groups, artifact.channels)
+    inputs, _ = next(bench.train.in_order(8))
+    with torch.inference_mode():
+        silenced, removed = model.eval()(inputs), small.eval()(inputs)
+    if not torch.allclose(silenced, removed, atol=AGREEMENT * float(silenced.abs().max().clamp(min=1)), rtol=0):
+        raise EspalierError("the network without channels differs from the one in which they are silenced", where=bench.name)
+    return small
+
+
+def misses_target(cell: Cell, counts: Counts, masks: dict[int, Tensor], tolerance: float) -> str | None:
+    """What is off the target by more than ``tolerance`` (a fraction), in words; None when nothing is."""
+    wanted = pattern(cell.target)
+    if wanted is not None:
+        wrong = [position for position, mask in masks.items() if not has_pattern(mask, *wanted)]
+        return f"layer {wrong[0]} does not keep exactly {cell.target} along its inputs" if wrong else None
+    what, found = ("speedup", counts.speedup) if cell.division == "structured" else ("compression", counts.compression)
     target = float(cell.target)
-    return abs(counts.compression - target) > tolerance * target
+    if found is not None and abs(found - target) <= tolerance * target:
+        return None
+    return f"{what} {found:.3f}, asked for {target:g}" if found is not None else f"nothing is left, asked for {target:g}"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from evaluator.base_files import base_digest
+from evaluator.base_files import base_digest, initial_seed
 from evaluator.canonical import digest
 from evaluator.errors import BaseModelError, GridError
 from evaluator.grid import Cell, Grid
+from evaluator.grid.cells import FROM_FRESH
 from evaluator.metadata import CONTRACT, Submission
 from evaluator.records import Inputs
 from evaluator.repository import Repository
 
 
-def expected_inputs(grid: Grid, submission: Submission | None, cell: Cell) -> Inputs:
+def expected_inputs(grid: Grid, submission: Submission | None, cell: Cell, recipe: str | None = None) -> Inputs:
     """The inputs of a cell by what the grid pins; ``submission`` is None for the dense control.
+
+    Args:
+        recipe: an alternative to the benchmark's retraining recipe.
 
     Raises:
         BaseModelError: the grid names no base model for the cell.
@@ -22,20 +26,30 @@ def expected_inputs(grid: Grid, submission: Submission | None, cell: Cell) -> In
     dataset = grid.datasets[benchmark.dataset]
     if dataset.train_digest is None or dataset.test_digest is None:
         raise GridError(f"{benchmark.dataset} has no digest", where="evaluator/grid/datasets.yaml")
-    base = grid.bases.get(cell.benchmark, {}).get(cell.seed)
-    if base is None:
-        raise BaseModelError("the grid names no base model", where=cell.id, fix=f"espalier bases {cell.benchmark}")
+    name = grid.recipe_name(cell.benchmark, cell.track, recipe)
+    training = grid.method_recipe(cell.benchmark, cell.track)
     return Inputs(
         contract=CONTRACT,
         submission=submission.digest if submission else digest("dense"),
         train_data=dataset.train_digest,
-        base=base.sha256,
+        base=_start(grid, cell),
         prune_protocol=grid.protocol.prune_version,
         controls_protocol=grid.protocol.controls_version,
         scoring_protocol=grid.protocol.scoring_version,
-        recipe=digest(grid.recipes[benchmark.retraining_recipe].functional()),
+        recipe=digest(grid.recipes[name].functional() if name in grid.recipes else name),
         test_data=dataset.test_digest,
+        training=digest(training.functional()) if training else None,
     )
+
+
+def _start(grid: Grid, cell: Cell) -> str:
+    """Digest of what training starts from."""
+    if cell.track in FROM_FRESH:
+        return digest(["initial", grid.benchmarks[cell.benchmark].architecture, initial_seed(cell.benchmark, cell.seed)])
+    base = grid.bases.get(cell.benchmark, {}).get(cell.seed)
+    if base is None:
+        raise BaseModelError("the grid names no base model", where=cell.id, fix=f"espalier bases {cell.benchmark}")
+    return base.sha256
 
 
 class Expectation:
@@ -46,10 +60,10 @@ class Expectation:
         self.grid = grid
         self._checked: set[tuple[str, int]] = set()
 
-    def inputs(self, submission: Submission | None, cell: Cell) -> Inputs:
+    def inputs(self, submission: Submission | None, cell: Cell, recipe: str | None = None) -> Inputs:
         """As :func:`expected_inputs`. Raises BaseModelError also for a file that is missing or damaged."""
         base = (cell.benchmark, cell.seed)
-        if base not in self._checked:
+        if cell.track not in FROM_FRESH and base not in self._checked:
             base_digest(self.repository, self.grid, *base)
             self._checked.add(base)
-        return expected_inputs(self.grid, submission, cell)
+        return expected_inputs(self.grid, submission, cell, recipe)

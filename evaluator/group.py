@@ -17,9 +17,9 @@ from evaluator.grid.cells import SETUP
 from evaluator.launch import Scorer, ScorerDied, child_environment
 from evaluator.messages import Measurement, Reply, Request, Todo
 from evaluator.metadata import Submission
-from evaluator.plan import CONTROLS, Planned
+from evaluator.plan import Planned
 from evaluator.pruning import Pruning, prune
-from evaluator.records import Cost, Inputs, Record, Status, Variant, prune_key
+from evaluator.records import Cost, Inputs, Record, Status, Variant, controls_of, prune_key
 from evaluator.setting import Setting
 
 
@@ -52,7 +52,8 @@ def _grouped(planned: Sequence[Planned], *, by_seed: bool) -> list[Group]:
 def run(group: Group, setting: Setting) -> Iterator[Record]:
     """Measure a group; yields each record as soon as it is made. Whatever the submission does, that is a record too."""
     expectation = Expectation(setting.repository, setting.grid)
-    inputs = {planned.cell: expectation.inputs(group.submission, planned.cell) for planned in group.planned}
+    recipe = setting.recipe
+    inputs = {planned.cell: expectation.inputs(group.submission, planned.cell, recipe) for planned in group.planned}
     keys = {cell: prune_key(cell, content) for cell, content in inputs.items()}
     try:
         prunings = prune(group.submission, group.benchmark, keys, setting) if group.submission else {}
@@ -77,6 +78,7 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
     request = Request(
         root=setting.repository.root,
         benchmark=group.benchmark,
+        recipe=setting.recipe,
         device=setting.device,
         todo=[clerk.todo(planned) for planned in scorable],
         known=_known(group.benchmark, setting),
@@ -87,7 +89,7 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
             for reply in scorer:
                 waiting.pop((reply.cell, reply.variant), None)
                 if reply.variant == "method" and reply.status != "ok":
-                    for control in CONTROLS:
+                    for control in controls_of(reply.cell):
                         waiting.pop((reply.cell, control), None)
                 yield clerk.record(reply)
     except ScorerDied as error:
@@ -129,7 +131,7 @@ class _Clerk:
             **cell._asdict(),
             submission=slug,
             variant=reply.variant,
-            recipe=self.setting.grid.benchmarks[cell.benchmark].retraining_recipe,
+            recipe=self.setting.grid.recipe_name(cell.benchmark, cell.track, self.setting.recipe),
             setup=SETUP[cell.track],
             status=reply.status,
             reason=reply.reason,
@@ -138,8 +140,10 @@ class _Clerk:
             before=found.before if found else None,
             after=found.after if found else None,
             trainability=found.trainability if found else None,
+            latency=found.latency if found else [],
             cost=Cost(
                 pruning_seconds=pruning.seconds if pruning else 0,
+                pruning_epochs=pruning.epochs if pruning else 0,
                 pruning_memory_mb=pruning.memory_mb if pruning else None,
                 retraining_seconds=found.retraining_seconds if found else 0,
                 retraining_epochs=found.retraining_epochs if found else 0,

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from evaluator.grid import Cell
-from evaluator.records import Counts, Inputs, Record, Score, Status, Variant
+from evaluator.records import Counts, Inputs, Latency, Record, Score, Status, Variant
 
 
 class Message(BaseModel):
@@ -21,6 +21,7 @@ class Measurement(Message):
     before: Score | None = None
     after: Score | None = None
     trainability: float | None = None
+    latency: list[Latency] = []
     retraining_seconds: float = 0
     retraining_epochs: int = 0
 
@@ -33,6 +34,7 @@ class Measurement(Message):
             before=record.before,
             after=record.after,
             trainability=record.trainability,
+            latency=record.latency,
             retraining_seconds=record.cost.retraining_seconds,
             retraining_epochs=record.cost.retraining_epochs,
         )
@@ -50,6 +52,8 @@ class Todo(Message):
 class Request(Message):
     root: Path
     benchmark: str
+    recipe: str | None
+    """An alternative to the benchmark's retraining recipe."""
     device: str
     todo: list[Todo]
     known: dict[str, Measurement]

@@ -36,14 +36,6 @@ LARGEST = 256 * 1024
 """Bytes of a file of a submission."""
 Value = bool | int | float | str
 
-STAGE_TRACKS: dict[str, tuple[Track, ...]] = {
-    "before": ("at-init",),
-    "during": ("sparse-training",),
-    "after": ("post-training", "one-shot", "iterative"),
-}
-"""Tracks open to a method, by the stage at which it prunes."""
-
-
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -115,7 +107,7 @@ class Needs(Part):
     data: Annotated[bool, Field(description="reads training or validation images")]
     labels: Annotated[bool, Field(description="reads their labels")]
     gradients: Annotated[bool, Field(description="takes gradients of the loss; needs data and labels")]
-    training_epochs: Annotated[float, Field(ge=0, description="epochs of training that the method itself runs")] = 0
+    training_epochs: Annotated[float, Field(ge=0, description="epochs of training that the method itself asks for; a track's budget may be less")] = 0
 
 
 class Reported(Part):
@@ -148,6 +140,17 @@ class Metadata(Part):
     hyperparameters: Annotated[dict[str, Value], Field(description="one set for every cell")] = {}
     deviations: Annotated[list[Annotated[str, Field(max_length=600)]], Field(description="from the paper")] = []
     reported: Annotated[list[Reported], Field(description="numbers of the paper, shown and never ranked")] = []
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Tracks open to the method: by the stage at which it prunes, and whether it trains."""
+        match self.stage:
+            case "before":
+                return ("at-init",)
+            case "during":
+                return ("sparse-training",)
+            case "after":
+                return ("iterative",) if self.needs.training_epochs else ("post-training", "one-shot")
 
     def functional(self) -> dict[str, Any]:
         """What can change a figure; a new title, author or facet cannot."""

@@ -13,17 +13,15 @@ from packaging.specifiers import SpecifierSet
 from evaluator.expectation import Expectation
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Division
-from evaluator.metadata import STAGE_TRACKS, Submission
-from evaluator.records import Inputs, Record, Store, Variant, stale_reasons
-from evaluator.records.record import DENSE
+from evaluator.metadata import Submission
+from evaluator.records import Inputs, Record, Store, Variant, controls_of, stale_reasons
+from evaluator.records.record import DENSE, MATCHED
 from evaluator.repository import Repository
 
 State = Literal["fresh", "missing", "failed", "stale"]
 STATES: tuple[State, ...] = ("fresh", "missing", "failed", "stale")
 
 Problem = tuple[State, list[str]]
-
-CONTROLS: tuple[Variant, ...] = ("matched-random", "matched-magnitude")
 
 
 @dataclass(frozen=True)
@@ -78,11 +76,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which part of the grid is asked for; an empty field means everything."""
+    """Which part of the grid is asked for; an empty field means everything.
+
+    With a ``recipe`` the retrained cells of the benchmarks that know it as an alternative are meant, by that recipe.
+    """
 
     slugs: frozenset[str] = frozenset()
     benchmarks: frozenset[str] = frozenset()
     cells: frozenset[str] = frozenset()
+    recipe: str | None = None
+
+    def knows(self, cell: Cell, grid: Grid) -> bool:
+        """Whether the asked recipe is one for this cell."""
+        entry = grid.benchmarks[cell.benchmark]
+        retrained = cell.track in ("one-shot", "iterative")
+        return self.recipe is None or (retrained and self.recipe in entry.alternative_recipes)
 
     def wants(self, slug: str, cell: Cell) -> bool:
         return (
@@ -113,14 +121,16 @@ def make_plan(
         slug = subject.slug if subject else DENSE
         for benchmark in grid.benchmarks:
             wanted = [cell for cell in _cells_of(subject, grid, benchmark) if selection.wants(slug, cell)]
-            feasible = [cell for cell in wanted if subject is None or grid.keep(cell) is not None]
+            wanted = [cell for cell in wanted if selection.knows(cell, grid)]
+            feasible = [cell for cell in wanted if subject is None or grid.feasible(cell)]
             infeasible += [cell for cell in wanted if cell not in feasible]
             if not feasible:
                 continue
             # what is measured now goes to the last store, and needs the dense control beside it there
             alone = subject is None and any(p.todo and p.cell.benchmark == benchmark for p in planned)
             named = not selection.slugs or slug in selection.slugs  # the dense control comes along unasked
-            judges = _judges(expectation, stores[-1:] if alone else stores, benchmark, slug, force=force and named)
+            looked_at = stores[-1:] if alone else stores
+            judges = _judges(expectation, looked_at, benchmark, slug, recipe=selection.recipe, force=force and named)
             planned += [_first_done([judge(subject, cell) for judge in judges]) for cell in feasible]
     return Plan(sorted(planned, key=lambda p: p.submission is not None), infeasible)
 
@@ -132,7 +142,7 @@ def _cells_of(subject: Submission | None, grid: Grid, benchmark: str) -> Iterato
         for division in divisions:
             yield from _dense_cells(grid, benchmark, division)
     elif subject.metadata.division in divisions:
-        tracks = STAGE_TRACKS[subject.metadata.stage]
+        tracks = subject.metadata.tracks
         yield from (cell for cell in grid.cells(benchmark, subject.metadata.division) if cell.track in tracks)
 
 
@@ -141,12 +151,14 @@ def _dense_cells(grid: Grid, benchmark: str, division: Division) -> Iterator[Cel
     return (Cell(benchmark, track, division, 1.0, seed) for track in entry.tracks for seed in entry.seeds)
 
 
-def _judges(expectation: Expectation, stores: Sequence[Store], benchmark: str, slug: str, *, force: bool) -> list[_Judge]:
+def _judges(
+    expectation: Expectation, stores: Sequence[Store], benchmark: str, slug: str, *, recipe: str | None, force: bool
+) -> list[_Judge]:
     """One for each store; one that knows nothing where there is no store."""
     published = expectation.repository.published
     read = [(store.read(benchmark, slug), store.folder == published) for store in stores] or [({}, False)]
     estimate = _estimate(records for records, _ in read) or _estimate(store.read(benchmark, DENSE) for store in stores)
-    return [_Judge(expectation, records, estimate, force, is_published) for records, is_published in read]
+    return [_Judge(expectation, records, estimate, force, is_published, recipe) for records, is_published in read]
 
 
 def _first_done(verdicts: Sequence[Planned]) -> Planned:
@@ -170,11 +182,12 @@ class _Judge:
     estimate: float | None
     force: bool
     published: bool
+    recipe: str | None
 
     def __call__(self, subject: Submission | None, cell: Cell) -> Planned:
-        expected = self.expectation.inputs(subject, cell)
+        expected = self.expectation.inputs(subject, cell, self.recipe)
         main: Variant = "method" if subject else "dense"
-        controls = CONTROLS if subject else ()
+        controls = controls_of(cell) if subject else ()
         record = self._record(subject, main, cell)
         problem = self._problem(record, expected)
         if self.force and problem is None:
@@ -195,7 +208,7 @@ class _Judge:
         return Planned(subject, cell, state, tuple(reasons), todo, seconds)
 
     def _record(self, subject: Submission | None, variant: Variant, cell: Cell) -> Record | None:
-        recipe = self.expectation.grid.benchmarks[cell.benchmark].retraining_recipe
+        recipe = self.expectation.grid.recipe_name(cell.benchmark, cell.track, self.recipe)
         return self.known.get((subject.slug if subject else DENSE, variant, recipe, cell))
 
     def _problem(self, record: Record | None, expected: Inputs) -> Problem | None:
@@ -204,7 +217,7 @@ class _Judge:
             return "missing", ["never measured"]
         if record.status == "infrastructure":
             return "missing", [f"the infrastructure failed: {record.reason}"]
-        reasons = stale_reasons(record.inputs, expected, control=record.variant in CONTROLS)
+        reasons = stale_reasons(record.inputs, expected, control=record.variant in MATCHED)
         grid = self.expectation.grid
         tier = grid.tiers[grid.benchmarks[record.benchmark].tier]
         if not SpecifierSet(tier.torch).contains(record.environment.torch, prereleases=True):

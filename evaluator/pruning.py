@@ -12,14 +12,15 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluator.artifacts import Artifacts
-from evaluator.base_files import base_path
+from evaluator.base_files import base_path, initial_seed
 from evaluator.canonical import canonical_json, write_atomically
 from evaluator.data.prepare import prepare
-from evaluator.grid import Cell, Limits
+from evaluator.grid import Cell, Grid, Limits
+from evaluator.grid.cells import FROM_FRESH, pattern
 from evaluator.metadata import Submission
 from evaluator.records import Environment, Status
 from evaluator.repository import Repository
-from evaluator.sandbox import Spec, Task, open_sandbox
+from evaluator.sandbox import Allowance, Spec, Task, open_sandbox
 from evaluator.setting import Setting
 
 
@@ -33,6 +34,7 @@ class Pruning(BaseModel):
     log: str
     seconds: float
     memory_mb: float | None
+    epochs: int = 0
     environment: Environment
     limits: Limits
     outcome: str | None
@@ -90,7 +92,7 @@ def _run(
         open_sandbox(_spec(submission, benchmark, setting), Path(folder), setting.sandbox) as sandbox,
     ):
         for number, cell in enumerate(cells):
-            outcome = sandbox.run(_task(number, cell, setting))
+            outcome = sandbox.run(_task(number, cell, submission, setting))
             stored = artifacts.add(outcome.artifact.read_bytes()) if outcome.artifact else None
             yield (
                 cell,
@@ -122,8 +124,29 @@ def _spec(submission: Submission, benchmark: str, setting: Setting) -> Spec:
     )
 
 
-def _task(number: int, cell: Cell, setting: Setting) -> Task:
-    keep = setting.grid.keep(cell)
-    assert keep is not None, "the plan leaves infeasible cells out"
-    architecture = setting.grid.benchmarks[cell.benchmark].architecture
-    return Task(number=number, architecture=architecture, keep=keep, seed=cell.seed, base=f"seed{cell.seed}")
+def _task(number: int, cell: Cell, submission: Submission, setting: Setting) -> Task:
+    grid = setting.grid
+    speedup = float(cell.target) if cell.division == "structured" else None
+    return Task(
+        number=number,
+        architecture=grid.benchmarks[cell.benchmark].architecture,
+        seed=cell.seed,
+        initial=initial_seed(cell.benchmark, cell.seed),
+        base=None if cell.track in FROM_FRESH else f"seed{cell.seed}",
+        keep=grid.keep(cell),
+        speedup=speedup,
+        pattern=pattern(cell.target),
+        training=_allowance(cell, submission, grid),
+    )
+
+
+def _allowance(cell: Cell, submission: Submission, grid: Grid) -> Allowance | None:
+    recipe = grid.method_recipe(cell.benchmark, cell.track)
+    if recipe is None:
+        return None
+    return Allowance(
+        recipe=recipe.model_dump(mode="json"),
+        epochs=int(min(recipe.epochs, submission.metadata.needs.training_epochs)),
+        continuous=cell.track == "sparse-training",
+        memory_format=grid.architectures[grid.benchmarks[cell.benchmark].architecture].memory_format,
+    )

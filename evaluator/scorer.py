@@ -9,21 +9,22 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import IO
 
 import torch
-from torch import Tensor
 
 from evaluator.admission import Artifact, admit
 from evaluator.canonical import digest
-from evaluator.controls import MATCHED
-from evaluator.device import set_up
+from evaluator.controls import control
+from evaluator.device import cohort_size, set_up
 from evaluator.errors import InvalidOutcome
-from evaluator.evaluation import Bench, evaluate, misses_target
-from evaluator.grid import load_grid
+from evaluator.evaluation import Bench, Candidate, evaluate, misses_target
+from evaluator.grid import Cell, load_grid
+from evaluator.grid.cells import pattern
 from evaluator.messages import Measurement, Reply, Request, Todo
-from evaluator.records import Variant, score_key
+from evaluator.records import Counts, Variant, score_key
+from evaluator.records.record import MATCHED, SCRATCH
 from evaluator.repository import Repository
 
 DENSE_ARTIFACT = digest("dense")
@@ -31,62 +32,99 @@ DENSE_ARTIFACT = digest("dense")
 
 
 def serve(request: Request, device: torch.device) -> Iterator[Reply]:
-    """Score everything in the request, cell by cell."""
+    """Score everything in the request; networks of one seed and recipe are trained side by side."""
     repository = Repository(request.root)
-    bench = Bench(repository, load_grid(repository.grid), request.benchmark, device)
-    known = dict(request.known)
-    for todo in request.todo:
+    bench = Bench(repository, load_grid(repository.grid), request.benchmark, device, recipe=request.recipe)
+    queue = _Queue(bench, dict(request.known))
+    for todo in sorted(request.todo, key=lambda todo: todo.cell.seed):
         if todo.outcome is None:
-            yield _score(bench, todo, "dense", None, known)
-            continue
-        yield from _score_outcome(bench, todo, known)
+            yield from queue.add(todo, "dense", None)
+        else:
+            yield from _admit(bench, todo, queue)
+    yield from queue.empty()
 
 
-def _score_outcome(bench: Bench, todo: Todo, known: dict[str, Measurement]) -> Iterator[Reply]:
+def _admit(bench: Bench, todo: Todo, queue: _Queue) -> Iterator[Reply]:
     assert todo.outcome is not None
-    base = {position: weight.detach().cpu() for position, weight in bench.weights(bench.base(todo.cell.seed)).items()}
     try:
-        artifact = admit(todo.outcome, [(position, tuple(weight.shape)) for position, weight in base.items()])
+        artifact = admit(todo.outcome, bench.form(todo.cell))
     except InvalidOutcome as error:
         yield Reply(cell=todo.cell, variant="method", status="invalid_output", reason=str(error))
         return
+    model = bench.start(todo.cell).cpu()
+    weights = {position: weight.detach() for position, weight in bench.weights(model).items()}
+    groups = bench.groups(model) if artifact.channels else []
     for variant in todo.variants:
-        chosen = artifact if variant == "method" else _matched(variant, base, artifact, todo.cell.seed)
-        reply = _score(bench, todo, variant, chosen, known)
-        yield reply
-        if reply.status != "ok" and variant == "method":
+        chosen = artifact
+        if variant in MATCHED:
+            chosen = control(variant, artifact, weights, groups, pattern(todo.cell.target), todo.cell.seed)
+        replies = list(queue.add(todo, variant, chosen))
+        yield from replies
+        if variant == "method" and any(reply.variant == "method" and reply.cell == todo.cell and reply.status != "ok"
+                                       for reply in replies):  # fmt: skip
             return
 
 
-def _matched(variant: Variant, base: Mapping[int, Tensor], artifact: Artifact, seed: int) -> Artifact:
-    return Artifact(masks=MATCHED[variant](base, artifact.masks, seed), weights={})
+class _Queue:
+    """Networks that wait until enough of one seed and recipe are there to be trained side by side.
+
+    What was measured before under the same key is not measured again, nor twice in one request.
+    """
+
+    def __init__(self, bench: Bench, known: dict[str, Measurement]) -> None:
+        self.bench = bench
+        self.known = known
+        self._cohorts: dict[str, list[Candidate]] = {}
+        self._askers: dict[str, list[tuple[Todo, Variant, str]]] = {}
+        self._key_of: dict[int, str] = {}
+
+    def add(self, todo: Todo, variant: Variant, artifact: Artifact | None) -> Iterator[Reply]:
+        """The replies that are ready by now."""
+        name = artifact.digest if artifact else DENSE_ARTIFACT
+        key = score_key(digest([variant, name]) if variant in SCRATCH else name, todo.cell, todo.inputs)
+        counts = self.known[key].counts if key in self.known else self.bench.count(artifact or Artifact())
+        if artifact is not None and (reason := self._miss(todo.cell, counts, artifact)):
+            counted = Measurement(counts=counts)
+            yield Reply(
+                cell=todo.cell, variant=variant, status="missed_target", reason=reason, artifact=name, measurement=counted
+            )
+        elif key in self.known:
+            yield _reply(todo, variant, name, key, self.known[key])
+        elif key in self._askers:
+            self._askers[key].append((todo, variant, name))
+        else:
+            self._askers[key] = [(todo, variant, name)]
+            yield from self._enter(Candidate(todo.cell, variant, counts, artifact), key)
+
+    def _miss(self, cell: Cell, counts: Counts, artifact: Artifact) -> str | None:
+        return misses_target(cell, counts, dict(artifact.masks), self.bench.grid.targets[cell.division].tolerance)
+
+    def _enter(self, candidate: Candidate, key: str) -> Iterator[Reply]:
+        candidate.build(self.bench)
+        self._key_of[id(candidate)] = key
+        recipe = candidate.recipe.functional() if candidate.recipe else None
+        name = digest([candidate.cell.seed, recipe])
+        cohort = self._cohorts.setdefault(name, [])
+        cohort.append(candidate)
+        if len(cohort) >= cohort_size(self.bench.device):
+            yield from self._measure(self._cohorts.pop(name))
+
+    def empty(self) -> Iterator[Reply]:
+        """Measure all that still waits."""
+        while self._cohorts:
+            yield from self._measure(self._cohorts.pop(next(iter(self._cohorts))))
+
+    def _measure(self, cohort: list[Candidate]) -> Iterator[Reply]:
+        for candidate, measurement in zip(cohort, evaluate(self.bench, cohort), strict=True):
+            key = self._key_of.pop(id(candidate))
+            self.known[key] = measurement
+            for todo, variant, name in self._askers.pop(key):
+                yield _reply(todo, variant, name, key, measurement)
 
 
-def _score(bench: Bench, todo: Todo, variant: Variant, artifact: Artifact | None, known: dict[str, Measurement]) -> Reply:
-    name = artifact.digest if artifact else DENSE_ARTIFACT
-    key = score_key(name, todo.cell, todo.inputs)
-    masks = artifact.masks if artifact else {}
-    weights = artifact.weights if artifact else {}
-    counts = known[key].counts if key in known else bench.count(masks)
-    if misses_target(todo.cell, counts, bench.targets[todo.cell.division].tolerance):
-        return Reply(
-            cell=todo.cell,
-            variant=variant,
-            status="missed_target",
-            reason=f"compression {counts.compression:.3f}, asked for {todo.cell.target}",
-            artifact=name,
-            measurement=Measurement(counts=counts),
-        )
-    if key not in known:
-        known[key] = evaluate(bench, todo.cell, counts, masks, weights)
-    measurement = known[key]
+def _reply(todo: Todo, variant: Variant, artifact: str, key: str, measurement: Measurement) -> Reply:
     return Reply(
-        cell=todo.cell,
-        variant=variant,
-        status="ok",
-        artifact=name,
-        score_key=key,
-        measurement=measurement,
+        cell=todo.cell, variant=variant, status="ok", artifact=artifact, score_key=key, measurement=measurement
     )
 
 

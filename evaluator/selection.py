@@ -45,6 +45,32 @@ def keep_top_by_row(scores: Tensor, count: int) -> Tensor:
     return mask.view(scores.shape)
 
 
+def keep_n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
+    """True for the ``n`` highest of every ``m`` neighbours along the inputs (dimension 1), at each place of a kernel.
+
+    All True where the number of inputs cannot be divided by ``m``: such a layer has no such pattern.
+    """
+    if scores.shape[1] % m:
+        return torch.ones_like(scores, dtype=torch.bool)
+    blocks = _blocks(scores, m)
+    order = torch.sort(blocks, dim=-1, descending=True, stable=True).indices
+    mask = torch.zeros_like(blocks, dtype=torch.bool).scatter_(-1, order[..., :n], True)
+    return mask.flatten(-2).movedim(-1, 1).contiguous()
+
+
+def has_pattern(mask: Tensor, n: int, m: int) -> bool:
+    """Whether exactly ``n`` of every ``m`` neighbours are True, or everything in a layer without such a pattern."""
+    if mask.shape[1] % m:
+        return bool(mask.all())
+    return bool((_blocks(mask, m).sum(-1) == n).all())
+
+
+def _blocks(tensor: Tensor, m: int) -> Tensor:
+    """(outputs, places of the kernel ..., inputs / m, m)."""
+    last = tensor.movedim(1, -1)
+    return last.reshape(*last.shape[:-1], -1, m)
+
+
 def apportion(densities: Mapping[int, float], sizes: Mapping[int, int], total: int) -> dict[int, int]:
     """Whole numbers of weights to keep per layer, in proportion to ``densities`` and summing to ``total`` exactly.
 

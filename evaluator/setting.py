@@ -30,6 +30,7 @@ class Setting:
         device: ``cpu`` or ``cuda``.
         reuse: stores whose measurements stand for any artifact of the same score key.
         afresh: prune again even where the outcome is kept from before.
+        recipe: an alternative to the benchmarks' retraining recipes.
     """
 
     repository: Repository
@@ -39,6 +40,7 @@ class Setting:
     device: str
     reuse: tuple[Store, ...] = ()
     afresh: bool = False
+    recipe: str | None = None
 
     @property
     def sandbox(self) -> Sandbox:
@@ -57,6 +59,7 @@ def open_setting(
     sandbox: Sandbox | None = None,
     reuse: Sequence[Store] = (),
     afresh: bool = False,
+    recipe: str | None = None,
 ) -> Setting:
     """Find out where we are: one child process imports PyTorch, which also compiles the bytecode for the others.
 
@@ -77,4 +80,4 @@ def open_setting(
         raise EspalierError(f"PyTorch cannot be used here: {lines[-1]}", fix="install Espalier anew, or try --device cpu")
     found = json.loads(probe.stdout)
     environment = Environment(**found["environment"], sandbox=sandbox or available())
-    return Setting(repository, grid, environment, pycache, found["device"], tuple(reuse), afresh)
+    return Setting(repository, grid, environment, pycache, found["device"], tuple(reuse), afresh, recipe)

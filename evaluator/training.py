@@ -1,29 +1,133 @@
-"""The only training loop: base models, retraining and whatever a method may train all go through it.
+"""The only training loop: base models, retraining and whatever a method trains itself all go through it.
 
 Data stay in memory as uint8 and are augmented by batch; weights are masked after the step, never in the forward pass
 (which gives the same numbers); nothing is read back from the device within an epoch. The order of images and their
-augmentation depend on data set, seed and epoch alone, never on the cell, so that differences between cells are paired.
+augmentation depend on seed and epoch alone, never on the cell: differences between cells are paired, and any number of
+networks can be trained side by side on the same batches, each exactly as it would be alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evaluator.canonical import digest
+from evaluator.canonical import seed_of
 from evaluator.data.images import Images
 from evaluator.grid import Recipe
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
+Masks = Mapping[nn.Parameter, Tensor]
+"""Parameters that keep zeros, with boolean tensors of their shape, True where the weight is kept."""
+
 
 def stream(*parts: object) -> torch.Generator:
     """A random stream of its own for each purpose: seeded by the digest of what it is for, on the CPU."""
-    return torch.Generator().manual_seed(int(digest([str(part) for part in parts])[:15], 16))
+    return torch.Generator().manual_seed(seed_of(*parts))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a training stands: step ``number`` of ``steps``, both counted over the whole schedule, from 0."""
+
+    number: int
+    steps: int
+    lr: float
+
+    @property
+    def progress(self) -> float:
+        """Share of the schedule that is behind, 0 to 1."""
+        return self.number / self.steps
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What may be added to a step.
+
+    Args:
+        forward: in place of calling the model; images to logits.
+        penalty: added to the loss.
+        after_backward: sees, and may change, the gradients (those of masked weights too).
+        after_step: after the optimiser's step, before masked weights are zeroed again.
+    """
+
+    forward: Callable[[Tensor], Tensor] | None = None
+    penalty: Callable[[Step], Tensor] | None = None
+    after_backward: Callable[[Step], None] | None = None
+    after_step: Callable[[Step], None] | None = None
+
+
+class Trainee:
+    """One network in training by a recipe: its optimiser, its masks, and the sum of its losses on the device.
+
+    Args:
+        extra: tensors beyond the network's parameters that are learned as well.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        *,
+        masks: Masks | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
+        hooks: Hooks | None = None,
+        extra: Sequence[Tensor] = (),
+    ) -> None:
+        self.model = model.train().to(memory_format=memory_format)
+        self.recipe = recipe
+        self.hooks = hooks or Hooks()
+        self._forward = self.hooks.forward or model
+        self._masked: list[Tensor] = []
+        self._factors: list[Tensor] = []
+        self.optimizer = torch.optim.SGD(
+            [*model.parameters(), *extra],
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        self.loss_sum = torch.zeros((), device=next(model.parameters()).device)
+        self.mask(masks or {})
+
+    def mask(self, masks: Masks) -> None:
+        """Mask from now on; a weight that was masked before and is not now starts without momentum."""
+        before = dict(zip(self._masked, self._factors, strict=True))
+        self._masked = list(masks)
+        self._factors = [mask.to(p).contiguous(memory_format=_format_of(p)) for p, mask in masks.items()]
+        for parameter, factor in zip(self._masked, self._factors, strict=True):
+            momentum = self.optimizer.state.get(parameter, {}).get("momentum_buffer")
+            if momentum is not None and parameter in before:
+                momentum.mul_(before[parameter]).mul_(factor)
+        self._zero()
+
+    def step(self, inputs: Tensor, labels: Tensor, step: Step) -> None:
+        """One step of the optimiser on one batch."""
+        hooks = self.hooks
+        for group in self.optimizer.param_groups:
+            group["lr"] = step.lr
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            loss = F.cross_entropy(self._forward(inputs), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss if hooks.penalty is None else loss + hooks.penalty(step)).backward()  # type: ignore[no-untyped-call]
+        if hooks.after_backward is not None:
+            hooks.after_backward(step)
+        self.optimizer.step()
+        if hooks.after_step is not None:
+            hooks.after_step(step)
+        self._zero()
+        self.loss_sum += loss.detach() * len(labels)
+
+    def _zero(self) -> None:
+        if self._masked:
+            with torch.no_grad():
+                torch._foreach_mul_(self._masked, self._factors)
 
 
 def train(
@@ -32,69 +136,76 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
-    masks: Mapping[nn.Parameter, Tensor] | None = None,
+    masks: Masks | None = None,
     memory_format: torch.memory_format = torch.contiguous_format,
     after_epoch: Callable[[int], None] = lambda _: None,
 ) -> float:
-    """Train ``model`` in place for ``recipe.epochs`` epochs.
+    """Train one network in place by a whole recipe; see :func:`train_together`."""
+    trainee = Trainee(model, recipe, masks=masks, memory_format=memory_format)
+    return train_together(
+        [trainee], images, recipe, seed=seed, memory_format=memory_format, after_epoch=after_epoch
+    )[0]
+
+
+def train_together(
+    trainees: Sequence[Trainee],
+    images: Images,
+    recipe: Recipe,
+    *,
+    seed: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
+    after_epoch: Callable[[int], None] = lambda _: None,
+    epochs: range | None = None,
+    order_from: int = 0,
+) -> list[float]:
+    """Train networks side by side on the same batches, in place.
 
     Args:
-        masks: parameters that keep zeros, with boolean tensors, True where the weight is kept.
         after_epoch: called with the number of epochs done, from 1.
+        epochs: which of the recipe's epochs to run; all by default. The schedule counts all of them.
+        order_from: how many epochs were trained before by another schedule: no two epochs go through the images alike.
 
     Returns:
-        The mean cross-entropy over the last epoch, in nats.
+        For each network the mean cross-entropy over the last epoch, in nats.
     """
-    model.train().to(memory_format=memory_format)
-    masked: list[Tensor] = list(masks or {})
-    factors: list[Tensor] = [mask.to(p).contiguous(memory_format=_format_of(p)) for p, mask in (masks or {}).items()]
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-    device = images.pixels.device
     steps = math.ceil(len(images) / recipe.batch)
-    loss_sum = torch.zeros((), device=device)
-    for epoch in range(recipe.epochs):
-        random = stream("order", seed, epoch)
-        order = torch.randperm(len(images), generator=random).to(device)
-        loss_sum.zero_()
-        for step, index in enumerate(torch.split(order, recipe.batch)):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, epoch * steps + step, recipe.epochs * steps)
-            inputs, labels = _batch(images, index, recipe, random, memory_format)
-            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                loss = F.cross_entropy(model(inputs), labels)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            if masked:
-                with torch.no_grad():
-                    torch._foreach_mul_(masked, factors)
-            loss_sum += loss.detach() * len(labels)
+    total = recipe.epochs * steps
+    for epoch in range(recipe.epochs) if epochs is None else epochs:
+        for trainee in trainees:
+            trainee.model.train()
+            trainee.loss_sum.zero_()
+        for number, (inputs, labels) in enumerate(batches(images, recipe, seed, order_from + epoch, memory_format), epoch * steps):
+            step = Step(number, total, learning_rate(recipe, number, total))
+            for trainee in trainees:
+                trainee.step(inputs, labels, step)
         after_epoch(epoch + 1)
-        model.train()
-    return float(loss_sum) / len(images)
+    return [float(trainee.loss_sum) / len(images) for trainee in trainees]
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The rate at ``step`` (from 0) of ``steps``; cosine falls from ``lr`` towards 0 (Loshchilov and Hutter 2017, eq. 5)."""
+    """The rate at ``step`` (from 0) of ``steps``; cosine falls from ``lr`` towards 0 (Loshchilov and Hutter 2017, eq. 5).
+
+    A recipe that is the tail of a longer one begins where that one would be by then (Renda et al. 2020).
+    """
     if recipe.schedule == "constant":
         return recipe.lr
+    if recipe.tail_of is not None:
+        whole = steps * recipe.tail_of / recipe.epochs
+        step, steps = step + whole - steps, whole  # type: ignore[assignment]
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _batch(
-    images: Images, index: Tensor, recipe: Recipe, random: torch.Generator, memory_format: torch.memory_format
-) -> tuple[Tensor, Tensor]:
-    pixels = images.pixels[index]
-    if recipe.augment == "flip-crop":
-        pixels = flip_and_crop(pixels, random)
-    return images.normalise(pixels, memory_format), images.labels[index]
+def batches(
+    images: Images, recipe: Recipe, seed: int, epoch: int, memory_format: torch.memory_format = torch.contiguous_format
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of one epoch (from 0): normalised images and labels, each image once, in random order."""
+    random = stream("order", seed, epoch)
+    order = torch.randperm(len(images), generator=random).to(images.labels.device)
+    for index in torch.split(order, recipe.batch):
+        pixels = images.pixels[index]
+        if recipe.augment == "flip-crop":
+            pixels = flip_and_crop(pixels, random)
+        yield images.normalise(pixels, memory_format), images.labels[index]
 
 
 def flip_and_crop(pixels: Tensor, random: torch.Generator, padding: int = 4) -> Tensor:

@@ -16,6 +16,23 @@ SETUP: dict[str, str] = {
 }
 """Comparison setup of each track, after Wang et al. 2023, Table 2."""
 
+RETRAINED: tuple[Track, ...] = ("one-shot", "iterative", "at-init")
+"""Tracks in which the evaluator trains after the mask is fixed."""
+
+FROM_FRESH: tuple[Track, ...] = ("at-init", "sparse-training")
+"""Tracks that start from initial weights; the others start from the base model."""
+
+TRAINING: tuple[Track, ...] = ("iterative", "sparse-training")
+"""Tracks in which the method itself trains the network: the whole network is then its outcome."""
+
+
+def pattern(target: float | str) -> tuple[int, int] | None:
+    """(n, m) of an "n:m" target: n of every m neighbours along the input are kept. None for a number."""
+    if not isinstance(target, str):
+        return None
+    n, _, m = target.partition(":")
+    return int(n), int(m)
+
 
 class Cell(NamedTuple):
     """(benchmark, track, division, target, seed); ``target`` is a compression, a speedup or an "n:m" pattern."""

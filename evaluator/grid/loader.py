@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +13,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluator.canonical import digest
 from evaluator.errors import GridError, UsageError
-from evaluator.grid.cells import Cell, Division, Track
+from evaluator.grid.cells import FROM_FRESH, Cell, Division, Track
 from evaluator.grid.schema import Architecture, Base, Benchmark, Dataset, Protocol, Recipe, Targets, Tier
 
 FILES = ("grid", "datasets", "architectures", "recipes", "targets", "tiers", "benchmarks", "protocol", "bases")
 
-TRACKS: tuple[Track, ...] = ("one-shot", "post-training")
-DIVISIONS: tuple[Division, ...] = ("unstructured",)
-"""What the evaluator can measure today."""
+UNTRAINED = "none"
+"""Stands in place of a recipe where nothing is trained by the evaluator or the method."""
+
+PATTERN = re.compile(r"([1-9]\d?):([1-9]\d?)")
 
 
 class Grid(BaseModel):
@@ -75,10 +77,35 @@ class Grid(BaseModel):
                     yield Cell(name, track, division, target, seed)
 
     def keep(self, cell: Cell) -> int | None:
-        """How many prunable weights a cell's compression leaves; None when the target is infeasible."""
-        if isinstance(cell.target, str):
-            raise GridError(f"{cell.target!r} is a pattern, not a compression", where=cell.id)
+        """How many prunable weights a compression leaves; None when it is infeasible, or the target is another."""
+        if cell.division != "unstructured" or isinstance(cell.target, str):
+            return None
         return self.architectures[self.benchmarks[cell.benchmark].architecture].keep(cell.target)
+
+    def feasible(self, cell: Cell) -> bool:
+        """Whether a target can be met at all, by counting."""
+        architecture = self.architectures[self.benchmarks[cell.benchmark].architecture]
+        match cell.division:
+            case "unstructured":
+                return self.keep(cell) is not None
+            case "structured":
+                return float(cell.target) <= architecture.highest_speedup
+            case "semi-structured":
+                return True
+
+    def recipe_name(self, benchmark: str, track: Track, alternative: str | None = None) -> str:
+        """What trains in a track: the retraining recipe (or an alternative to it), the dense one, or nothing."""
+        entry = self.benchmarks[benchmark]
+        if track in ("one-shot", "iterative"):
+            return alternative or entry.retraining_recipe
+        return entry.dense_recipe if track in FROM_FRESH else UNTRAINED
+
+    def method_recipe(self, benchmark: str, track: Track) -> Recipe | None:
+        """What a method trains by, and for how many epochs at most; None where it may not train."""
+        entry = self.benchmarks[benchmark]
+        if track == "sparse-training":
+            return self.recipes[entry.dense_recipe]
+        return self.recipes[entry.pruning_recipe] if track == "iterative" and entry.pruning_recipe else None
 
     def in_tier(self, tier: str) -> list[str]:
         """Names of the benchmarks of a tier; raises UsageError for an unknown tier."""
@@ -122,18 +149,19 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _measurable(grid: Grid, name: str) -> str | None:
-    """What of a benchmark nobody can measure yet, rather than measure it as something else."""
+def _contradiction(grid: Grid, name: str) -> str | None:
+    """What of a benchmark nobody could measure."""
     benchmark = grid.benchmarks[name]
-    for track in benchmark.tracks:
-        if track not in TRACKS:
-            return f"the track {track!r} cannot be measured yet"
+    if "iterative" in benchmark.tracks and benchmark.pruning_recipe is None:
+        return "the iterative track needs a pruning_recipe"
     for division in benchmark.divisions:
-        if division not in DIVISIONS:
-            return f"the division {division!r} cannot be measured yet"
         for target in grid.targets_of(name, division):
-            if isinstance(target, str) or not target > 1:
-                return f"{target!r} is no compression above 1"
+            if division == "semi-structured":
+                found = PATTERN.fullmatch(str(target))
+                if found is None or int(found[1]) >= int(found[2]):
+                    return f"{target!r} is no pattern like 2:4"
+            elif isinstance(target, str) or not target > 1:
+                return f"{target!r} is no {grid.targets[division].axis} above 1"
     return None
 
 
@@ -154,5 +182,8 @@ def _resolve(grid: Grid, folder: Path) -> None:
                     where=folder / "benchmarks.yaml",
                     fix=f"one of: {', '.join(known)}",
                 )
-        if problem := _measurable(grid, name):
+        recipes = [*benchmark.alternative_recipes, *filter(None, [benchmark.pruning_recipe])]
+        if unknown := [recipe for recipe in recipes if recipe not in grid.recipes]:
+            raise GridError(f"{name}: no recipe {unknown[0]!r}", where=folder / "benchmarks.yaml")
+        if problem := _contradiction(grid, name):
             raise GridError(f"{name}: {problem}", where=folder / "benchmarks.yaml")

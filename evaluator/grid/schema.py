@@ -54,6 +54,8 @@ class Architecture(Entry):
     prunable: Annotated[int, Field(gt=0, description="weights that may be pruned")]
     macs: Annotated[int, Field(gt=0, description="multiply-accumulates of the dense network for one input")]
 
+    highest_speedup: Annotated[float, Field(ge=1, description="with one channel left of each group that may be pruned")] = 1
+
     @property
     def highest_compression(self) -> float:
         """What would be reached by keeping one prunable weight; the rest is never pruned."""
@@ -77,12 +79,19 @@ class Recipe(Entry):
     batch: Annotated[int, Field(gt=0)] = 128
     epochs: Annotated[int, Field(gt=0)]
     schedule: Literal["constant", "cosine"] = "cosine"
+    tail_of: Annotated[int | None, Field(gt=0, description="epochs of the longer schedule whose last part this is")] = None
     augment: Literal["none", "flip-crop"] = "none"
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def functional(self) -> dict[str, object]:
         """What decides the outcome: everything but the title."""
-        return self.model_dump(exclude={"title"})
+        return self.model_dump(exclude={"title"}, exclude_none=True)
+
+    @model_validator(mode="after")
+    def _a_tail_is_shorter(self) -> Recipe:
+        if self.tail_of is not None and self.tail_of < self.epochs:
+            raise ValueError(f"{self.epochs} epochs cannot be the tail of {self.tail_of}")
+        return self
 
 
 class Targets(Entry):
@@ -116,6 +125,8 @@ class Benchmark(Entry):
     tier: str
     dense_recipe: str
     retraining_recipe: str
+    alternative_recipes: Annotated[list[str], Field(description="for retraining, to see whether an order holds")] = []
+    pruning_recipe: Annotated[str | None, Field(description="of the iterative track: how methods train, and how long")] = None
     tracks: list[Track]
     divisions: list[Division]
     seeds: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from evaluator.errors import GridError
 from evaluator.networks.lenet import digits_cnn, digits_mlp, lenet_5_caffe, lenet_300_100
@@ -49,3 +49,8 @@ def prunable_layers(model: nn.Module, classifier: str) -> list[tuple[str, Prunab
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear) and name != classifier
     ]
+
+
+def floating_state(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Parameters and statistics of the network, in its order; without BatchNorm's counters, which decide nothing."""
+    return [(name, tensor) for name, tensor in model.state_dict().items() if tensor.is_floating_point()]

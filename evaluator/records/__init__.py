@@ -1,7 +1,18 @@
 """Records: what was measured, under which keys, and where. Read by the evaluator and by the site; no PyTorch here."""
 
 from evaluator.records.keys import Inputs, prune_key, score_key, stale_reasons
-from evaluator.records.record import Cost, Counts, Environment, LayerCount, Record, Score, Status, Variant
+from evaluator.records.record import (
+    Cost,
+    Counts,
+    Environment,
+    Latency,
+    LayerCount,
+    Record,
+    Score,
+    Status,
+    Variant,
+    controls_of,
+)
 from evaluator.records.store import Store
 
 __all__ = [
@@ -9,12 +20,14 @@ __all__ = [
     "Counts",
     "Environment",
     "Inputs",
+    "Latency",
     "LayerCount",
     "Record",
     "Score",
     "Status",
     "Store",
     "Variant",
+    "controls_of",
     "prune_key",
     "score_key",
     "stale_reasons",

@@ -27,9 +27,11 @@ class Inputs(BaseModel):
     scoring_protocol: int
     recipe: str
     test_data: str
+    training: str | None = None
+    """Of the recipe by which a method may train itself; None on tracks without."""
 
 
-PRUNE_INPUTS = ("contract", "submission", "train_data", "base", "prune_protocol")
+PRUNE_INPUTS = ("contract", "submission", "train_data", "base", "prune_protocol", "training")
 SCORE_INPUTS = ("base", "scoring_protocol", "recipe", "test_data", "train_data")
 
 _WORDS = {
@@ -42,12 +44,13 @@ _WORDS = {
     "scoring_protocol": "the scoring protocol changed",
     "recipe": "the retraining recipe changed",
     "test_data": "the test data changed",
+    "training": "the recipe by which methods train changed",
 }
 
 
 def prune_key(cell: Cell, inputs: Inputs) -> str:
     """Key of what a method yields for a cell: masks, and weights where it may update them."""
-    return digest({"cell": cell.id, **inputs.model_dump(include=set(PRUNE_INPUTS))})
+    return digest({"cell": cell.id, **inputs.model_dump(include=set(PRUNE_INPUTS), exclude_none=True)})
 
 
 def score_key(artifact: str, cell: Cell, inputs: Inputs) -> str:

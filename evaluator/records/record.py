@@ -11,16 +11,27 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluator.grid import Cell
-from evaluator.grid.cells import Division, Track
+from evaluator.grid.cells import RETRAINED, Division, Track
 from evaluator.records.keys import Inputs
 
-SCHEMA: Literal[1] = 1
+SCHEMA: Literal[2] = 2
 
 Status = Literal["ok", "missed_target", "invalid_output", "method_error", "timeout", "out_of_memory", "infrastructure"]
 """How a cell ended. Only ``infrastructure`` is tried again. An infeasible target is no failure and has no record."""
 
-Variant = Literal["method", "matched-random", "matched-magnitude", "dense"]
-"""Whose mask was scored: the method's, a control with the method's layerwise densities, or none at all."""
+Variant = Literal["method", "matched-random", "matched-magnitude", "scratch-e", "scratch-b", "dense"]
+"""Whose network was scored: the method's, a control's with the method's layerwise densities or widths, or the dense one."""
+
+MATCHED: tuple[Variant, ...] = ("matched-random", "matched-magnitude")
+SCRATCH: tuple[Variant, ...] = ("scratch-e", "scratch-b")
+"""The small network that a structured method leaves, trained from new weights by the dense recipe (Liu et al. 2019): for as
+many epochs as the dense one (E), or for as many multiply-accumulates (B)."""
+
+
+def controls_of(cell: Cell) -> tuple[Variant, ...]:
+    """The controls that stand beside a method's result in a cell."""
+    scratch = cell.division == "structured" and cell.track in RETRAINED
+    return (*MATCHED, *SCRATCH) if scratch else MATCHED
 
 DENSE = "dense"
 """Stands in place of a submission's slug in the records of the dense control."""
@@ -61,6 +72,7 @@ class Counts(Part):
     speedup_kind: Literal["mask", "materialised"]
     collapsed: Annotated[bool, Field(description="no path is left from the input to the logits")]
     layers: list[LayerCount]
+    channels: Annotated[list[int], Field(description="channels kept of each group, where channels are removed")] = []
 
     @property
     def compression(self) -> float:
@@ -104,6 +116,18 @@ class Score(Part):
         return [100 * hit / total for hit, total in zip(self.class_correct, self.class_images, strict=True)]
 
 
+class Latency(Part):
+    """Wall time of a forward pass of the network as it would be used, its channels really removed."""
+
+    device: str
+    threads: Annotated[int, Field(description="of the processor; 1 on a GPU")]
+    batch: int
+    dtype: str
+    median_ms: float
+    quartiles_ms: Annotated[tuple[float, float], Field(description="a quarter of the runs was faster, a quarter slower")]
+    runs: int
+
+
 class Cost(Part):
     """Measured from outside. What retraining cost is shared by all records of one score key: it was done once."""
 
@@ -131,7 +155,7 @@ class Environment(Part):
 class Record(Part):
     """One cell of one submission (or control), measured once."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[2] = SCHEMA
     benchmark: str
     track: Track
     division: Division
@@ -148,6 +172,7 @@ class Record(Part):
     before: Annotated[Score | None, Field(description="after recalibration of BatchNorm, before retraining")] = None
     after: Annotated[Score | None, Field(description="after the last epoch of retraining")] = None
     trainability: Annotated[float | None, Field(description="mean test accuracy over the first third of retraining")] = None
+    latency: list[Latency] = []
     cost: Cost
     inputs: Inputs
     artifact: Annotated[str | None, Field(description="SHA-256 of masks and weights")] = None

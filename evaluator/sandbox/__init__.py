@@ -7,6 +7,6 @@ Importing this package does not import PyTorch.
 
 from evaluator.sandbox.pycache import warm_pycache
 from evaluator.sandbox.session import Sandbox, available, open_sandbox
-from evaluator.sandbox.spec import Kind, Outcome, Spec, Task
+from evaluator.sandbox.spec import Allowance, Kind, Outcome, Spec, Task
 
-__all__ = ["Kind", "Outcome", "Sandbox", "Spec", "Task", "available", "open_sandbox", "warm_pycache"]
+__all__ = ["Allowance", "Kind", "Outcome", "Sandbox", "Spec", "Task", "available", "open_sandbox", "warm_pycache"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evaluator.grid import Dataset, Limits
 from evaluator.metadata import Submission
@@ -18,22 +18,46 @@ CLAIMS: tuple[Status, ...] = ("ok", "invalid_output", "method_error", "out_of_me
 
 
 @dataclass(frozen=True)
+class Allowance:
+    """What a method may train.
+
+    Args:
+        recipe: of the track, as its fields.
+        epochs: the most that it gets.
+        continuous: the recipe's schedule spans all of its training, instead of each call.
+        memory_format: as in the grid.
+    """
+
+    recipe: Mapping[str, Any]
+    epochs: int
+    continuous: bool
+    memory_format: str
+
+
+@dataclass(frozen=True)
 class Task:
     """One cell to prune; plain values, since it crosses the wall as JSON.
 
     Args:
         number: index of the cell in its group; names the artifact.
         architecture: as in ``evaluator.networks``.
-        keep: how many prunable weights the outcome must keep.
-        seed: of the method's randomness.
-        base: name of the base model among the spec's ``bases``.
+        seed: of the method's randomness and of the order of images.
+        initial: seed of the initial weights.
+        base: name of the base model among the spec's ``bases``; None to start from the initial weights.
+        keep: how many prunable weights the outcome must keep, where the target is a compression.
+        speedup: the target where channels are removed.
+        pattern: (n, m) where n of every m neighbours are kept.
     """
 
     number: int
     architecture: str
-    keep: int
     seed: int
-    base: str
+    initial: int
+    base: str | None
+    keep: int | None = None
+    speedup: float | None = None
+    pattern: tuple[int, int] | None = None
+    training: Allowance | None = None
 
 
 @dataclass(frozen=True)

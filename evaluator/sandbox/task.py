@@ -19,13 +19,15 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from evaluator.bases import load_base
-from evaluator.contract import Job, Layer, Pruned, PruningMethod
+from evaluator.bases import initial_model, load_base
+from evaluator.contract import Job, Pruned, PruningMethod
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
+from evaluator.grid import Recipe
 from evaluator.metadata import Needs
-from evaluator.networks import architecture
-from evaluator.training import stream
+from evaluator.method_training import MethodTraining
+from evaluator.networks import architecture, floating_state
+from evaluator.training import MEMORY_FORMATS, stream
 
 ARTIFACT = "artifact.safetensors"
 
@@ -40,7 +42,7 @@ def perform(config: dict[str, Any], task: dict[str, Any], data: Data) -> None:
     job = build_job(config, task, data)
     method = load_method(Path(config["method"]), config["hyperparameters"])
     outcome = method.prune(job)
-    write(Path(config["output"]) / ARTIFACT, tensors_of(outcome, job.layers()))
+    write(Path(config["output"]) / ARTIFACT, tensors_of(outcome, job, trains=task["training"] is not None))
 
 
 def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
@@ -48,21 +50,42 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
     torch.set_num_threads(1)
     # the public function also sets an option of torch.compile, and for that imports it: seconds, for every task
     torch._C._set_deterministic_algorithms(True)
+    torch._C._set_deterministic_fill_uninitialized_memory(False)
     random.seed(generator.initial_seed())
     np.random.seed(generator.initial_seed() % 2**32)
-    torch.manual_seed(generator.initial_seed())
     kind = architecture(task["architecture"])
-    model = kind.build()
-    load_base(Path(config["bases"][task["base"]]), model)
+    model = initial_model(task["architecture"], task["initial"])
+    initial = {name: tensor.clone() for name, tensor in model.state_dict().items()} if task["training"] else {}
+    if task["base"] is not None:
+        load_base(Path(config["bases"][task["base"]]), model)
     torch.manual_seed(generator.initial_seed())
+    train = _on(config["device"], data.train)
+    pattern = task["pattern"]
     return Job(
         model.to(config["device"]),
         kind.classifier,
+        shape=kind.shape,
         keep=task["keep"],
-        train=_on(config["device"], data.train),
+        speedup=task["speedup"],
+        pattern=(pattern[0], pattern[1]) if pattern else None,
+        train=train,
         validation=_on(config["device"], data.validation),
         needs=Needs.model_validate(config["needs"]),
         generator=generator,
+        training=_training(task, train, initial) if task["training"] else None,
+    )
+
+
+def _training(task: dict[str, Any], train: Images, initial: dict[str, Tensor]) -> MethodTraining:
+    allowance = task["training"]
+    return MethodTraining(
+        Recipe.model_validate(allowance["recipe"]),
+        allowance["epochs"],
+        continuous=allowance["continuous"],
+        images=train,
+        initial=initial,
+        seed=task["seed"],
+        memory_format=MEMORY_FORMATS[allowance["memory_format"]],
     )
 
 
@@ -89,34 +112,71 @@ def load_method(path: Path, hyperparameters: Mapping[str, Any]) -> PruningMethod
     return found.pop()(**hyperparameters)
 
 
-def tensors_of(outcome: object, layers: list[Layer]) -> dict[str, Tensor]:
-    """The outcome as named tensors. Raises InvalidOutcome for all but a wrong number of kept weights."""
+def tensors_of(outcome: object, job: Job, *, trains: bool = False) -> dict[str, Tensor]:
+    """The outcome as named tensors; the whole network where the method ``trains`` it.
+
+    Raises:
+        InvalidOutcome: for all but a wrong number of kept weights or channels.
+    """
     if not isinstance(outcome, Pruned):
         raise InvalidOutcome(f"prune() returned {type(outcome).__name__}", fix="return a Pruned, e.g. from job.keep_highest")
-    shapes = {layer.position: tuple(layer.weight.shape) for layer in layers}
+    shapes = {layer.position: tuple(layer.weight.shape) for layer in job.layers()}
     if unknown := [key for key in (*outcome.masks, *outcome.weights) if key not in shapes]:
         raise InvalidOutcome(f"there is no layer {unknown[0]!r}", fix=f"layers are numbered 0 to {len(shapes) - 1}")
-    tensors = {}
-    for position, shape in shapes.items():
-        mask = _checked(outcome.masks.get(position), shape, f"mask of layer {position}")
-        if mask.dtype != torch.bool:
-            raise InvalidOutcome(f"the mask of layer {position} is {mask.dtype}", fix="make it boolean: True where kept")
-        tensors[f"mask.{position}"] = mask.detach().to("cpu", torch.uint8).contiguous()
+    structured = job.speedup is not None
+    tensors = _kept_channels(outcome, job) if structured else _kept_weights(outcome, shapes)
     for position, weight in sorted(outcome.weights.items()):
         _checked(weight, shapes[position], f"new weight of layer {position}")
         if not weight.is_floating_point() or not bool(torch.isfinite(weight).all()):
             raise InvalidOutcome(f"the new weight of layer {position} is not all finite real numbers")
-        tensors[f"weight.{position}"] = weight.detach().to("cpu", torch.float32).contiguous()
+        if trains:
+            job.layers()[position].weight.copy_(weight)
+        else:
+            tensors[f"weight.{position}"] = weight.detach().to("cpu", torch.float32).contiguous()
+    if trains:
+        for index, (name, tensor) in enumerate(floating_state(job.model)):
+            if not bool(torch.isfinite(tensor).all()):
+                raise InvalidOutcome(f"the trained network holds NaN or infinity (in {name})", fix="the training diverged")
+            tensors[f"state.{index}"] = tensor.detach().to("cpu", torch.float32).contiguous()
     return tensors
+
+
+def _kept_weights(outcome: Pruned, shapes: Mapping[int, tuple[int, ...]]) -> dict[str, Tensor]:
+    if outcome.channels:
+        raise InvalidOutcome("channels are kept, but the target is no speedup", fix="set division: structured")
+    found = {}
+    for position, shape in shapes.items():
+        mask = _checked(outcome.masks.get(position), shape, f"mask of layer {position}")
+        found[f"mask.{position}"] = _mask(mask, f"mask of layer {position}")
+    return found
+
+
+def _kept_channels(outcome: Pruned, job: Job) -> dict[str, Tensor]:
+    if outcome.masks:
+        raise InvalidOutcome("single weights are masked, but the target is a speedup", fix="use job.keep_channels")
+    groups = job.groups()
+    if unknown := [key for key in outcome.channels if key not in range(len(groups))]:
+        raise InvalidOutcome(f"there is no channel group {unknown[0]!r}", fix=f"they are numbered 0 to {len(groups) - 1}")
+    found = {}
+    for group in groups:
+        what = f"mask of channel group {group.position}"
+        found[f"channels.{group.position}"] = _mask(_checked(outcome.channels.get(group.position), (group.size,), what), what)
+    return found
+
+
+def _mask(mask: Tensor, what: str) -> Tensor:
+    if mask.dtype != torch.bool:
+        raise InvalidOutcome(f"the {what} is {mask.dtype}", fix="make it boolean: True where kept")
+    return mask.detach().to("cpu", torch.uint8).contiguous()
 
 
 def _checked(value: Tensor | None, shape: tuple[int, ...], what: str) -> Tensor:
     if value is None:
-        raise InvalidOutcome(f"there is no {what}", fix="give one for every layer of job.layers()")
+        raise InvalidOutcome(f"there is no {what}", fix="give one for every layer of job.layers(), or every group of job.groups()")
     if not isinstance(value, Tensor):
         raise InvalidOutcome(f"the {what} is a {type(value).__name__}, not a tensor")
     if tuple(value.shape) != shape:
-        raise InvalidOutcome(f"the {what} has shape {tuple(value.shape)}, but the weight has {shape}")
+        raise InvalidOutcome(f"the {what} has shape {tuple(value.shape)}, but it must be {shape}")
     return value
 
 
