@@ -1,0 +1,23 @@
+"""Structured pruning: which channels go together, how to remove them, what is saved, and how many to keep."""
+
+from __future__ import annotations
+
+from evaluator.channels.costs import Costs, channel_costs
+from evaluator.channels.discovery import channel_groups, materialise
+from evaluator.channels.groups import ChannelGroup, Side, Slice
+from evaluator.channels.solving import solve
+from evaluator.channels.surgery import Kept, remove_channels, silence
+
+__all__ = [
+    "ChannelGroup",
+    "Slice",
+    "Side",
+    "channel_groups",
+    "Kept",
+    "materialise",
+    "remove_channels",
+    "silence",
+    "Costs",
+    "channel_costs",
+    "solve",
+]

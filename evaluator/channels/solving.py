@@ -1,0 +1,92 @@
+"""From scores of channels to those that stay, as close to a speedup as whole channels allow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from evaluator.channels.costs import Costs
+from evaluator.errors import ContractError, InvalidOutcome
+
+ChannelScope = Literal["global", "group"]
+
+
+def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: ChannelScope) -> dict[int, Tensor]:
+    """Keep the highest-scored channels such that the MACs shrink by ``speedup``, as closely as whole channels allow.
+
+    The best channel of every group always stays. Ties go to the channel that comes first in the network.
+
+    Args:
+        scores: position of a group -> tensor (size,), finite; higher is kept longer.
+        costs: of the network that the groups are of.
+        speedup: dense MACs over kept MACs, 1 or more.
+        scope: ``"global"``, all channels compete with each other; ``"group"``, every group keeps the same share of its
+            channels, rounded to the nearest whole number.
+
+    Returns:
+        Position -> boolean tensor (size,), True where the channel stays.
+
+    Raises:
+        InvalidOutcome: a score is missing, has another shape or is not finite, or the groups do not allow the speedup.
+    """
+    checked = _checked(scores, costs)
+    if speedup > costs.highest_speedup:
+        raise InvalidOutcome(
+            f"a speedup of {speedup:g} is out of reach: the channels allow {costs.highest_speedup:.2f} at most"
+        )
+    if scope not in ("global", "group"):
+        raise ContractError(f"no scope {scope!r}", fix='"global" or "group"')
+    ranks = {position: _ranks(score) for position, score in checked.items()}
+    worth = checked if scope == "global" else {p: -(rank + 0.5) / len(rank) for p, rank in ranks.items()}
+    free = {position: rank > 0 for position, rank in ranks.items()}
+    owners = torch.cat([torch.full((len(rank),), position)[free[position]] for position, rank in ranks.items()])
+    values = torch.cat([worth[position][free[position]] for position in ranks])
+    removal = torch.sort(values, descending=True, stable=True).indices.flip(0)
+    number = _nearest(owners[removal], costs, speedup)
+    stays = torch.ones(len(values), dtype=torch.bool)
+    stays[removal[:number]] = False
+    kept = {}
+    for position, rank in ranks.items():
+        kept[position] = rank == 0
+        kept[position][free[position]] = stays[owners == position]
+    return {position: mask.to(scores[position].device) for position, mask in kept.items()}
+
+
+def _checked(scores: Mapping[int, Tensor], costs: Costs) -> dict[int, Tensor]:
+    """The scores in the network's order, in double precision on the CPU, where sorting is the same everywhere."""
+    if unknown := set(scores) - set(costs.sizes):
+        raise InvalidOutcome(f"scores for channel groups {sorted(unknown)}, which do not exist")
+    ordered = {}
+    for position, size in sorted(costs.sizes.items()):
+        score = scores.get(position)
+        if score is None or score.shape != (size,):
+            found = "no score" if score is None else f"a score of shape {tuple(score.shape)}"
+            raise InvalidOutcome(f"{found} for channel group {position}, which has {size} channels")
+        if not bool(torch.isfinite(score).all()):
+            raise InvalidOutcome(f"the scores of channel group {position} hold NaN or infinity")
+        ordered[position] = score.detach().to("cpu", torch.float64)
+    return ordered
+
+
+def _ranks(score: Tensor) -> Tensor:
+    """(size,) the place of each channel in its group, 0 for the best."""
+    ranks = torch.empty(len(score), dtype=torch.int64)
+    ranks[torch.sort(score, descending=True, stable=True).indices] = torch.arange(len(score))
+    return ranks
+
+
+def _nearest(owners: Tensor, costs: Costs, speedup: float) -> int:
+    """How many channels to remove, of those whose groups are ``owners`` in the order of removal; speedups only grow."""
+
+    def after(number: int) -> float:
+        removed = torch.bincount(owners[:number], minlength=max(costs.sizes) + 1).tolist()
+        return costs.speedup({position: size - removed[position] for position, size in costs.sizes.items()})
+
+    low, high = 0, len(owners)
+    while low < high:  # the smallest number that reaches the speedup
+        middle = (low + high) // 2
+        low, high = (low, middle) if after(middle) >= speedup else (middle + 1, high)
+    return low - 1 if low > 0 and speedup - after(low - 1) <= after(low) - speedup else low

@@ -1,0 +1,435 @@
+"""Channel groups: what is removed is what is silenced, costs are what counting says, and targets are met."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evaluator.channels import (
+    ChannelGroup,
+    Costs,
+    channel_costs,
+    channel_groups,
+    materialise,
+    remove_channels,
+    silence,
+    solve,
+)
+from evaluator.counting import count
+from evaluator.errors import ContractError, GridError, InvalidOutcome
+from evaluator.networks import ARCHITECTURES
+from tests.submissions.specimens import NETWORKS
+
+Shape = tuple[int, int, int]
+
+
+class Block(nn.Module):
+    """Attention of two heads and an MLP, normalised before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(12), nn.LayerNorm(12)
+        self.query, self.key, self.value, self.out = (nn.Linear(12, 12) for _ in range(4))
+        self.up, self.gelu, self.down = nn.Linear(12, 20), nn.GELU(), nn.Linear(20, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm1(x)
+        heads = [part(y).view(*y.shape[:2], 2, 6).transpose(1, 2) for part in (self.query, self.key, self.value)]
+        x = x + self.out(F.scaled_dot_product_attention(*heads).transpose(1, 2).reshape(x.shape))
+        return x + self.down(self.gelu(self.up(self.norm2(x))))
+
+
+class Transformer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 12, 2, 2)
+        self.token, self.places = nn.Parameter(torch.randn(1, 1, 12)), nn.Parameter(torch.randn(1, 10, 12))
+        self.blocks = nn.Sequential(Block(), Block())
+        self.norm = nn.LayerNorm(12)
+        self.classifier = nn.Linear(12, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.patches(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.places
+        return self.classifier(self.norm(self.blocks(x))[:, 0])
+
+
+def vgg_cifar() -> nn.Module:
+    """VGG-16 with BatchNorm for 32x32 images."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for width in (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"):
+        if isinstance(width, str):
+            layers.append(nn.MaxPool2d(2))
+        else:
+            layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            channels = width
+    model = nn.Sequential(*layers, nn.Flatten())
+    model.add_module("classifier", nn.Linear(512, 10))
+    return model
+
+
+vision = torchvision.models
+
+
+def vgg_narrow() -> nn.Module:
+    """VGG-16 with hidden layers of 64 rather than 4096: their weights are slow to draw, and too many to test with."""
+    model = vision.vgg16_bn()
+    for name, inputs, outputs in (("0", 512 * 49, 64), ("3", 64, 64), ("6", 64, 1000)):
+        model.classifier.set_submodule(name, nn.Linear(inputs, outputs))
+    return model
+
+
+BUILD: dict[str, tuple[Callable[[], nn.Module], str, Shape]] = {
+    **{name: (kind.build, kind.classifier, kind.shape) for name, kind in ARCHITECTURES.items()},
+    **{name: (build, "classifier", (3, 6, 6)) for name, build in NETWORKS.items()},
+    "transformer": (Transformer, "classifier", (3, 6, 6)),
+    "vgg-cifar": (vgg_cifar, "classifier", (3, 32, 32)),
+    "resnet18": (vision.resnet18, "fc", (3, 64, 64)),
+    "resnet50": (vision.resnet50, "fc", (3, 64, 64)),
+    "mobilenet_v2": (vision.mobilenet_v2, "classifier.1", (3, 64, 64)),
+    "vgg16_bn": (vgg_narrow, "classifier.6", (3, 64, 64)),
+    "densenet121": (vision.densenet121, "classifier", (3, 64, 64)),
+    "mobilenet_v3": (vision.mobilenet_v3_small, "classifier.3", (3, 64, 64)),
+}
+SMALL = ["digits-cnn", "lenet-5-caffe", "resnet-20", *NETWORKS, "transformer"]
+
+
+@functools.cache
+def network(name: str) -> tuple[nn.Module, str, Shape]:
+    """(the network in eval mode with random weights and statistics, its classifier, its input's shape)."""
+    build, classifier, shape = BUILD[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(6)
+        model = build()
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.5, 2)
+                module.weight.data.uniform_(0.5, 1.5)
+                module.bias.data.normal_(0, 0.2)
+    return model.eval(), classifier, shape
+
+
+@functools.cache
+def groups(name: str) -> list[ChannelGroup]:
+    return channel_groups(*network(name))
+
+
+@functools.cache
+def costs(name: str) -> Costs:
+    model, _, shape = network(name)
+    return channel_costs(model, shape, groups(name))
+
+
+def drawn(name: str, seed: int) -> dict[int, Tensor]:
+    """A random set of channels to keep: another share of each group, and nothing removed from some."""
+    random = torch.Generator().manual_seed(seed)
+    kept = {}
+    for group in groups(name):
+        share = float(torch.rand((), generator=random))
+        mask = torch.rand(group.size, generator=random) < share
+        mask[int(torch.randint(group.size, (), generator=random))] = True
+        if share < 0.9:
+            kept[group.position] = mask
+    return kept
+
+
+def numbers(kept: Mapping[int, Tensor]) -> dict[int, int]:
+    return {position: int(mask.sum()) for position, mask in kept.items()}
+
+
+# -- what the groups are --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("digits-mlp", 2), ("lenet-5-caffe", 3), ("resnet-20", 9), ("resnet-56", 27), ("vgg-cifar", 13), ("transformer", 2),
+        ("resnet18", 4 + 8), ("resnet50", 1 + 4 + 2 * 16), ("mobilenet_v2", 25), ("vgg16_bn", 13 + 2),
+    ],
+)  # fmt: skip
+def test_every_group_is_found(name: str, number: int) -> None:
+    """ResNets of torchvision: the stem and each stage's residual stream, and what lies within blocks."""
+    found = groups(name)
+    assert [group.position for group in found] == list(range(number))
+    order = [module for module, _ in network(name)[0].named_modules()]
+    first = [order.index(next(piece.name for piece in group.slices if piece.side == "out")) for group in found]
+    assert first == sorted(first)
+
+
+@pytest.mark.parametrize("name", sorted(BUILD))
+def test_the_logits_the_input_and_mixed_channels_are_in_no_group(name: str) -> None:
+    model, classifier, _ = network(name)
+    modules = dict(model.named_modules())
+    places = [(piece.name, piece.side) for group in groups(name) for piece in group.slices]
+    assert len(places) == len(set(places))
+    assert (classifier, "out") not in places
+    assert next(module for module, kind in modules.items() if isinstance(kind, nn.Conv2d | nn.Linear)) not in [
+        place for place, side in places if side == "in"
+    ]
+    for group in groups(name):
+        for piece in group.slices:
+            assert piece.module is modules[piece.name]
+            if isinstance(piece.module, nn.Conv2d) and piece.module.groups > 1:
+                assert piece.side == "through"
+
+
+def test_of_a_block_with_a_padded_shortcut_only_the_inner_channels_are_a_group() -> None:
+    for group in groups("resnet-20"):
+        (maker,) = [piece.name for piece in group.slices if piece.side == "out"]
+        block = maker.removesuffix("conv1")
+        assert [(p.name, p.side) for p in group.slices] == [
+            (f"{block}conv1", "out"), (f"{block}bn1", "norm"), (f"{block}conv2", "in"),
+        ]  # fmt: skip
+
+
+def test_of_a_transformer_the_hidden_channels_of_the_mlps_are_the_groups() -> None:
+    found = [[(piece.name, piece.side) for piece in group.slices] for group in groups("transformer")]
+    assert found == [[(f"blocks.{i}.up", "out"), (f"blocks.{i}.down", "in")] for i in range(2)]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [nn.Sigmoid(), nn.Hardsigmoid(), nn.Softplus(), nn.Hardtanh(1, 2), nn.GroupNorm(2, 8), nn.InstanceNorm2d(8),
+     nn.PixelShuffle(2), nn.PReLU(8), nn.BatchNorm2d(8, affine=False), nn.Softmax2d(), nn.Conv2d(8, 8, 1, groups=2)],
+    ids=lambda module: type(module).__name__,
+)  # fmt: skip
+def test_channels_that_cannot_simply_be_removed_are_left_out(between: nn.Module) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), between, nn.LazyConv2d(6, 1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+    model(torch.zeros(2, 3, 6, 6))
+    (group,) = channel_groups(model, "5", (3, 6, 6))
+    assert [(piece.name, piece.side) for piece in group.slices] == [("2", "out"), ("5", "in")]
+
+
+def test_what_the_graph_misunderstands_is_left_out_by_the_trial() -> None:
+    """Adding one is an addition like any other to the graph; and tokens are flattened with the channels last."""
+
+    class Shifted(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            y = self[0](x) + 1
+            tokens = torch.relu(self[2](torch.relu(self[1](y)).flatten(2).mT))
+            return self[3](tokens.flatten(1))
+
+    model = Shifted(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 6, 1), nn.Linear(6, 4), nn.Linear(4 * 9, 2))
+    found = channel_groups(model, "3", (3, 3, 3))
+    assert [group.slices[0].name for group in found] == ["1"]
+
+
+def test_a_network_that_the_graph_cannot_follow_is_refused() -> None:
+    with pytest.raises(GridError, match="cannot follow"):
+        channel_groups(vision.shufflenet_v2_x0_5().eval(), "fc", (3, 64, 64))
+
+
+def test_groups_depend_on_the_architecture_alone_and_leave_the_model_as_it_was() -> None:
+    model = copy.deepcopy(network("residual")[0]).train().requires_grad_(False)
+    nn.init.zeros_(model.bn2.weight)
+    before = copy.deepcopy(model.state_dict())
+    with torch.no_grad():
+        found = channel_groups(model, "classifier", (3, 6, 6))
+    shapes = [[(p.name, p.side, p.width) for p in group.slices] for group in found]
+    assert shapes == [[(p.name, p.side, p.width) for p in group.slices] for group in groups("residual")]
+    assert model.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_weights_are_arranged_by_channel() -> None:
+    conv2, linear1 = (network("lenet-5-caffe")[0].get_submodule(name) for name in ("conv2", "linear1"))
+    (filters,), (readers,) = groups("lenet-5-caffe")[1].filters, groups("lenet-5-caffe")[1].readers
+    assert torch.equal(filters, conv2.weight.flatten(1))
+    assert torch.equal(readers[3], linear1.weight[:, 48:64].flatten())
+    assert filters.data_ptr() == conv2.weight.data_ptr()
+    (columns,) = groups("lenet-5-caffe")[0].readers
+    assert torch.equal(columns[7], conv2.weight[:, 7].flatten())
+    stem = groups("residual")[0]
+    assert [reader.shape for reader in stem.readers] == [(6, 90), (6, 10)]
+    assert torch.equal(stem.scales[0], network("residual")[0].stem[1].weight)
+    gradient = torch.randn(500, 800)
+    assert torch.equal(groups("lenet-5-caffe")[1].slices[1].by_channel(gradient)[49], gradient[:, 784:].flatten())
+
+
+# -- removing and silencing -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(BUILD))
+def test_removing_channels_is_silencing_them(name: str) -> None:
+    model, _, shape = network(name)
+    kept = drawn(name, 1)
+    smaller, silent = remove_channels(model, groups(name), kept), copy.deepcopy(model)
+    silence(silent, groups(name), kept)
+    images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        removed, silenced, dense = smaller(images), silent(images), model(images)
+    scale = max(float(silenced.abs().max()), 1)
+    assert float((removed - silenced).abs().max()) < 1e-5 * scale
+    assert not torch.allclose(silenced, dense)
+
+
+@pytest.mark.parametrize("name", ["residual", "depthwise"])
+def test_silence_and_absence_learn_alike_in_train_mode(name: str) -> None:
+    """Batch statistics of one channel do not depend on another, so gradients agree too."""
+    model, _, shape = copy.deepcopy(network(name))
+    kept = {0: torch.arange(groups(name)[0].size) % 2 == 0}
+    smaller = remove_channels(model, groups(name), kept).train()
+    silence(model, groups(name), kept)
+    images = torch.randn(4, *shape, generator=torch.Generator().manual_seed(2))
+    for network_ in (smaller, model.train()):
+        network_(images).square().sum().backward()
+    assert torch.allclose(smaller.classifier.weight.grad, model.classifier.weight.grad, atol=1e-4)
+
+
+def test_materialised_layers_tell_their_new_sizes() -> None:
+    model, classifier, shape = network("depthwise")
+    smaller = materialise(model, classifier, shape, {0: torch.arange(12) < 5})
+    convs = [smaller.get_submodule(name) for name in "036"]
+    assert [(conv.in_channels, conv.out_channels, conv.groups) for conv in convs] == [(3, 5, 1), (5, 5, 5), (5, 16, 1)]
+    assert smaller.get_submodule("1").num_features == 5
+    assert model.get_submodule("0").out_channels == 12
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [{9: torch.ones(30) > 0}, {0: torch.ones(30)}, {0: torch.ones(20) > 0}, {0: torch.zeros(30) > 0}],
+    ids=["no such group", "not boolean", "wrong size", "nothing kept"],
+)
+def test_masks_that_are_no_outcome_are_refused(kept: dict[int, Tensor]) -> None:
+    model, *_ = network("linear")
+    for change in (remove_channels, silence):
+        with pytest.raises(InvalidOutcome):
+            change(copy.deepcopy(model), groups("linear"), kept)
+
+
+# -- costs ----------------------------------------------------------------------------------------------------------------
+
+
+def assert_costs_are_counted(name: str, seed: int) -> None:
+    model, classifier, shape = network(name)
+    kept = drawn(name, seed)
+    counts = count(remove_channels(model, groups(name), kept), classifier, shape, {})
+    assert costs(name).macs(numbers(kept)) == counts.macs == counts.macs_kept
+    assert costs(name).parameters(numbers(kept)) == counts.parameters == counts.kept
+
+
+@pytest.mark.parametrize("name", ["resnet-56", "vgg-cifar", "resnet18", "resnet50", "mobilenet_v2"])
+def test_costs_are_what_counting_says(name: str) -> None:
+    assert_costs_are_counted(name, 3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(SMALL), st.integers(0, 2**32 - 1))
+def test_costs_are_what_counting_says_whatever_is_kept(name: str, seed: int) -> None:
+    assert_costs_are_counted(name, seed)
+
+
+def test_frozen_parameters_do_not_count() -> None:
+    model = copy.deepcopy(network("plain")[0])
+    model.get_submodule("0").weight.requires_grad_(False)
+    frozen = channel_costs(model, (3, 6, 6), groups("plain"))
+    assert frozen.parameters({}) == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert frozen.macs({}) == costs("plain").macs({})
+
+
+@pytest.mark.parametrize(("share", "speedup"), [(0.3, 1.452), (0.5, 1.993), (0.7, 3.593)])
+def test_uniform_pruning_of_resnet_56_gives_the_published_speedups(share: float, speedup: float) -> None:
+    """With this share of the first convolution's filters removed in each block, rounded up (Wang et al. 2023)."""
+    kept = {group.position: group.size - math.ceil(share * group.size) for group in groups("resnet-56")}
+    assert round(costs("resnet-56").speedup(kept), 3) == speedup
+
+
+# -- solving --------------------------------------------------------------------------------------------------------------
+
+
+def scores(name: str, seed: int = 0) -> dict[int, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    return {group.position: torch.rand(group.size, generator=random) for group in groups(name)}
+
+
+@pytest.mark.parametrize("scope", ["global", "group"])
+@pytest.mark.parametrize("speedup", [1.5, 2, 3, 4])
+@pytest.mark.parametrize("name", ["resnet-20", "resnet-56", "vgg-cifar", "mobilenet_v2"])
+def test_targets_are_met(name: str, speedup: float, scope: str) -> None:
+    kept = solve(scores(name), costs(name), speedup, scope)
+    assert costs(name).speedup(numbers(kept)) == pytest.approx(speedup, rel=0.02)
+    again = solve(scores(name), costs(name), speedup, scope)
+    assert all(torch.equal(kept[position], again[position]) for position in kept)
+
+
+@pytest.mark.parametrize("scope", ["global", "group"])
+@pytest.mark.parametrize("speedup", [1, 1.5, 3, 7])
+def test_the_highest_scores_stay(speedup: float, scope: str) -> None:
+    found = scores("vgg-cifar")
+    kept = solve(found, costs("vgg-cifar"), speedup, scope)
+    assert all(mask.any() for mask in kept.values())
+    removed = [found[position][~mask] for position, mask in kept.items() if not mask.all()]
+    if speedup == 1:
+        assert removed == []
+    elif scope == "global":
+        lowest = min(float(found[p][mask].min()) for p, mask in kept.items())
+        assert lowest > max(float(part.max()) for part in removed)
+    else:
+        for position, mask in kept.items():
+            assert found[position][mask].min() > found[position][~mask].max()
+        shares = {p: float(mask.float().mean()) for p, mask in kept.items()}
+        assert all(abs(shares[p] - shares[0]) <= 0.5 / len(kept[p]) + 0.5 / len(kept[0]) + 1e-6 for p in kept)
+
+
+@pytest.mark.parametrize("scope", ["global", "group"])
+def test_the_best_channel_of_every_group_stays(scope: str) -> None:
+    found = scores("resnet-20")
+    found[4] = found[4] - 100  # the worst group of all
+    kept = solve(found, costs("resnet-20"), costs("resnet-20").highest_speedup, scope)
+    assert numbers(kept) == dict.fromkeys(found, 1)
+    assert all(bool(kept[position][score.argmax()]) for position, score in found.items())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(SMALL), st.sampled_from(["global", "group"]), st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_a_higher_speedup_keeps_a_subset(name: str, scope: str, seed: int, height: float) -> None:
+    found = {position: (score * 4).round() for position, score in scores(name, seed).items()}  # with many ties
+    highest = costs(name).highest_speedup
+    fast = solve(found, costs(name), 1 + height * (highest - 1), scope)
+    slow = solve(found, costs(name), 1 + height * (highest - 1) / 2, scope)
+    assert all(bool((slow[position] | ~fast[position]).all()) for position in found)
+    assert costs(name).speedup(numbers(fast)) >= costs(name).speedup(numbers(slow))
+
+
+@pytest.mark.parametrize("scope", ["global", "group"])
+def test_ties_go_to_the_channel_that_comes_first(scope: str) -> None:
+    kept = solve({p: torch.zeros(g.size) for p, g in enumerate(groups("plain"))}, costs("plain"), 3, scope)
+    for mask in kept.values():
+        assert torch.equal(mask, torch.arange(len(mask)) < mask.sum())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({0: torch.full((30,), math.nan)}, "NaN"),
+        ({1: torch.zeros(30)}, "shape"),
+        ({7: torch.zeros(3)}, "do not exist"),
+        ({0: None}, "no score"),
+    ],
+)
+def test_scores_that_are_none_are_refused(change: dict[int, Tensor | None], message: str) -> None:
+    changed = {p: s for p, s in {**scores("linear"), **change}.items() if s is not None}
+    with pytest.raises(InvalidOutcome, match=message):
+        solve(changed, costs("linear"), 2, "global")
+
+
+def test_a_speedup_beyond_the_highest_is_refused() -> None:
+    """The first convolution and the classifier of resnet-20 stay, and one channel of each group."""
+    assert costs("resnet-20").highest_speedup == pytest.approx(20.95, abs=0.01)
+    with pytest.raises(InvalidOutcome, match=r"20\.95 at most"):
+        solve(scores("resnet-20"), costs("resnet-20"), 21, "global")
+    with pytest.raises(ContractError, match="no scope"):
+        solve(scores("linear"), costs("linear"), 2, "layer")
