@@ -21,7 +21,8 @@ def set_up(name: str = "auto") -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # fills every new tensor, which nothing here reads
+    # it would also fill every new tensor, which costs time and changes nothing: nothing here reads one before writing it
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 
 import torch
@@ -183,7 +183,12 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
     ]
     if recipe is None:
         return [_as_trained(c, m) for c, m in zip(candidates, measured, strict=True)]
-    courses = [Course(recipe.epochs, lambda model=c.model: bench.score(model)) for c in candidates]  # type: ignore[misc]
+    courses = [Course(recipe.epochs, partial(bench.score, c.model)) for c in candidates]
+
+    def after_epoch(epoch: int) -> None:
+        for course in courses:
+            course.after_epoch(epoch)
+
     started = time.perf_counter()
     train_together(
         [Trainee(c.model, recipe, masks=c.masks, memory_format=bench.memory_format) for c in candidates],
@@ -191,7 +196,7 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
         recipe,
         seed=candidates[0].cell.seed,
         memory_format=bench.memory_format,
-        after_epoch=lambda epoch: [course.after_epoch(epoch) for course in courses] and None,
+        after_epoch=after_epoch,
     )
     seconds = time.perf_counter() - started - sum(course.seconds for course in courses)
     return [

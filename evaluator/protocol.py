@@ -13,12 +13,15 @@ import yaml
 from evaluator.canonical import digest_file, write_atomically
 
 _NETWORKS = ("networks/__init__.py", "networks/lenet.py", "networks/resnet.py")
+_CHANNELS = tuple(f"channels/{name}.py" for name in ("costs", "discovery", "groups", "solving", "surgery"))
 _DATA = ("data/images.py", "data/decode.py", "data/splits.py", "data/sources.py")
 
 SOURCES: dict[str, tuple[str, ...]] = {
-    "prune": ("contract.py", "selection.py", "training.py", "sandbox/task.py", *_NETWORKS, *_DATA),
-    "scoring": ("evaluation.py", "scoring.py", "counting.py", "training.py", "admission.py", *_NETWORKS, *_DATA),
-    "controls": ("controls.py", "selection.py"),
+    "prune": ("job.py", "layers.py", "method_training.py", "training.py", "sandbox/task.py", "selection.py",
+              *_CHANNELS, *_NETWORKS, *_DATA),
+    "scoring": ("evaluation.py", "scoring.py", "counting.py", "training.py", "admission.py",
+                *_CHANNELS, *_NETWORKS, *_DATA),
+    "controls": ("controls.py", "selection.py", *_CHANNELS),
 }
 """Part of the protocol (its version is ``<part>_version``) -> files of the package ``evaluator``."""
 

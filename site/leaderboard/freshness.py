@@ -9,6 +9,7 @@ from functools import cache
 from evaluator.errors import BaseModelError, GridError, SubmissionError
 from evaluator.expectation import expected_inputs
 from evaluator.grid import Cell, Grid
+from evaluator.grid.cells import Track
 from evaluator.metadata import Submission, load_submission
 from evaluator.records import Inputs, Record, stale_reasons
 from evaluator.records.record import DENSE
@@ -34,17 +35,22 @@ class Freshness:
                 yield record
 
     def _reasons(self, record: Record) -> list[str]:
-        expected = self._expected(record.submission, record.benchmark, record.seed)
+        entry = self.grid.benchmarks[record.benchmark]
+        known = (self.grid.recipe_name(record.benchmark, record.track), *entry.alternative_recipes)
+        if record.recipe not in known:
+            return [f"the benchmark knows no recipe {record.recipe!r} for this track"]
+        expected = self._expected(record.submission, record.benchmark, record.track, record.seed, record.recipe)
         if expected is None:
             return ["the grid names no such base model"]
         if record.submission != DENSE and self._submission(record.submission) is None:
             expected = expected.model_copy(update={"submission": record.inputs.submission})
         return stale_reasons(record.inputs, expected, control=record.variant.startswith("matched"))
 
-    def _expect(self, slug: str, benchmark: str, seed: int) -> Inputs | None:
+    def _expect(self, slug: str, benchmark: str, track: Track, seed: int, recipe: str) -> Inputs | None:
+        """The same for all divisions and targets."""
         submission = None if slug == DENSE else self._submission(slug)
         try:
-            return expected_inputs(self.grid, submission, Cell(benchmark, "one-shot", "unstructured", 1.0, seed))
+            return expected_inputs(self.grid, submission, Cell(benchmark, track, "unstructured", 1.0, seed), recipe)
         except (BaseModelError, GridError):
             return None
 

@@ -202,11 +202,11 @@ def judge_artifact(name: str, outcome: Outcome) -> None:
     if name in REFUSED:
         assert outcome.artifact is not None
         with pytest.raises(InvalidOutcome, match=REFUSED[name]):
-            admit(outcome.artifact, arena.layers())
+            admit(outcome.artifact, arena.form())
     elif outcome.artifact is not None:
-        artifact = admit(outcome.artifact, arena.layers())
+        artifact = admit(outcome.artifact, arena.form())
         kept = sum(int(mask.sum()) for mask in artifact.masks.values())
-        assert kept == (sum(a * b for _, (a, b) in arena.layers()) if name == "forges-an-outcome" else arena.HOSTILE)
+        assert kept == (sum(a * b for _, (a, b) in arena.form().layers) if name == "forges-an-outcome" else arena.HOSTILE)
         assert Artifact.load(artifact.save()).digest == artifact.digest
 
 

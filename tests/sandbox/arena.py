@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from evaluator.admission import Form
+from evaluator.base_files import initial_seed
 from evaluator.data import prepare
 from evaluator.grid import Grid, Limits, load_grid
 from evaluator.metadata import Metadata, Submission
@@ -65,14 +67,15 @@ def spec(of: Submission, pycache: Path, limits: Limits = LIMITS) -> Spec:
 
 
 def task(keep: int = HONEST, seed: int = 0, number: int = 0) -> Task:
-    return Task(number=number, architecture="digits-mlp", keep=keep, seed=seed, base=f"seed{seed}")
+    initial = initial_seed("digits-mlp", seed)
+    return Task(number=number, architecture="digits-mlp", keep=keep, seed=seed, initial=initial, base=f"seed{seed}")
 
 
-def layers() -> list[tuple[int, tuple[int, ...]]]:
+def form() -> Form:
     """What admission expects of digits-mlp."""
     kind = architecture("digits-mlp")
     found = prunable_layers(kind.build(), kind.classifier)
-    return [(position, tuple(module.weight.shape)) for position, (_, module) in enumerate(found)]
+    return Form([(position, tuple(module.weight.shape)) for position, (_, module) in enumerate(found)])
 
 
 def strays() -> list[str]:

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 from torch import Tensor
 
-from evaluator.admission import Artifact, admit
+from evaluator.admission import Artifact, Form, admit
 from evaluator.errors import InvalidOutcome
 
 LAYERS = [(0, (4, 3)), (1, (2, 4))]
+FORM = Form(LAYERS)
 Header = dict[str, Any]
 
 
@@ -52,7 +53,7 @@ def put_together(header: object, data: bytes, length: int | None = None) -> byte
 def test_good_outcome(tmp_path: Path) -> None:
     """Masks as booleans, new weights zero where nothing is kept."""
     new = torch.randn(4, 3)
-    artifact = admit(written(tmp_path, save(outcome(weight_0=new))), LAYERS)
+    artifact = admit(written(tmp_path, save(outcome(weight_0=new))), FORM)
     assert torch.equal(artifact.masks[0], masks()["mask.0"].bool())
     assert torch.equal(artifact.weights[0], new * masks()["mask.0"])
     assert list(artifact.weights) == [0]
@@ -60,11 +61,11 @@ def test_good_outcome(tmp_path: Path) -> None:
 
 def test_written_and_read_again(tmp_path: Path) -> None:
     """Equal artifacts give equal bytes, and come back equal."""
-    artifact = admit(written(tmp_path, save(outcome(weight_1=torch.randn(2, 4)))), LAYERS)
+    artifact = admit(written(tmp_path, save(outcome(weight_1=torch.randn(2, 4)))), FORM)
     again = Artifact.load(artifact.save())
     assert again.save() == artifact.save()
     assert again.digest == artifact.digest
-    assert admit(written(tmp_path, artifact.save()), LAYERS).digest == artifact.digest
+    assert admit(written(tmp_path, artifact.save()), FORM).digest == artifact.digest
 
 
 def test_digest_is_of_the_content() -> None:
@@ -111,7 +112,7 @@ def test_digest_is_pinned() -> None:
 )
 def test_wrong_tensors(tensors: dict[str, Tensor], message: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidOutcome, match=message):
-        admit(written(tmp_path, save(tensors)), LAYERS)
+        admit(written(tmp_path, save(tensors)), FORM)
 
 
 def change(name: str, **entries: object) -> Callable[[Header], Header]:
@@ -156,27 +157,27 @@ CHANGES: list[tuple[Callable[[Header], object], str]] = [
 def test_wrong_headers(change: Callable[[Header], object], message: str, tmp_path: Path) -> None:
     header, data = take_apart(save(masks()))
     with pytest.raises(InvalidOutcome, match=message):
-        admit(written(tmp_path, put_together(change(header), data)), LAYERS)
+        admit(written(tmp_path, put_together(change(header), data)), FORM)
 
 
 @pytest.mark.parametrize("length", [0, 1 << 20, 1 << 40, (1 << 64) - 1])
 def test_wrong_header_lengths(length: int, tmp_path: Path) -> None:
     header, data = take_apart(save(masks()))
     with pytest.raises(InvalidOutcome, match="header has"):
-        admit(written(tmp_path, put_together(header, data, length)), LAYERS)
+        admit(written(tmp_path, put_together(header, data, length)), FORM)
 
 
 @pytest.mark.parametrize("extra", [b"x", b"x" * 100])
 def test_bytes_behind_the_tensors(extra: bytes, tmp_path: Path) -> None:
     with pytest.raises(InvalidOutcome, match="follow the header"):
-        admit(written(tmp_path, save(masks()) + extra), LAYERS)
+        admit(written(tmp_path, save(masks()) + extra), FORM)
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
     content = save(masks())
     for length in range(len(content)):
         with pytest.raises(InvalidOutcome):
-            admit(written(tmp_path, content[:length]), LAYERS)
+            admit(written(tmp_path, content[:length]), FORM)
 
 
 def test_a_file_beyond_need_is_not_read(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_a_file_beyond_need_is_not_read(tmp_path: Path) -> None:
     with file.open("wb") as sparse:
         sparse.truncate(1 << 40)
     with pytest.raises(InvalidOutcome, match="it can have"):
-        admit(file, LAYERS)
+        admit(file, FORM)
 
 
 def link(path: Path) -> None:
@@ -203,13 +204,13 @@ def test_not_a_plain_file(make: Callable[[Path], object], tmp_path: Path) -> Non
     """Links, even to good outcomes, pipes (without waiting), folders, nothing at all."""
     make(tmp_path / "outcome")
     with pytest.raises(InvalidOutcome, match="plain file"):
-        admit(tmp_path / "outcome", LAYERS)
+        admit(tmp_path / "outcome", FORM)
 
 
 def accepted(path: Path, content: bytes) -> None:
     """Refused, or read as the library reads it."""
     try:
-        artifact = admit(written(path, content), LAYERS)
+        artifact = admit(written(path, content), FORM)
     except InvalidOutcome:
         return
     expected = load(content)

@@ -141,13 +141,13 @@ def test_missed_count_is_let_through(ways: Sandbox) -> None:
     """Whether a count is near enough is for the scorer to say."""
     outcome = run(ways, 3)
     assert outcome.artifact is not None
-    admit(outcome.artifact, arena.layers())
+    admit(outcome.artifact, arena.form())
 
 
 def test_new_weights_come_with_the_masks(ways: Sandbox) -> None:
     outcome = run(ways, 10)
     assert outcome.artifact is not None
-    assert list(admit(outcome.artifact, arena.layers()).weights) == [0, 1]
+    assert list(admit(outcome.artifact, arena.form()).weights) == [0, 1]
 
 
 @pytest.mark.parametrize(
