@@ -13,7 +13,7 @@ from functools import cached_property
 
 from torch import nn
 
-from evaluator.channels.groups import ChannelGroup, Slice
+from evaluator.channels.groups import ChannelGroup
 from evaluator.counting import weight_uses
 
 
@@ -66,18 +66,18 @@ class Costs:
 
 def channel_costs(model: nn.Module, shape: tuple[int, int, int], groups: Sequence[ChannelGroup]) -> Costs:
     """The costs of ``model`` for inputs of ``shape`` (C, H, W), as a function of what its ``groups`` keep."""
-    rows: dict[str, tuple[int, Slice]] = {}
-    columns: dict[str, tuple[int, Slice]] = {}
+    rows: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for group in groups:
         for piece in group.slices:
-            (columns if piece.side == "in" else rows)[piece.name] = group.position, piece
+            (columns if piece.side == "in" else rows)[piece.name] = group.position
     sizes = {group.position: group.size for group in groups}
     uses = weight_uses(model, shape)
     mac_terms, parameter_terms = [], []
     for name, module in model.named_modules():
         for kind, parameter in module.named_parameters(recurse=False):
             sides = [rows, columns] if kind == "weight" else [rows]
-            cut = tuple(side[name][0] for side in sides if name in side)
+            cut = tuple(side[name] for side in sides if name in side)
             term = _Term(parameter.numel() // math.prod(sizes[position] for position in cut), cut)
             if parameter.requires_grad:
                 parameter_terms.append(term)
