@@ -74,7 +74,9 @@ class Artifact:
         """In the same form as it came from the sandbox; equal artifacts give equal bytes."""
         kinds = {"mask": self.masks, "weight": self.weights, "channels": self.channels, "state": self.state}
         named = {f"{kind}.{p}": tensor for kind, tensors in kinds.items() for p, tensor in sorted(tensors.items())}
-        return save({name: (t.to(torch.uint8) if t.dtype == torch.bool else t).cpu().contiguous() for name, t in named.items()})
+        return save(
+            {name: (t.to(torch.uint8) if t.dtype == torch.bool else t).cpu().contiguous() for name, t in named.items()}
+        )
 
     @classmethod
     def load(cls, content: bytes) -> Artifact:
@@ -129,7 +131,9 @@ def admit(path: Path, form: Form) -> Artifact:
         return {(p := int(name.partition(".")[2])): _bits(found.get(name), f"{what} {p}") for name in names}
 
     masks, channels = part("mask", "mask of layer"), part("channels", "mask of channel group")
-    weights = {p: _finite(found[f"weight.{p}"], f"new weight of layer {p}") for p, _ in form.layers if f"weight.{p}" in found}
+    weights = {
+        p: _finite(found[f"weight.{p}"], f"new weight of layer {p}") for p, _ in form.layers if f"weight.{p}" in found
+    }
     weights = {p: torch.where(masks[p], weight, torch.zeros_like(weight)) if p in masks else weight
                for p, weight in weights.items()}  # fmt: skip
     state = {i: _finite(found.get(f"state.{i}"), f"trained tensor {i}") for i in range(len(form.state))}

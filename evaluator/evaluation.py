@@ -84,15 +84,16 @@ class Bench:
             for i, (_, module) in enumerate(prunable_layers(model, self.kind.classifier))
         }
 
-    def groups(self, model: nn.Module) -> list[ChannelGroup]:
-        """The channel groups, bound to ``model``."""
-        return channel_groups(model, self.kind.classifier, self.kind.shape)
+    @cached_property
+    def groups(self) -> list[ChannelGroup]:
+        """The channel groups of the architecture, over the modules of a copy of its own."""
+        return channel_groups(self.kind.build(), self.kind.classifier, self.kind.shape)
 
     def form(self, cell: Cell) -> Form:
         """What an outcome for a cell consists of."""
         model = self.kind.build()
         layers = [(position, tuple(weight.shape)) for position, weight in self.weights(model).items()]
-        channels = [group.size for group in self.groups(model)] if cell.division == "structured" else []
+        channels = [group.size for group in self.groups] if cell.division == "structured" else []
         trained = floating_state(model) if cell.track in TRAINING else []
         return Form(layers, channels, [tuple(tensor.shape) for _, tensor in trained])
 
@@ -106,7 +107,7 @@ class Bench:
         model = self.kind.build()
         if not artifact.channels:
             return count(model, self.kind.classifier, self.kind.shape, artifact.masks)
-        small = remove_channels(model, self.groups(model), artifact.channels)
+        small = remove_channels(model, self.groups, artifact.channels)
         found = count(small, self.kind.classifier, self.kind.shape, {})
         layers = [
             LayerCount(position=whole.position, shape=whole.shape, kept=left.total)
@@ -158,7 +159,7 @@ class Candidate:
         if self.variant in SCRATCH:
             assert self.recipe is not None
             small = bench.initial(self.cell.seed)
-            model = remove_channels(small, bench.groups(small), artifact.channels).to(bench.device)
+            model = remove_channels(small, bench.groups, artifact.channels).to(bench.device)
             factor = (self.counts.speedup or 1) if self.variant == "scratch-b" else 1
             self.recipe = self.recipe.model_copy(update={"epochs": max(1, int(self.recipe.epochs * factor))})
         parameters = bench.weights(model)
@@ -250,9 +251,8 @@ def _fill(bench: Bench, model: nn.Module, artifact: Artifact) -> None:
 
 def _without_channels(bench: Bench, model: nn.Module, artifact: Artifact) -> nn.Module:
     """The small network. Raises EspalierError, an error of ours, when it is not the same function as the silenced one."""
-    groups = bench.groups(model)
-    small = remove_channels(model, groups, artifact.channels)
-    silence(model, groups, artifact.channels)
+    small = remove_channels(model, bench.groups, artifact.channels)
+    silence(model, bench.groups, artifact.channels)
     inputs, _ = next(bench.train.in_order(8))
     with torch.inference_mode():
         silenced, removed = model.eval()(inputs), small.eval()(inputs)

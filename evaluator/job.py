@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evaluator.method_training import ForwardWeights, MethodTraining
 from evaluator.channels import ChannelGroup, Costs, channel_costs, channel_groups, solve
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.layers import Layer
 from evaluator.metadata import Needs
+from evaluator.method_training import ForwardWeights, MethodTraining
 from evaluator.networks import prunable_layers
 from evaluator.outcome import Pruned
 from evaluator.selection import apportion, keep_n_of_m, keep_top, keep_top_by_row, keep_top_globally
@@ -24,6 +25,21 @@ from evaluator.training import Hooks, Step
 Scope = Literal["global", "layer", "row"]
 Batch = tuple[Tensor, Tensor]
 """Images (N, C, H, W), float32 of zero mean and unit variance, and labels (N,), int64."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a cell's target asks for; one of the three.
+
+    Args:
+        keep: so many prunable weights.
+        speedup: MACs of the dense network by those of the pruned one, channels removed.
+        pattern: (n, m), n of every m neighbours.
+    """
+
+    keep: int | None = None
+    speedup: float | None = None
+    pattern: tuple[int, int] | None = None
 
 
 class Job:
@@ -46,21 +62,18 @@ class Job:
         self,
         model: nn.Module,
         classifier: str,
+        goal: Goal,
         *,
         train: Images,
         validation: Images,
         needs: Needs,
         generator: torch.Generator,
-        keep: int | None = None,
-        speedup: float | None = None,
-        pattern: tuple[int, int] | None = None,
-        shape: tuple[int, int, int] | None = None,
         training: MethodTraining | None = None,
     ) -> None:
         self.model = model.eval()
-        self.speedup = speedup
-        self.pattern = pattern
-        self.shape = shape or (train.pixels.shape[1], train.pixels.shape[2], train.pixels.shape[3])
+        self.speedup = goal.speedup
+        self.pattern = goal.pattern
+        self.shape = train.shape
         self.generator = generator
         self.device = next(model.parameters()).device
         self.masks: dict[int, Tensor] = {}
@@ -69,7 +82,9 @@ class Job:
         self._names = [name for name, _ in prunable_layers(model, classifier)]
         self._layers = [Layer(i, module) for i, (_, module) in enumerate(prunable_layers(model, classifier))]
         self._groups: list[ChannelGroup] | None = None
-        self._keep = keep if pattern is None else sum(int(m.sum()) for m in self._patterned(pattern).values())
+        self._keep = goal.keep
+        if goal.pattern is not None:
+            self._keep = sum(int(mask.sum()) for mask in self._patterned(goal.pattern).values())
         self._train = train
         self._validation = validation
         self._needs = needs

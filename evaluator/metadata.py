@@ -36,6 +36,7 @@ LARGEST = 256 * 1024
 """Bytes of a file of a submission."""
 Value = bool | int | float | str
 
+
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -107,7 +108,9 @@ class Needs(Part):
     data: Annotated[bool, Field(description="reads training or validation images")]
     labels: Annotated[bool, Field(description="reads their labels")]
     gradients: Annotated[bool, Field(description="takes gradients of the loss; needs data and labels")]
-    training_epochs: Annotated[float, Field(ge=0, description="epochs of training that the method itself asks for; a track's budget may be less")] = 0
+    training_epochs: Annotated[
+        float, Field(ge=0, description="epochs of training that the method itself asks for; a track's budget may be less")
+    ] = 0
 
 
 class Reported(Part):

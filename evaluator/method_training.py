@@ -67,9 +67,7 @@ class MethodTraining:
         self._calls = 0
         self._saved = time.monotonic()
 
-    def train(
-        self, job: Job, epochs: int, weights: ForwardWeights | None, hooks: Hooks, learn: Sequence[Tensor]
-    ) -> float:
+    def train(self, job: Job, epochs: int, weights: ForwardWeights | None, hooks: Hooks, learn: Sequence[Tensor]) -> float:
         """See :meth:`evaluator.contract.Job.train`."""
         if epochs < 1 or epochs != int(epochs):
             raise ContractError(f"{epochs} is no number of epochs to train", fix="give a whole number of at least 1")
@@ -138,7 +136,9 @@ class _Run:
         assert self._method_hook is not None
         with torch.no_grad():
             self._method_hook(step)
-        if any(self._masks.get(i) is not mask for i, mask in self.job.masks.items()) or len(self._masks) > len(self.job.masks):
+        if any(self._masks.get(i) is not mask for i, mask in self.job.masks.items()) or len(self._masks) > len(
+            self.job.masks
+        ):
             self._follow_masks()
 
     def _follow_masks(self) -> None:
@@ -198,4 +198,3 @@ def _with_weights(job: Job, weights: ForwardWeights) -> Callable[[Tensor], Tenso
         return logits
 
     return forward
-

@@ -17,10 +17,18 @@ _CHANNELS = tuple(f"channels/{name}.py" for name in ("costs", "discovery", "grou
 _DATA = ("data/images.py", "data/decode.py", "data/splits.py", "data/sources.py")
 
 SOURCES: dict[str, tuple[str, ...]] = {
-    "prune": ("job.py", "layers.py", "method_training.py", "training.py", "sandbox/task.py", "selection.py",
-              *_CHANNELS, *_NETWORKS, *_DATA),
-    "scoring": ("evaluation.py", "scoring.py", "counting.py", "training.py", "admission.py",
-                *_CHANNELS, *_NETWORKS, *_DATA),
+    "prune": (
+        "job.py",
+        "layers.py",
+        "method_training.py",
+        "training.py",
+        "sandbox/task.py",
+        "selection.py",
+        *_CHANNELS,
+        *_NETWORKS,
+        *_DATA,
+    ),
+    "scoring": ("evaluation.py", "scoring.py", "counting.py", "training.py", "admission.py", *_CHANNELS, *_NETWORKS, *_DATA),
     "controls": ("controls.py", "selection.py", *_CHANNELS),
 }
 """Part of the protocol (its version is ``<part>_version``) -> files of the package ``evaluator``."""

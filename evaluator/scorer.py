@@ -16,6 +16,7 @@ import torch
 
 from evaluator.admission import Artifact, admit
 from evaluator.canonical import digest
+from evaluator.channels import bound
 from evaluator.controls import control
 from evaluator.device import cohort_size, set_up
 from evaluator.errors import InvalidOutcome
@@ -53,7 +54,7 @@ def _admit(bench: Bench, todo: Todo, queue: _Queue) -> Iterator[Reply]:
         return
     model = bench.start(todo.cell).cpu()
     weights = {position: weight.detach() for position, weight in bench.weights(model).items()}
-    groups = bench.groups(model) if artifact.channels else []
+    groups = bound(bench.groups, model) if artifact.channels else []
     for variant in todo.variants:
         chosen = artifact
         if variant in MATCHED:
@@ -123,9 +124,7 @@ class _Queue:
 
 
 def _reply(todo: Todo, variant: Variant, artifact: str, key: str, measurement: Measurement) -> Reply:
-    return Reply(
-        cell=todo.cell, variant=variant, status="ok", artifact=artifact, score_key=key, measurement=measurement
-    )
+    return Reply(cell=todo.cell, variant=variant, status="ok", artifact=artifact, score_key=key, measurement=measurement)
 
 
 def _leave_with_parent(stdin: IO[str]) -> None:

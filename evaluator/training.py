@@ -142,9 +142,7 @@ def train(
 ) -> float:
     """Train one network in place by a whole recipe; see :func:`train_together`."""
     trainee = Trainee(model, recipe, masks=masks, memory_format=memory_format)
-    return train_together(
-        [trainee], images, recipe, seed=seed, memory_format=memory_format, after_epoch=after_epoch
-    )[0]
+    return train_together([trainee], images, recipe, seed=seed, memory_format=memory_format, after_epoch=after_epoch)[0]
 
 
 def train_together(
@@ -174,7 +172,9 @@ def train_together(
         for trainee in trainees:
             trainee.model.train()
             trainee.loss_sum.zero_()
-        for number, (inputs, labels) in enumerate(batches(images, recipe, seed, order_from + epoch, memory_format), epoch * steps):
+        for number, (inputs, labels) in enumerate(
+            batches(images, recipe, seed, order_from + epoch, memory_format), epoch * steps
+        ):
             step = Step(number, total, learning_rate(recipe, number, total))
             for trainee in trainees:
                 trainee.step(inputs, labels, step)

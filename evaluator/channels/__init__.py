@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evaluator.channels.costs import Costs, channel_costs
 from evaluator.channels.discovery import channel_groups, materialise
-from evaluator.channels.groups import ChannelGroup, Side, Slice
+from evaluator.channels.groups import ChannelGroup, Side, Slice, bound
 from evaluator.channels.solving import solve
 from evaluator.channels.surgery import Kept, remove_channels, silence
 
@@ -12,6 +12,7 @@ __all__ = [
     "ChannelGroup",
     "Slice",
     "Side",
+    "bound",
     "channel_groups",
     "Kept",
     "materialise",

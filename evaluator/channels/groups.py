@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor, nn
@@ -79,3 +80,12 @@ class ChannelGroup:
     def readers(self) -> list[Tensor]:
         """(channels, weights that read a channel) for each layer that reads the channels."""
         return [piece.by_channel() for piece in self.slices if piece.side == "in"]
+
+
+def bound(groups: Sequence[ChannelGroup], model: nn.Module) -> list[ChannelGroup]:
+    """The same groups over the modules of ``model``, another copy of the network that they are of."""
+
+    def rebind(piece: Slice) -> Slice:
+        return replace(piece, module=model.get_submodule(piece.name))  # type: ignore[arg-type]
+
+    return [replace(group, slices=tuple(rebind(piece) for piece in group.slices)) for group in groups]

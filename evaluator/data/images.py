@@ -35,6 +35,12 @@ class Images:
             shift=(-mean / std).view(shape).to(device),
         )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image: channels, height, width."""
+        _, channels, height, width = self.pixels.shape
+        return channels, height, width
+
     def __len__(self) -> int:
         return len(self.labels)
 

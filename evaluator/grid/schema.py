@@ -126,7 +126,9 @@ class Benchmark(Entry):
     dense_recipe: str
     retraining_recipe: str
     alternative_recipes: Annotated[list[str], Field(description="for retraining, to see whether an order holds")] = []
-    pruning_recipe: Annotated[str | None, Field(description="of the iterative track: how methods train, and how long")] = None
+    pruning_recipe: Annotated[str | None, Field(description="of the iterative track: how methods train, and how long")] = (
+        None
+    )
     tracks: list[Track]
     divisions: list[Division]
     seeds: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]

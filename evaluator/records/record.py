@@ -33,6 +33,7 @@ def controls_of(cell: Cell) -> tuple[Variant, ...]:
     scratch = cell.division == "structured" and cell.track in RETRAINED
     return (*MATCHED, *SCRATCH) if scratch else MATCHED
 
+
 DENSE = "dense"
 """Stands in place of a submission's slug in the records of the dense control."""
 

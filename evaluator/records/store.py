@@ -23,7 +23,6 @@ from evaluator.records.record import SCHEMA, Record
 Identity = tuple[Any, ...]
 
 
-
 def _one_to_two(record: dict[str, Any]) -> dict[str, Any]:
     """Structured pruning: latencies, channels kept, and what a method trains by. Nothing measured before has any."""
     return {**record, "schema_version": 2}

@@ -24,6 +24,7 @@ from evaluator.contract import Job, Pruned, PruningMethod
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.grid import Recipe
+from evaluator.job import Goal
 from evaluator.metadata import Needs
 from evaluator.method_training import MethodTraining
 from evaluator.networks import architecture, floating_state
@@ -64,10 +65,7 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
     return Job(
         model.to(config["device"]),
         kind.classifier,
-        shape=kind.shape,
-        keep=task["keep"],
-        speedup=task["speedup"],
-        pattern=(pattern[0], pattern[1]) if pattern else None,
+        Goal(task["keep"], task["speedup"], (pattern[0], pattern[1]) if pattern else None),
         train=train,
         validation=_on(config["device"], data.validation),
         needs=Needs.model_validate(config["needs"]),
@@ -160,7 +158,9 @@ def _kept_channels(outcome: Pruned, job: Job) -> dict[str, Tensor]:
     found = {}
     for group in groups:
         what = f"mask of channel group {group.position}"
-        found[f"channels.{group.position}"] = _mask(_checked(outcome.channels.get(group.position), (group.size,), what), what)
+        found[f"channels.{group.position}"] = _mask(
+            _checked(outcome.channels.get(group.position), (group.size,), what), what
+        )
     return found
 
 
@@ -172,7 +172,9 @@ def _mask(mask: Tensor, what: str) -> Tensor:
 
 def _checked(value: Tensor | None, shape: tuple[int, ...], what: str) -> Tensor:
     if value is None:
-        raise InvalidOutcome(f"there is no {what}", fix="give one for every layer of job.layers(), or every group of job.groups()")
+        raise InvalidOutcome(
+            f"there is no {what}", fix="give one for every layer of job.layers(), or every group of job.groups()"
+        )
     if not isinstance(value, Tensor):
         raise InvalidOutcome(f"the {what} is a {type(value).__name__}, not a tensor")
     if tuple(value.shape) != shape:

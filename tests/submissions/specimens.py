@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from evaluator.contract import Job, Pruned, PruningMethod
 from evaluator.data.images import Images
+from evaluator.job import Goal
 from evaluator.metadata import Needs, Submission, load_submission
 from evaluator.networks import Prunable, prunable_layers
 
@@ -99,7 +100,7 @@ def job(model: nn.Module, keep: int, *, seed: int = 0, needs: Needs = EVERYTHING
     return Job(
         copy.deepcopy(model),
         "classifier",
-        keep=keep,
+        Goal(keep=keep),
         train=images(),
         validation=images(100),
         needs=needs,
