@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evaluator.base_files import base_digest
 from evaluator.canonical import digest
-from evaluator.errors import BaseModelError, GridError
+from evaluator.errors import Unpinned
 from evaluator.grid import Cell, Grid
 from evaluator.metadata import CONTRACT, Submission
 from evaluator.records import Inputs
@@ -15,16 +15,15 @@ def expected_inputs(grid: Grid, submission: Submission | None, cell: Cell) -> In
     """The inputs of a cell by what the grid pins; ``submission`` is None for the dense control.
 
     Raises:
-        BaseModelError: the grid names no base model for the cell.
-        GridError: it names no digest of the data.
+        Unpinned: the grid names no base model for the cell, or no digest of its data, yet.
     """
     benchmark = grid.benchmarks[cell.benchmark]
     dataset = grid.datasets[benchmark.dataset]
     if dataset.train_digest is None or dataset.test_digest is None:
-        raise GridError(f"{benchmark.dataset} has no digest", where="evaluator/grid/datasets.yaml")
+        raise Unpinned(f"no digest of {benchmark.dataset} yet", fix=f"espalier bases {cell.benchmark}")
     base = grid.bases.get(cell.benchmark, {}).get(cell.seed)
     if base is None:
-        raise BaseModelError("the grid names no base model", where=cell.id, fix=f"espalier bases {cell.benchmark}")
+        raise Unpinned("no base model yet", fix=f"espalier bases {cell.benchmark}")
     return Inputs(
         contract=CONTRACT,
         submission=submission.digest if submission else digest("dense"),
@@ -48,8 +47,9 @@ class Expectation:
 
     def inputs(self, submission: Submission | None, cell: Cell) -> Inputs:
         """As :func:`expected_inputs`. Raises BaseModelError also for a file that is missing or damaged."""
+        inputs = expected_inputs(self.grid, submission, cell)
         base = (cell.benchmark, cell.seed)
         if base not in self._checked:
             base_digest(self.repository, self.grid, *base)
             self._checked.add(base)
-        return expected_inputs(self.grid, submission, cell)
+        return inputs

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from evaluator.errors import BaseModelError, GridError, SubmissionError
+from evaluator.errors import SubmissionError, Unpinned
 from evaluator.expectation import expected_inputs
 from evaluator.grid import Cell, Grid
 from evaluator.metadata import Submission, load_submission
@@ -36,7 +36,7 @@ class Freshness:
     def _reasons(self, record: Record) -> list[str]:
         expected = self._expected(record.submission, record.benchmark, record.seed)
         if expected is None:
-            return ["the grid names no such base model"]
+            return ["the grid names no such base model, or no digest of the data"]
         if record.submission != DENSE and self._submission(record.submission) is None:
             expected = expected.model_copy(update={"submission": record.inputs.submission})
         return stale_reasons(record.inputs, expected, control=record.variant.startswith("matched"))
@@ -45,7 +45,7 @@ class Freshness:
         submission = None if slug == DENSE else self._submission(slug)
         try:
             return expected_inputs(self.grid, submission, Cell(benchmark, "one-shot", "unstructured", 1.0, seed))
-        except (BaseModelError, GridError):
+        except Unpinned:
             return None
 
 
