@@ -6,6 +6,7 @@ grid pins in ``bases.yaml``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from torch import nn
 
 from evaluator.base_files import base_path, initial_seed
 from evaluator.canonical import digest_bytes, write_atomically
-from evaluator.data import prepare
+from evaluator.data import Prepared, prepare
 from evaluator.data.images import Images
 from evaluator.grid import Grid
 from evaluator.networks import architecture
+from evaluator.published import load_published
 from evaluator.repository import Repository
 from evaluator.scoring import measure
 from evaluator.training import MEMORY_FORMATS, train
@@ -39,14 +41,22 @@ def initial_model(name: str, seed: int) -> nn.Module:
 
 
 def train_base(repository: Repository, grid: Grid, benchmark: str, seed: int, *, say: Callable[[str], None]) -> float:
-    """Train one base model by the grid's dense recipe, store it and pin its digest; returns its test accuracy in percent."""
+    """Train one base model by the grid's dense recipe, store it and pin its digest; returns its test accuracy in percent.
+
+    Where the benchmark starts from published weights, the seed decides the order of the images and their augmentation alone.
+    """
     entry = grid.benchmark(benchmark)
     dataset = grid.datasets[entry.dataset]
     recipe = grid.recipes[entry.dense_recipe]
-    data = prepare(entry.dataset, dataset, say=say)
+    data = prepare(entry.dataset, dataset, say=say, thorough=True)
+    if dataset.train_digest is None or dataset.test_digest is None:
+        _pin_data(repository, entry.dataset, data)
     memory_format = MEMORY_FORMATS[grid.architectures[entry.architecture].memory_format]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = initial_model(entry.architecture, initial_seed(benchmark, seed)).to(device)
+    model = initial_model(entry.architecture, initial_seed(benchmark, seed))
+    if entry.start:
+        load_published(entry.start, model, say=say)
+    model.to(device)
     images = Images.load(data.train, dataset, device)
     report = lambda epoch: say(f"{benchmark} seed {seed}: epoch {epoch}/{recipe.epochs}")  # noqa: E731
     train(model, images, recipe, seed=seed, memory_format=memory_format, after_epoch=report)
@@ -60,6 +70,7 @@ def train_base(repository: Repository, grid: Grid, benchmark: str, seed: int, *,
 
 
 def _pin(repository: Repository, benchmark: str, seed: int, sha256: str) -> None:
+    """Write the digest of a base model into the grid."""
     path = repository.grid / "bases.yaml"
     text = path.read_text(encoding="utf-8")
     header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
@@ -67,3 +78,15 @@ def _pin(repository: Repository, benchmark: str, seed: int, sha256: str) -> None
     pins.setdefault(benchmark, {})[seed] = {"sha256": sha256}
     body = yaml.safe_dump({name: dict(sorted(pins[name].items())) for name in sorted(pins)}, sort_keys=False)
     write_atomically(path, (header + body).encode())
+
+
+def _pin_data(repository: Repository, name: str, data: Prepared) -> None:
+    """Write the digests of a data set into the grid: they are those of whoever had the data first."""
+    path = repository.grid / "datasets.yaml"
+    pins = {"train_digest": data.train_digest, "test_digest": data.test_digest}
+    before, header, rest = re.split(rf"^({re.escape(name)}:\n)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    own = re.match(r"(?:[ #].*\n|\n)*", rest)
+    assert own is not None
+    kept = re.sub(r"^  (train|test)_digest:.*\n", "", own[0], flags=re.MULTILINE)
+    lines = "".join(f"  {key}: {value}\n" for key, value in pins.items())
+    write_atomically(path, (before + header + lines + kept + rest[own.end() :]).encode())

@@ -1,7 +1,8 @@
 """What a pruned network holds and computes, counted from masks and shapes, never from zero values.
 
 MACs: multiply-accumulates of Conv and Linear for one input, groups, stride and padding respected, 1 MAC = 1; biases,
-BatchNorm, activations and pooling are not counted (protocol, section 1).
+BatchNorm, activations and pooling are not counted (protocol, section 1). Nor are the two matrix products of attention, in
+which no weight takes part; its projections are linear layers like any other, used once for each token.
 """
 
 from __future__ import annotations
@@ -72,7 +73,10 @@ def weight_uses(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]
 
 def _refuse_unknown(model: nn.Module) -> None:
     """Counting part of a network would be worse than counting none of it."""
-    unknown = (nn.Conv1d, nn.Conv3d, nn.modules.conv._ConvTransposeNd, nn.Bilinear, nn.Embedding, nn.RNNBase)
+    unknown = (
+        *(nn.Conv1d, nn.Conv3d, nn.modules.conv._ConvTransposeNd, nn.Bilinear, nn.Embedding, nn.RNNBase),
+        nn.MultiheadAttention,
+    )
     for name, module in model.named_modules():
         if isinstance(module, unknown):
             raise GridError(f"{type(module).__name__} cannot be counted yet", where=name, fix="teach evaluator/counting.py")
@@ -93,12 +97,12 @@ def _disconnected(model: nn.Module, classifier: str, shape: tuple[int, int, int]
     positions = {name: i for i, (name, _) in enumerate(prunable_layers(probe, classifier))}
     kept = {name: torch.ones_like(layer.weight, dtype=torch.bool) for name, layer in _weighted(probe)}
     kept |= {name: masks[i].cpu() for name, i in positions.items() if i in masks}
+    for parameter in probe.parameters():
+        parameter.data.zero_()  # biases, tokens and positions come from nowhere
     for name, layer in _weighted(probe):
         mask = kept[name]
         fan_in = mask.flatten(1).sum(1).clamp(min=1).double().mean()
         layer.weight.data = mask.double() / fan_in
-        if layer.bias is not None:
-            layer.bias.data.zero_()
     logits = probe.eval()(torch.ones(1, *shape, dtype=torch.float64)).sum()
     weights = [layer.weight for _, layer in _weighted(probe)]
     gradients = torch.autograd.grad(logits, weights, allow_unused=True) if logits.requires_grad else [None] * len(weights)
@@ -112,10 +116,24 @@ def _disconnected(model: nn.Module, classifier: str, shape: tuple[int, int, int]
 _GATES = (
     nn.modules.batchnorm._NormBase,
     nn.modules.dropout._DropoutNd,
-    *(nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm),
+    *(nn.GroupNorm, nn.LocalResponseNorm),
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
-    *(nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Sigmoid, nn.Tanh, nn.Softmax),
+    *(nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Sigmoid, nn.Tanh),
 )
+
+
+class _Scaled(nn.Module):
+    """In place of a LayerNorm: lets every signal pass, and keeps attention, which multiplies signals, from overflowing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / x.detach().mean().clamp(min=torch.finfo(x.dtype).tiny)
+
+
+class _EvenShares(nn.Module):
+    """In place of a Softmax: shares that grow with every signal, but are never nothing: values pass without queries, too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (1 + x / x.detach().amax().clamp(min=1)) / x.shape[-1]
 
 
 class _MeanOfWindow(nn.Module):
@@ -146,6 +164,10 @@ def _open_gates(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.MaxPool2d):
             setattr(module, name, _MeanOfWindow(child))
+        elif isinstance(child, nn.LayerNorm):
+            setattr(module, name, _Scaled())
+        elif isinstance(child, nn.Softmax):
+            setattr(module, name, _EvenShares())
         elif isinstance(child, _GATES):
             setattr(module, name, nn.Identity())
         else:

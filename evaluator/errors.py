@@ -3,6 +3,7 @@
 EspalierError
 ├── UsageError          the command line was used wrongly (exit code 2)
 ├── GridError           a file of the grid is invalid
+│   └── Unpinned        the grid does not name a base model or the digest of its data yet
 ├── SubmissionError     a submission cannot be used
 ├── DataError           a data set is missing or damaged
 ├── BaseModelError      a base model is missing or damaged
@@ -48,6 +49,10 @@ class Interrupted(EspalierError):
 
 
 class GridError(EspalierError):
+    pass
+
+
+class Unpinned(GridError):
     pass
 
 

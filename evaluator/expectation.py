@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evaluator.base_files import base_digest, initial_seed
 from evaluator.canonical import digest
-from evaluator.errors import BaseModelError, GridError
+from evaluator.errors import Unpinned
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import FROM_FRESH
 from evaluator.metadata import CONTRACT, Submission
@@ -19,13 +19,12 @@ def expected_inputs(grid: Grid, submission: Submission | None, cell: Cell, recip
         recipe: an alternative to the benchmark's retraining recipe.
 
     Raises:
-        BaseModelError: the grid names no base model for the cell.
-        GridError: it names no digest of the data.
+        Unpinned: the grid names no base model for the cell, or no digest of its data, yet.
     """
     benchmark = grid.benchmarks[cell.benchmark]
     dataset = grid.datasets[benchmark.dataset]
     if dataset.train_digest is None or dataset.test_digest is None:
-        raise GridError(f"{benchmark.dataset} has no digest", where="evaluator/grid/datasets.yaml")
+        raise Unpinned(f"no digest of {benchmark.dataset} yet", fix=f"espalier bases {cell.benchmark}")
     name = grid.recipe_name(cell.benchmark, cell.track, recipe)
     training = grid.method_recipe(cell.benchmark, cell.track)
     return Inputs(
@@ -48,7 +47,7 @@ def _start(grid: Grid, cell: Cell) -> str:
         return digest(["initial", grid.benchmarks[cell.benchmark].architecture, initial_seed(cell.benchmark, cell.seed)])
     base = grid.bases.get(cell.benchmark, {}).get(cell.seed)
     if base is None:
-        raise BaseModelError("the grid names no base model", where=cell.id, fix=f"espalier bases {cell.benchmark}")
+        raise Unpinned("no base model yet", fix=f"espalier bases {cell.benchmark}")
     return base.sha256
 
 
@@ -62,8 +61,9 @@ class Expectation:
 
     def inputs(self, submission: Submission | None, cell: Cell, recipe: str | None = None) -> Inputs:
         """As :func:`expected_inputs`. Raises BaseModelError also for a file that is missing or damaged."""
+        inputs = expected_inputs(self.grid, submission, cell, recipe)
         base = (cell.benchmark, cell.seed)
         if cell.track not in FROM_FRESH and base not in self._checked:
             base_digest(self.repository, self.grid, *base)
             self._checked.add(base)
-        return expected_inputs(self.grid, submission, cell, recipe)
+        return inputs

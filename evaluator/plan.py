@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from packaging.specifiers import SpecifierSet
 
+from evaluator.errors import Unpinned
 from evaluator.expectation import Expectation
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Division
@@ -62,6 +63,16 @@ class Plan:
     @property
     def todo(self) -> list[Planned]:
         return [planned for planned in self.cells if planned.todo]
+
+    @property
+    def idle(self) -> list[Planned]:
+        """What is missing or stale and is not to be run all the same."""
+        return [planned for planned in self.cells if planned.state in ("missing", "stale") and not planned.todo]
+
+    @property
+    def waiting(self) -> Counter[str]:
+        """How many cells are missing and cannot be run yet, by reason."""
+        return Counter("; ".join(planned.reasons) for planned in self.idle)
 
     @property
     def states(self) -> Counter[State]:
@@ -185,7 +196,10 @@ class _Judge:
     recipe: str | None
 
     def __call__(self, subject: Submission | None, cell: Cell) -> Planned:
-        expected = self.expectation.inputs(subject, cell, self.recipe)
+        try:
+            expected = self.expectation.inputs(subject, cell, self.recipe)
+        except Unpinned as error:
+            return Planned(subject, cell, "missing", (f"{error.what}: {error.fix}",))
         main: Variant = "method" if subject else "dense"
         controls = controls_of(cell) if subject else ()
         record = self._record(subject, main, cell)

@@ -12,7 +12,7 @@ import yaml
 
 from evaluator.canonical import digest_file, write_atomically
 
-_NETWORKS = ("networks/__init__.py", "networks/lenet.py", "networks/resnet.py")
+_NETWORKS = tuple(f"networks/{name}.py" for name in ("__init__", "imagenet", "lenet", "resnet", "vgg", "vit"))
 _CHANNELS = tuple(f"channels/{name}.py" for name in ("costs", "discovery", "groups", "solving", "surgery"))
 _DATA = ("data/images.py", "data/decode.py", "data/splits.py", "data/sources.py")
 

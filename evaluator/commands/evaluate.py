@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from evaluator.engines import ENGINES
 from evaluator.errors import Interrupted, SandboxError, UsageError
 from evaluator.grid import Grid
 from evaluator.group import make_groups
+from evaluator.here import device_classes, only_here
 from evaluator.plan import STATES, Plan, make_plan
 from evaluator.records import Record, Store
 from evaluator.repository import Repository
@@ -56,20 +58,21 @@ def evaluate(
     with target.writing():
         plan = make_plan(repository, grid, selected.submissions, read, selected.selection, force=force)
         if plan.todo:
-            _prepare_data(plan, grid)
-            classes = {grid.tiers[grid.benchmarks[planned.cell.benchmark].tier].device_class for planned in plan.todo}
-            setting = open_setting(
-                repository,
-                grid,
-                device="cpu" if device == "auto" and classes == {"cpu"} else device,
-                sandbox=None if sandbox == "auto" else sandbox,
-                reuse=() if force else read,
-                afresh=force,
-            )
+            walls = None if sandbox == "auto" else sandbox
+            start = partial(open_setting, repository, grid, sandbox=walls, reuse=() if force else read, afresh=force)
+            setting = start(device="cpu" if device == "auto" and device_classes(plan, grid) == {"cpu"} else device)
+            if not (tier or benchmark or cell):
+                if device == "auto" and setting.environment.device_class not in device_classes(plan, grid):
+                    setting = start(device="cpu")
+                plan = only_here(plan, setting)
+        for reason, number in plan.waiting.items():
+            err.print(f"{number} cells cannot be run: {safe(reason)}")
+        if plan.todo:
             if publish:
-                _refuse_to_publish(setting, classes)
+                _refuse_to_publish(setting, device_classes(plan, grid))
             elif setting.sandbox == "none":
                 err.print(WARNING)
+            _prepare_data(plan, grid)
             _sweep(repository)
             records = _measure(plan, setting, target, workers or os.cpu_count() or 1)
     report(plan, records, target, as_json=as_json)
@@ -120,9 +123,13 @@ def report(plan: Plan, records: Sequence[Record], target: Store, *, as_json: boo
             {"submission": r.submission, "cell": r.cell.id, "variant": r.variant, "status": r.status, "reason": r.reason}
             for r in records
         ]
-        print_json({"plan": before, "measured": dict(statuses), "records": made, "store": str(target.folder)})
+        waiting = dict(plan.waiting)
+        print_json(
+            {"plan": before, "waiting": waiting, "measured": dict(statuses), "records": made, "store": str(target.folder)}
+        )
     elif not records:
-        out.print("nothing to do: every selected cell is fresh" + (" or failed before" if plan.states["failed"] else ""))
+        others = (" or failed before" if plan.states["failed"] else "") + (" or cannot be run here" if plan.idle else "")
+        out.print(f"nothing to do: every selected cell is fresh{others}")
     else:
         summary = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
         out.print(f"measured {len(records)}: {summary}; records are in {safe(target.folder)}")

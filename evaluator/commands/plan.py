@@ -37,6 +37,7 @@ def plan(
                 "states": {state: made.states[state] for state in STATES},
                 "seconds": made.seconds and made.seconds / workers,
                 "workers": workers,
+                "waiting": dict(made.waiting),
                 "infeasible": [c.id for c in made.infeasible],
                 "cells": [planned.as_json() for planned in made.cells],
             }

@@ -50,7 +50,10 @@ def prepare(name: str, dataset: Dataset, *, say: Callable[[str], None] = lambda 
     Raises:
         DataError: the data are not there and cannot be had, or their digest is not the grid's.
     """
-    definition = {"name": name, **dataset.model_dump(mode="json", exclude={"title", "get", "class_names"})}
+    definition = {
+        "name": name,
+        **dataset.model_dump(mode="json", exclude={"title", "get", "class_names"}, exclude_none=True),
+    }
     folder = cache_folder() / "data" / f"{name}-{digest(definition)[:12]}"
     if not folder.is_dir():
         from evaluator.data.decode import decode

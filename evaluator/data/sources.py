@@ -62,7 +62,38 @@ def _images(data: Any) -> NDArray[np.uint8]:
     return images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
 
 
+def from_image_folder(name: str, dataset: Dataset) -> tuple[Arrays, Arrays]:
+    """Pictures in ``data_folder()/<name>/{train,test}/<class>/``, decoded in the order of classes and file names."""
+    root, split = data_folder() / name, dataset.split
+    train = _decode_folder(root / "train", dataset, (split.train or 0) + split.validation)
+    return train, _decode_folder(root / "test", dataset, split.test)
+
+
+def _decode_folder(folder: Path, dataset: Dataset, number: int) -> Arrays:
+    """Raises DataError when the folder does not hold ``number`` pictures of the data set's classes and shape."""
+    from torchvision.datasets import ImageFolder
+
+    try:
+        pictures = ImageFolder(str(folder))
+    except FileNotFoundError as error:
+        raise DataError(f"not there ({error})", where=folder, fix=dataset.get) from None
+    if pictures.classes != dataset.class_names:
+        raise DataError(
+            f"has the classes {', '.join(pictures.classes)}, which are not the grid's", where=folder, fix=dataset.get
+        )
+    if len(pictures) != number:
+        raise DataError(f"holds {len(pictures):,} pictures of {number:,}: an incomplete copy", where=folder, fix=dataset.get)
+    images = np.empty((number, *dataset.shape), dtype=np.uint8)
+    for index, (path, _) in enumerate(pictures.samples):
+        try:
+            images[index] = np.asarray(pictures.loader(path)).transpose(2, 0, 1)
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot be decoded ({error})", where=path, fix=dataset.get) from None
+    return images, np.asarray(pictures.targets, dtype=np.uint8)
+
+
 SOURCES: dict[str, Callable[[str, Dataset], tuple[Arrays, Arrays]]] = {
     "scikit-learn": from_scikit_learn,
     "torchvision": from_torchvision,
+    "image-folder": from_image_folder,
 }

@@ -2,7 +2,7 @@
 
 from evaluator.grid.cells import Cell
 from evaluator.grid.loader import Grid, load_grid
-from evaluator.grid.schema import Architecture, Benchmark, Dataset, Limits, Recipe, Targets, Tier
+from evaluator.grid.schema import Architecture, Benchmark, Dataset, Limits, Recipe, Start, Targets, Tier
 
 __all__ = [
     "Architecture",
@@ -12,6 +12,7 @@ __all__ = [
     "Grid",
     "Limits",
     "Recipe",
+    "Start",
     "Targets",
     "Tier",
     "load_grid",

@@ -55,8 +55,8 @@ class Grid(BaseModel):
         """SHA-256 of everything that defines one benchmark."""
         benchmark = self.benchmarks[name]
         parts = {
-            "benchmark": benchmark.model_dump(mode="json", exclude={"title"}),
-            "dataset": self.datasets[benchmark.dataset].model_dump(mode="json"),
+            "benchmark": benchmark.model_dump(mode="json", exclude={"title"}, exclude_none=True),
+            "dataset": self.datasets[benchmark.dataset].model_dump(mode="json", exclude_none=True),
             "architecture": self.architectures[benchmark.architecture].model_dump(mode="json"),
             "dense": self.recipes[benchmark.dense_recipe].functional(),
             "retraining": self.recipes[benchmark.retraining_recipe].functional(),

@@ -19,13 +19,14 @@ class Entry(BaseModel):
 class Split(Entry):
     """How the official parts become train, validation and test."""
 
+    train: Annotated[int | None, Field(gt=0, description="images left for training, where they are counted")] = None
     validation: Annotated[int, Field(gt=0, description="images moved from training to validation, by hash of the index")]
     test: Annotated[int, Field(gt=0, description="images in the test set")]
 
 
 class Dataset(Entry):
     title: str
-    source: Literal["scikit-learn", "torchvision"]
+    source: Literal["scikit-learn", "torchvision", "image-folder"]
     shape: Annotated[tuple[int, int, int], Field(description="channels, height, width")]
     classes: Annotated[int, Field(ge=2)]
     class_names: list[str]
@@ -43,6 +44,8 @@ class Dataset(Entry):
             raise ValueError(f"{len(self.class_names)} class names for {self.classes} classes")
         if not len(self.mean) == len(self.std) == self.shape[0]:
             raise ValueError("mean and std need one value per channel")
+        if self.source == "image-folder" and self.split.train is None:
+            raise ValueError("split.train is needed, to notice a folder that lacks files")
         return self
 
 
@@ -94,6 +97,20 @@ class Recipe(Entry):
         return self
 
 
+class Start(Entry):
+    """Published weights from which base models are trained, instead of random ones."""
+
+    url: Annotated[str, Field(pattern=r"^https://", description="of the original file, which is downloaded once")]
+    sha256: Annotated[Digest, Field(description="of the original file")]
+    names: Annotated[Literal["akamaster"], Field(description="whose names the file's tensors have")]
+    source: Annotated[str, Field(description="who trained them, and on what")]
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return self.url.rpartition("/")[2]
+
+
 class Targets(Entry):
     axis: Literal["compression", "speedup", "pattern"]
     values: list[float | str]
@@ -123,6 +140,7 @@ class Benchmark(Entry):
     dataset: str
     architecture: str
     tier: str
+    start: Annotated[Start | None, Field(description="published weights; without them a base model starts at random")] = None
     dense_recipe: str
     retraining_recipe: str
     alternative_recipes: Annotated[list[str], Field(description="for retraining, to see whether an order holds")] = []

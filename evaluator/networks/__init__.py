@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from evaluator.errors import GridError
+from evaluator.networks.imagenet import mobilenet_v2, resnet_18, resnet_50
 from evaluator.networks.lenet import digits_cnn, digits_mlp, lenet_5_caffe, lenet_300_100
 from evaluator.networks.resnet import resnet_cifar
+from evaluator.networks.vgg import vgg_cifar
+from evaluator.networks.vit import vit_b_16
 
 Prunable = nn.Conv2d | nn.Linear
 
@@ -30,6 +33,14 @@ ARCHITECTURES: dict[str, Architecture] = {
     "lenet-5-caffe": Architecture(lenet_5_caffe, "classifier", (1, 28, 28)),
     "resnet-20": Architecture(lambda: resnet_cifar(20), "classifier", (3, 32, 32)),
     "resnet-56": Architecture(lambda: resnet_cifar(56), "classifier", (3, 32, 32)),
+    "resnet-56-100": Architecture(lambda: resnet_cifar(56, 100), "classifier", (3, 32, 32)),
+    "resnet-110": Architecture(lambda: resnet_cifar(110), "classifier", (3, 32, 32)),
+    "vgg-16-bn": Architecture(lambda: vgg_cifar(16), "classifier", (3, 32, 32)),
+    "vgg-19-bn-100": Architecture(lambda: vgg_cifar(19, 100), "classifier", (3, 32, 32)),
+    "resnet-18": Architecture(resnet_18, "fc", (3, 224, 224)),
+    "resnet-50": Architecture(resnet_50, "fc", (3, 224, 224)),
+    "mobilenet-v2": Architecture(mobilenet_v2, "classifier.1", (3, 224, 224)),
+    "vit-b-16": Architecture(vit_b_16, "classifier", (3, 224, 224)),
 }
 
 

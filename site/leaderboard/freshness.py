@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from evaluator.errors import BaseModelError, GridError, SubmissionError
+from evaluator.errors import SubmissionError, Unpinned
 from evaluator.expectation import expected_inputs
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Track
@@ -41,7 +41,7 @@ class Freshness:
             return [f"the benchmark knows no recipe {record.recipe!r} for this track"]
         expected = self._expected(record.submission, record.benchmark, record.track, record.seed, record.recipe)
         if expected is None:
-            return ["the grid names no such base model"]
+            return ["the grid names no such base model, or no digest of the data"]
         if record.submission != DENSE and self._submission(record.submission) is None:
             expected = expected.model_copy(update={"submission": record.inputs.submission})
         return stale_reasons(record.inputs, expected, control=record.variant.startswith("matched"))
@@ -51,7 +51,7 @@ class Freshness:
         submission = None if slug == DENSE else self._submission(slug)
         try:
             return expected_inputs(self.grid, submission, Cell(benchmark, track, "unstructured", 1.0, seed), recipe)
-        except (BaseModelError, GridError):
+        except Unpinned:
             return None
 
 

@@ -11,10 +11,33 @@ from torch import nn
 from evaluator.counting import count, weight_uses
 from evaluator.errors import GridError
 from evaluator.networks import ARCHITECTURES, architecture, prunable_layers
+from evaluator.networks.vit import VisionTransformer
 from tests.evaluator.grids import GRID
 
 LENET_300_100 = 784 * 300 + 300 + 300 * 100 + 100 + 100 * 10 + 10
 LENET_5 = (25 * 20 + 20) + (20 * 25 * 50 + 50) + (800 * 500 + 500) + (500 * 10 + 10)
+VGG_16_CONVOLUTIONS = [(3, 64, 32), (64, 64, 32), (64, 128, 16), (128, 128, 16), (128, 256, 8), *2 * [(256, 256, 8)],
+                       (256, 512, 4), *2 * [(512, 512, 4)], *3 * [(512, 512, 2)]]  # fmt: skip
+VGG_19_CONVOLUTIONS = [*VGG_16_CONVOLUTIONS, (256, 256, 8), (512, 512, 4), (512, 512, 2)]
+"""(inputs, outputs, side of the picture) of each 3x3 convolution; the three more of VGG-19 are in its last three blocks."""
+VIT_LAYER = 4 * 768 * 768 + 2 * 768 * 3072
+
+
+def vgg(convolutions: list[tuple[int, int, int]], classes: int) -> tuple[int, int]:
+    """Parameters and MACs: a convolution has no bias, its BatchNorm two parameters a channel."""
+    parameters = sum(9 * i * o + 2 * o for i, o, _ in convolutions) + 512 * classes + classes
+    return parameters, sum(9 * i * o * side**2 for i, o, side in convolutions) + 512 * classes
+
+
+def resnet(blocks: int, classes: int) -> tuple[int, int]:
+    """Parameters and MACs of a CIFAR ResNet with ``blocks`` blocks of two convolutions in each of three stages."""
+    convolutions = [(3, 16, 32), *2 * blocks * [(16, 16, 32)]]
+    for inputs, outputs, side in ((16, 32, 16), (32, 64, 8)):
+        convolutions += [(inputs, outputs, side), *(2 * blocks - 1) * [(outputs, outputs, side)]]
+    parameters = sum(9 * i * o + 2 * o for i, o, _ in convolutions) + 64 * classes + classes
+    return parameters, sum(9 * i * o * side**2 for i, o, side in convolutions) + 64 * classes
+
+
 LENET_5_MACS = 25 * 20 * 24 * 24 + 20 * 25 * 50 * 8 * 8 + 800 * 500 + 500 * 10
 
 
@@ -23,6 +46,11 @@ LENET_5_MACS = 25 * 20 * 24 * 24 + 20 * 25 * 50 * 8 * 8 + 800 * 500 + 500 * 10
     [
         ("resnet-20", 269_722, 40_551_040),
         ("resnet-56", 853_018, 125_485_696),
+        ("resnet-56-100", *resnet(9, 100)),
+        ("resnet-110", *resnet(18, 10)),
+        ("vgg-16-bn", *vgg(VGG_16_CONVOLUTIONS, 10)),
+        ("vgg-19-bn-100", *vgg(VGG_19_CONVOLUTIONS, 100)),
+        ("vit-b-16", 86_567_656, 768 * 3 * 16**2 * 196 + 12 * VIT_LAYER * 197 + 768 * 1000),
         ("lenet-300-100", LENET_300_100, 784 * 300 + 300 * 100 + 100 * 10),
         ("lenet-5-caffe", LENET_5, LENET_5_MACS),
     ],
@@ -42,6 +70,16 @@ def test_the_grid_states_the_counts_that_the_code_has(name: str) -> None:
     counts = count(kind.build(), kind.classifier, kind.shape, {})
     prunable = sum(layer.total for layer in counts.layers)
     assert (counts.parameters, prunable, counts.macs) == (stated.parameters, stated.prunable, stated.macs)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "billions"),
+    [("resnet-18", 11_689_512, 1.814), ("resnet-50", 25_557_032, 4.089), ("mobilenet-v2", 3_504_872, 0.301)],
+)
+def test_torchvisions_networks_have_the_documented_counts(name: str, parameters: int, billions: float) -> None:
+    """Torchvision's documentation calls a multiply-accumulate a FLOP and gives thousands of millions to three places."""
+    stated = GRID.architectures[name]
+    assert (stated.parameters, round(stated.macs / 1e9, 3)) == (parameters, billions)
 
 
 def test_grouped_convolutions_count_once_per_group() -> None:
@@ -87,6 +125,34 @@ def test_a_residual_network_survives_an_empty_block() -> None:
     counts = count(model, kind.classifier, kind.shape, masks)
     assert not counts.collapsed
     assert counts.effective == counts.kept - 16 * 16 * 9  # the other convolution of the block is cut off
+
+
+def small_transformer() -> VisionTransformer:
+    return VisionTransformer(side=16, patch=8, width=8, depth=2, heads=2, classes=3)
+
+
+def test_the_projections_of_attention_count_once_a_token() -> None:
+    """Four patches and the class token; the products of queries, keys and values with each other are not counted."""
+    uses = weight_uses(small_transformer(), (3, 16, 16))
+    assert uses.pop("patches") == 4
+    assert uses.pop("classifier") == 1
+    assert set(uses.values()) == {5}
+
+
+def test_values_pass_without_queries_and_keys() -> None:
+    """Then every token looks at every other alike; the keys and queries that are left have nothing to say."""
+    model = small_transformer()
+    names = [name for name, _ in prunable_layers(model, "classifier")]
+    empty = torch.zeros(8, 8, dtype=torch.bool)
+    counts = count(model, "classifier", (3, 16, 16), {names.index("blocks.0.attention.query"): empty})
+    assert not counts.collapsed
+    assert counts.effective == counts.kept - 8 * 8  # the keys of that block
+
+
+def test_a_transformer_without_patches_has_collapsed() -> None:
+    """What is left are constants: its token and positions."""
+    counts = count(small_transformer(), "classifier", (3, 16, 16), {0: torch.zeros(8, 3, 8, 8, dtype=torch.bool)})
+    assert counts.collapsed
 
 
 def test_zero_values_are_not_pruned_weights() -> None:
@@ -142,6 +208,9 @@ def test_a_layer_that_cannot_be_counted_is_refused() -> None:
     model = nn.Sequential(nn.ConvTranspose2d(1, 1, 3), nn.Flatten(), nn.Linear(36, 2))
     with pytest.raises(GridError, match="cannot be counted"):
         count(model, "2", (1, 4, 4), {})
+    packed = nn.TransformerEncoderLayer(4, 2)
+    with pytest.raises(GridError, match="MultiheadAttention cannot be counted"):
+        count(packed, "linear2", (1, 1, 4), {})
 
 
 @settings(max_examples=25, deadline=None)
