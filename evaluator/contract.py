@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evaluator.checkpoints import Checkpoints
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.metadata import Needs
@@ -125,6 +126,7 @@ class Job:
         self.model = model.eval()
         self.keep = keep
         self.generator = generator
+        self.checkpoints = Checkpoints()  # those of the sandbox take their place, where a run can be resumed
         self.device = next(model.parameters()).device
         self._layers = [Layer(i, module) for i, (_, module) in enumerate(prunable_layers(model, classifier))]
         self._train = train

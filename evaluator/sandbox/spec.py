@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,7 @@ class Task:
         keep: how many prunable weights the outcome must keep.
         seed: of the method's randomness.
         base: name of the base model among the spec's ``bases``.
+        checkpoints: name of the cell's folder among the spec's ``checkpoints``; None: it neither finds nor makes any.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Task:
     keep: int
     seed: int
     base: str
+    checkpoints: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Spec:
         bases: name -> file of a base model.
         pycache: bytecode made by ``warm_pycache``, shown read-only.
         device: ``"cpu"``, or ``"cuda"`` to show the graphics devices as well.
+        checkpoints: name -> folder of what an interrupted run left, shown where it is there when the child starts.
     """
 
     submission: Submission
@@ -54,6 +57,7 @@ class Spec:
     limits: Limits
     pycache: Path
     device: str = "cpu"
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Outcome:
     Args:
         reason: one line for people; None when the status is ``ok``.
         log: the end of what the method printed, at most 8 kB of plain text without paths of this machine.
-        seconds: wall time of the task alone, without the start of the sandbox.
+        seconds: wall time of the task alone, without the start of the sandbox; with that of the run which it resumed.
         memory_mb: the most that the processes of the task held in memory at once; None if they ended too soon to look.
         artifact: a private copy of the output, not yet parsed; a regular file within the size limit. None on failure.
     """

@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from evaluator.bases import load_base
+from evaluator.checkpoints import Checkpoints
 from evaluator.contract import Job, Layer, Pruned, PruningMethod
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
@@ -55,7 +56,7 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
     model = kind.build()
     load_base(Path(config["bases"][task["base"]]), model)
     torch.manual_seed(generator.initial_seed())
-    return Job(
+    job = Job(
         model.to(config["device"]),
         kind.classifier,
         keep=task["keep"],
@@ -64,6 +65,10 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
         needs=Needs.model_validate(config["needs"]),
         generator=generator,
     )
+    if (name := task["checkpoints"]) is not None:
+        read = config["checkpoints"].get(name)
+        job.checkpoints = Checkpoints(Path(read) if read else None, Path(config["output"]))
+    return job
 
 
 def _on(device: str, images: Images) -> Images:
