@@ -29,7 +29,8 @@ class Setting:
         pycache: compiled bytecode for the child processes, which may not write it themselves.
         device: ``cpu`` or ``cuda``.
         reuse: stores whose measurements stand for any artifact of the same score key.
-        afresh: prune again even where the outcome is kept from before.
+        afresh: prune again from the start, even where the outcome or a checkpoint is kept from before.
+        resumable: keep checkpoints of the cells at work, so that a later run can go on from them.
     """
 
     repository: Repository
@@ -39,6 +40,7 @@ class Setting:
     device: str
     reuse: tuple[Store, ...] = ()
     afresh: bool = False
+    resumable: bool = True
 
     @property
     def sandbox(self) -> Sandbox:
