@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluator.channels import ChannelGroup, Costs, channel_costs, channel_groups, solve
+from evaluator.checkpoints import Checkpoints
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.layers import Layer
@@ -56,6 +57,7 @@ class Job:
         memory: tensors that hooks of :meth:`train` remember from step to step; kept when a training is interrupted.
         generator: the source of all randomness, seeded by the cell's seed.
         device: where the model and the batches are.
+        checkpoints: where long work without :meth:`train` may save what it has; training does so by itself.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Job:
         self.pattern = goal.pattern
         self.shape = train.shape
         self.generator = generator
+        self.checkpoints = Checkpoints()  # those of the sandbox take their place, where a run can be resumed
         self.device = next(model.parameters()).device
         self.masks: dict[int, Tensor] = {}
         self.memory: dict[str, Tensor] = {}

@@ -62,7 +62,7 @@ class MethodTraining:
         self.initial = initial
         self.seed = seed
         self.memory_format = memory_format
-        self.checkpoints = checkpoints or Checkpoints(None, None)
+        self.checkpoints = checkpoints or Checkpoints()
         self.used = 0
         self._calls = 0
         self._saved = time.monotonic()

@@ -1,12 +1,13 @@
 """Runs a submission in its sandbox, cell by cell, and keeps what came out by prune key.
 
-A kill or a change of scoring therefore never prunes twice. The files that the sandbox wrote are copied, not looked into.
+A kill or a change of scoring therefore never prunes twice, and a cell that a kill cut short goes on from the checkpoints
+that its method left. The files that the sandbox wrote are copied, not looked into.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from evaluator.artifacts import Artifacts
 from evaluator.base_files import base_path, initial_seed
 from evaluator.canonical import canonical_json, write_atomically
+from evaluator.checkpoint_files import Unfinished
 from evaluator.data.prepare import prepare
 from evaluator.grid import Cell, Grid, Limits
 from evaluator.grid.cells import FROM_FRESH, pattern
@@ -73,26 +75,34 @@ def prune(submission: Submission, benchmark: str, keys: Mapping[Cell, str], sett
     limits = setting.limits(benchmark)
     found = {} if setting.afresh else {cell: kept.get(key, setting.environment, limits) for cell, key in keys.items()}
     done = {cell: pruning for cell, pruning in found.items() if pruning is not None}
+    unfinished = {cell: Unfinished(setting.repository, key, setting.environment, limits) for cell, key in keys.items()}
     missing = [cell for cell in keys if cell not in done]
+    for cell in keys if setting.afresh else done:
+        unfinished[cell].discard()
     if missing:
-        for cell, pruning in _run(submission, benchmark, missing, setting, kept.artifacts):
+        for cell, pruning in _run(submission, benchmark, {cell: unfinished[cell] for cell in missing}, setting):
             kept.add(keys[cell], pruning)
+            unfinished[cell].discard()
             done[cell] = pruning
     return done
 
 
 def _run(
-    submission: Submission, benchmark: str, cells: Sequence[Cell], setting: Setting, artifacts: Artifacts
+    submission: Submission, benchmark: str, cells: Mapping[Cell, Unfinished], setting: Setting
 ) -> Iterator[tuple[Cell, Pruning]]:
     """Each cell as soon as it is pruned."""
+    artifacts = Artifacts(setting.repository.artifacts)
     scratch = setting.repository.state / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
+    spent = {cell: unfinished.resume() for cell, unfinished in cells.items()}
+    spec = _spec(submission, benchmark, setting, {each.key: each.folder for each in cells.values()})
     with (
         tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder,
-        open_sandbox(_spec(submission, benchmark, setting), Path(folder), setting.sandbox) as sandbox,
+        open_sandbox(spec, Path(folder), setting.sandbox) as sandbox,
     ):
-        for number, cell in enumerate(cells):
-            outcome = sandbox.run(_task(number, cell, submission, setting))
+        for number, (cell, unfinished) in enumerate(cells.items()):
+            task = _task(number, cell, submission, setting, unfinished.key)
+            outcome = sandbox.run(task, unfinished.keep, spent[cell])
             stored = artifacts.add(outcome.artifact.read_bytes()) if outcome.artifact else None
             yield (
                 cell,
@@ -102,6 +112,7 @@ def _run(
                     log=outcome.log,
                     seconds=outcome.seconds,
                     memory_mb=outcome.memory_mb,
+                    epochs=outcome.epochs,
                     environment=setting.environment,
                     limits=setting.limits(benchmark),
                     outcome=stored,
@@ -109,7 +120,7 @@ def _run(
             )
 
 
-def _spec(submission: Submission, benchmark: str, setting: Setting) -> Spec:
+def _spec(submission: Submission, benchmark: str, setting: Setting, checkpoints: Mapping[str, Path]) -> Spec:
     grid = setting.grid
     entry = grid.benchmarks[benchmark]
     dataset = grid.datasets[entry.dataset]
@@ -121,10 +132,11 @@ def _spec(submission: Submission, benchmark: str, setting: Setting) -> Spec:
         limits=setting.limits(benchmark),
         pycache=setting.pycache,
         device=setting.device,
+        checkpoints=checkpoints if setting.resumable else {},
     )
 
 
-def _task(number: int, cell: Cell, submission: Submission, setting: Setting) -> Task:
+def _task(number: int, cell: Cell, submission: Submission, setting: Setting, checkpoints: str) -> Task:
     grid = setting.grid
     speedup = float(cell.target) if cell.division == "structured" else None
     return Task(
@@ -137,6 +149,7 @@ def _task(number: int, cell: Cell, submission: Submission, setting: Setting) -> 
         speedup=speedup,
         pattern=pattern(cell.target),
         training=_allowance(cell, submission, grid),
+        checkpoints=checkpoints if setting.resumable else None,
     )
 
 

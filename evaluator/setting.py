@@ -29,7 +29,8 @@ class Setting:
         pycache: compiled bytecode for the child processes, which may not write it themselves.
         device: ``cpu`` or ``cuda``.
         reuse: stores whose measurements stand for any artifact of the same score key.
-        afresh: prune again even where the outcome is kept from before.
+        afresh: prune again from the start, even where the outcome or a checkpoint is kept from before.
+        resumable: keep checkpoints of the cells at work, so that a later run can go on from them.
         recipe: an alternative to the benchmarks' retraining recipes.
     """
 
@@ -40,6 +41,7 @@ class Setting:
     device: str
     reuse: tuple[Store, ...] = ()
     afresh: bool = False
+    resumable: bool = True
     recipe: str | None = None
 
     @property
@@ -80,4 +82,4 @@ def open_setting(
         raise EspalierError(f"PyTorch cannot be used here: {lines[-1]}", fix="install Espalier anew, or try --device cpu")
     found = json.loads(probe.stdout)
     environment = Environment(**found["environment"], sandbox=sandbox or available())
-    return Setting(repository, grid, environment, pycache, found["device"], tuple(reuse), afresh, recipe)
+    return Setting(repository, grid, environment, pycache, found["device"], tuple(reuse), afresh, recipe=recipe)

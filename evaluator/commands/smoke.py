@@ -81,7 +81,7 @@ def run_smoke(group: Group, setting: Setting) -> Iterator[Smoked]:
     assert isinstance(submission, Submission)
     expectation = Expectation(setting.repository, setting.grid)
     keys = {p.cell: prune_key(p.cell, expectation.inputs(submission, p.cell)) for p in group.planned}
-    afresh = replace(setting, afresh=True)
+    afresh = replace(setting, afresh=True, resumable=False)
     first, second = (prune(submission, group.benchmark, keys, afresh) for _ in range(2))
     for record in run(group, setting):
         cell = record.cell

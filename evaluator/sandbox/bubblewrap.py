@@ -44,6 +44,7 @@ NOBODY = range(61184, 65520)
 def launch(spec: Spec, home: Path) -> Launch:
     uid = NOBODY.start + secrets.randbelow(len(NOBODY)) if _as_root() else None
     bases = {name: INSIDE / "bases" / f"{name}.safetensors" for name in spec.bases}
+    checkpoints = {name: INSIDE / "checkpoints" / name for name, path in spec.checkpoints.items() if path.is_dir()}
     output, scratch = INSIDE / "output", (INSIDE / "tmp", Path("/dev/shm"))  # noqa: S108
     layout = Layout(
         code=INSIDE / "code",
@@ -51,6 +52,7 @@ def launch(spec: Spec, home: Path) -> Launch:
         train=INSIDE / "data" / "train.safetensors",
         validation=INSIDE / "data" / "validation.safetensors",
         bases=bases,
+        checkpoints=checkpoints,
         output=output,
         scratch=scratch,
         pycache=INSIDE / "pycache",
@@ -62,8 +64,10 @@ def launch(spec: Spec, home: Path) -> Launch:
         **{spec.bases[name]: path for name, path in bases.items()},
     }
     shown = {target: _open_to_all(source, home / target.name, uid) for source, target in files.items()}
+    shown |= {path: spec.checkpoints[name] for name, path in checkpoints.items()}
     shown |= {layout.pycache: spec.pycache, layout.code / "evaluator": PACKAGE, **_python()}
-    room = {output: spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}
+    # twice, so that a checkpoint which waits to be taken leaves room for the next, or for the artifact
+    room = {output: 2 * spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}
     devices = _devices() if spec.device != "cpu" else []
     last = ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(scratch[0])]
     hidden = [part for folder in _data_of_packages() for part in ("--tmpfs", str(folder), "--remount-ro", str(folder))]

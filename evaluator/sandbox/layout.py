@@ -24,6 +24,7 @@ class Layout:
         code: folder that holds the package ``evaluator``.
         output: folder for the artifact; it and ``scratch`` are all that can be written, and are emptied after each task.
         bases: name -> file.
+        checkpoints: name -> folder.
     """
 
     code: Path
@@ -31,6 +32,7 @@ class Layout:
     train: Path
     validation: Path
     bases: Mapping[str, Path]
+    checkpoints: Mapping[str, Path]
     output: Path
     scratch: tuple[Path, ...]
     pycache: Path
@@ -79,6 +81,7 @@ def configuration(spec: Spec, layout: Layout, *, uid: int | None) -> dict[str, A
         "train": str(layout.train),
         "validation": str(layout.validation),
         "bases": {name: str(path) for name, path in layout.bases.items()},
+        "checkpoints": {name: str(path) for name, path in layout.checkpoints.items()},
         "output": str(layout.output),
         "scratch": [str(folder) for folder in layout.scratch],
         "dataset": spec.dataset.model_dump(mode="json"),

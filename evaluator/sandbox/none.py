@@ -22,6 +22,7 @@ def launch(spec: Spec, home: Path) -> Launch:
         train=(spec.visible / "train.safetensors").resolve(),
         validation=(spec.visible / "validation.safetensors").resolve(),
         bases={name: path.resolve() for name, path in spec.bases.items()},
+        checkpoints={name: path.resolve() for name, path in spec.checkpoints.items() if path.is_dir()},
         output=output,
         scratch=(scratch,),
         pycache=spec.pycache.resolve(),

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
+from evaluator.checkpoint_files import NAME, Checkpoint
 from evaluator.errors import SandboxError
 from evaluator.records import Status
 from evaluator.sandbox import bubblewrap, none
@@ -24,6 +25,7 @@ from evaluator.sandbox.watchdog import Watchdog
 BACK_ENDS: dict[Kind, Callable[[Spec, Path], Launch]] = {"bubblewrap": bubblewrap.launch, "none": none.launch}
 START_SECONDS = 180.0
 TICK_SECONDS = 0.02
+Keep = Callable[[Checkpoint], None]
 
 
 class End(NamedTuple):
@@ -32,6 +34,7 @@ class End(NamedTuple):
     content: bytes = b""
     usable: bool = False
     """Whether the child can take another task."""
+    epochs: int = 0
 
 
 def available() -> Kind:
@@ -67,8 +70,12 @@ class Sandbox:
         self._process: Process | None = None
         self._home: Path | None = None
 
-    def run(self, task: Task) -> Outcome:
+    def run(self, task: Task, on_checkpoint: Keep | None = None, spent: float = 0.0) -> Outcome:
         """Prune one cell. A failure of the method is an outcome.
+
+        Args:
+            on_checkpoint: called with each checkpoint of the task, soon after it was saved; the watchdog waits for it.
+            spent: seconds that an interrupted run took for the checkpoints from which this one goes on.
 
         Raises:
             SandboxError: the sandbox cannot be started again after an earlier task brought it down.
@@ -76,8 +83,8 @@ class Sandbox:
         process = self.start()
         process.take_log()
         watchdog = Watchdog(process.pid, self._spec.limits)
-        started = time.monotonic()
-        end = self._follow(process, watchdog, task, started)
+        started = time.monotonic() - spent
+        end = self._follow(process, watchdog, task, started, on_checkpoint)
         seconds = time.monotonic() - started
         if not end.usable:
             process.end_processes()
@@ -90,10 +97,11 @@ class Sandbox:
             log=log,
             seconds=seconds,
             memory_mb=watchdog.peak_mb,
+            epochs=min(end.epochs, task.training.epochs) if task.training else 0,
             artifact=self._keep(task, end.content) if end.status == "ok" else None,
         )
 
-    def _follow(self, process: Process, watchdog: Watchdog, task: Task, started: float) -> End:
+    def _follow(self, process: Process, watchdog: Watchdog, task: Task, started: float, on_checkpoint: Keep | None) -> End:
         dead = End("method_error", "the method brought its sandbox down")
         if not process.send(asdict(task)):
             return dead
@@ -102,8 +110,10 @@ class Sandbox:
                 message = process.receive(TICK_SECONDS)
             except EOFError:
                 return dead
-            if message is not None:
+            if message is not None and not _is_checkpoint(message):
                 return _judge(message)
+            if message is not None and on_checkpoint is not None:
+                on_checkpoint(Checkpoint(message.head["name"], message.content, time.monotonic() - started))
             if violation := watchdog.violation(time.monotonic() - started):
                 return End(*violation)
 
@@ -154,10 +164,17 @@ class Sandbox:
             self._home = None
 
 
+def _is_checkpoint(message: Message) -> bool:
+    name = message.head.get("name")
+    return message.head.get("event") == "checkpoint" and isinstance(name, str) and bool(NAME.fullmatch(name))
+
+
 def _judge(message: Message) -> End:
     head = message.head
     status = head.get("status")
     if head.get("event") != "done" or status not in CLAIMS:
         return End("method_error", "the sandbox sent a garbled answer")
     reason = None if status == "ok" else str(head.get("reason"))
-    return End(status, reason, message.content, usable=head.get("clean") is True)
+    epochs = head.get("epochs")
+    trained = epochs if isinstance(epochs, int) else 0
+    return End(status, reason, message.content, usable=head.get("clean") is True, epochs=trained)

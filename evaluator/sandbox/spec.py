@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +47,7 @@ class Task:
         keep: how many prunable weights the outcome must keep, where the target is a compression.
         speedup: the target where channels are removed.
         pattern: (n, m) where n of every m neighbours are kept.
+        checkpoints: name of the cell's folder among the spec's ``checkpoints``; None: it neither finds nor makes any.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Task:
     speedup: float | None = None
     pattern: tuple[int, int] | None = None
     training: Allowance | None = None
+    checkpoints: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Spec:
         bases: name -> file of a base model.
         pycache: bytecode made by ``warm_pycache``, shown read-only.
         device: ``"cpu"``, or ``"cuda"`` to show the graphics devices as well.
+        checkpoints: name -> folder of what an interrupted run left, shown where it is there when the child starts.
     """
 
     submission: Submission
@@ -78,6 +81,7 @@ class Spec:
     limits: Limits
     pycache: Path
     device: str = "cpu"
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,9 @@ class Outcome:
     Args:
         reason: one line for people; None when the status is ``ok``.
         log: the end of what the method printed, at most 8 kB of plain text without paths of this machine.
-        seconds: wall time of the task alone, without the start of the sandbox.
+        seconds: wall time of the task alone, without the start of the sandbox; with that of the run which it resumed.
         memory_mb: the most that the processes of the task held in memory at once; None if they ended too soon to look.
+        epochs: of training by the method, as counted in the sandbox; no more than it may.
         artifact: a private copy of the output, not yet parsed; a regular file within the size limit. None on failure.
     """
 
@@ -97,4 +102,5 @@ class Outcome:
     log: str
     seconds: float
     memory_mb: float | None
+    epochs: int
     artifact: Path | None

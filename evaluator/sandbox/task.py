@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from evaluator.bases import initial_model, load_base
+from evaluator.checkpoints import Checkpoints
 from evaluator.contract import Job, Pruned, PruningMethod
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
@@ -38,12 +39,16 @@ class Data(NamedTuple):
     validation: Images
 
 
-def perform(config: dict[str, Any], task: dict[str, Any], data: Data) -> None:
-    """Prune one cell and write the artifact. Raises whatever the method raises, and InvalidOutcome."""
+def perform(config: dict[str, Any], task: dict[str, Any], data: Data) -> int:
+    """Prune one cell and write the artifact; returns the epochs that the method trained.
+
+    Raises whatever the method raises, and InvalidOutcome.
+    """
     job = build_job(config, task, data)
     method = load_method(Path(config["method"]), config["hyperparameters"])
     outcome = method.prune(job)
     write(Path(config["output"]) / ARTIFACT, tensors_of(outcome, job, trains=task["training"] is not None))
+    return job.epochs - job.epochs_left
 
 
 def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
@@ -62,7 +67,8 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
     torch.manual_seed(generator.initial_seed())
     train = _on(config["device"], data.train)
     pattern = task["pattern"]
-    return Job(
+    checkpoints = _checkpoints(config, task)
+    job = Job(
         model.to(config["device"]),
         kind.classifier,
         Goal(task["keep"], task["speedup"], (pattern[0], pattern[1]) if pattern else None),
@@ -70,11 +76,13 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
         validation=_on(config["device"], data.validation),
         needs=Needs.model_validate(config["needs"]),
         generator=generator,
-        training=_training(task, train, initial) if task["training"] else None,
+        training=_training(task, train, initial, checkpoints) if task["training"] else None,
     )
+    job.checkpoints = checkpoints
+    return job
 
 
-def _training(task: dict[str, Any], train: Images, initial: dict[str, Tensor]) -> MethodTraining:
+def _training(task: dict[str, Any], train: Images, initial: dict[str, Tensor], checkpoints: Checkpoints) -> MethodTraining:
     allowance = task["training"]
     return MethodTraining(
         Recipe.model_validate(allowance["recipe"]),
@@ -84,7 +92,15 @@ def _training(task: dict[str, Any], train: Images, initial: dict[str, Tensor]) -
         initial=initial,
         seed=task["seed"],
         memory_format=MEMORY_FORMATS[allowance["memory_format"]],
+        checkpoints=checkpoints,
     )
+
+
+def _checkpoints(config: dict[str, Any], task: dict[str, Any]) -> Checkpoints:
+    if (name := task["checkpoints"]) is None:
+        return Checkpoints()
+    read = config["checkpoints"].get(name)
+    return Checkpoints(Path(read) if read else None, Path(config["output"]))
 
 
 def _on(device: str, images: Images) -> Images:

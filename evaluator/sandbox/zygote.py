@@ -7,37 +7,38 @@ space) and cannot look into it, so that what one task does is gone before the ne
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import os
 import select
 import signal
-import stat
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import torch
 
 from evaluator.data.images import Images
 from evaluator.grid import Dataset
 from evaluator.sandbox import confine, failures, scratch
+from evaluator.sandbox.collect import Collector, Report, collect_artifact
 from evaluator.sandbox.spec import CLAIMS
 from evaluator.sandbox.task import ARTIFACT, Data, perform
 
 REPORT_BYTES = 1 << 14
+MOST_EPOCHS = 1_000_000
+"""That a report may claim: a number that JSON can carry."""
 TICK_MS = 20
 
 
-class Report(NamedTuple):
-    status: str
-    reason: str | None = None
-
-
 def serve(config: dict[str, Any], lines: Iterable[str], events: int) -> None:
-    """Answer each line of ``lines`` (a task) on ``events``: a line of JSON, then as many bytes as it says."""
+    """Answer each line of ``lines`` (a task) on ``events``: a line of JSON, then as many bytes as it says.
+
+    Checkpoints of the task go the same way before the answer.
+    """
     tasks = lines.fileno()  # type: ignore[attr-defined]
     confine.settle(config)
     torch.set_num_threads(1)
@@ -49,7 +50,8 @@ def serve(config: dict[str, Any], lines: Iterable[str], events: int) -> None:
         report = _supervise(config, json.loads(line), data, (tasks, events))
         content = b""
         if report.status == "ok":
-            report, content = _collect(Path(config["output"]) / ARTIFACT, config["limits"]["output_mb"])
+            found, content = collect_artifact(Path(config["output"]) / ARTIFACT, config["limits"]["output_mb"])
+            report = report if found.status == "ok" else found
         clean = scratch.clear([config["output"], *config["scratch"]])
         _send(events, {"event": "done", **report._asdict(), "size": len(content), "clean": clean}, content)
         if not clean:
@@ -77,8 +79,10 @@ def _supervise(config: dict[str, Any], task: dict[str, Any], data: Data, private
             os.close(descriptor)
         _run_and_exit(config, task, data, send)
     os.close(send)
+    tasks, events = private
+    collector = Collector(config["output"], config["limits"]["output_mb"], functools.partial(_send, events))
     try:
-        said, code, problem = _wait(config, pid, receive, private[0])
+        said, code, problem = _wait(config, pid, (receive, tasks), collector)
     finally:
         os.close(receive)
         scratch.end_all_others()
@@ -101,8 +105,7 @@ def _run(config: dict[str, Any], task: dict[str, Any], data: Data, stderr: int) 
     try:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what a stopped task printed is in its log
         confine.settle_task(config)
-        perform(config, task, data)
-        report = Report("ok")
+        report = Report("ok", epochs=perform(config, task, data))
     except BaseException as error:
         report = Report(*failures.judge(error, config["limits"]))
         _flush()
@@ -117,9 +120,12 @@ def _flush() -> None:
             stream.flush()
 
 
-def _wait(config: dict[str, Any], pid: int, receive: int, tasks: int) -> tuple[bytes, int, str | None]:
+def _wait(
+    config: dict[str, Any], pid: int, descriptors: tuple[int, int], collector: Collector
+) -> tuple[bytes, int, str | None]:
     """(what the task's process reported, its exit code, negative for a signal, and why it was stopped if it was)."""
     said = b""
+    receive, tasks = descriptors
     poll = select.poll()
     poll.register(receive, select.POLLIN)
     poll.register(tasks, 0)  # only for its end: the coordinator is gone
@@ -138,7 +144,7 @@ def _wait(config: dict[str, Any], pid: int, receive: int, tasks: int) -> tuple[b
         ended, code = _reap(pid)
         if ended:
             return said, code, None
-        if problem := scratch.crowded([config["output"], *config["scratch"]]):
+        if problem := scratch.crowded([config["output"], *config["scratch"]]) or collector.look():
             return said, 0, problem
 
 
@@ -155,12 +161,12 @@ def _reap(pid: int) -> tuple[bool, int]:
 def _believe(said: bytes, code: int) -> Report:
     try:
         report = json.loads(said)
-        status, reason = report["status"], report["reason"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        status, reason, epochs = report["status"], report["reason"], int(report.get("epochs", 0))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return Report("method_error", _ending(code))
     if status not in CLAIMS:
         return Report("method_error", "the method's process sent a garbled report")
-    return Report(status, None if status == "ok" else str(reason)[:500])
+    return Report(status, None if status == "ok" else str(reason)[:500], min(max(epochs, 0), MOST_EPOCHS))
 
 
 def _ending(code: int) -> str:
@@ -168,20 +174,3 @@ def _ending(code: int) -> str:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         return f"the method's process was ended by signal {name}"
     return f"the method ended its process (exit status {code}) before prune() returned"
-
-
-def _collect(path: Path, megabytes: int) -> tuple[Report, bytes]:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        return Report("invalid_output", f"the output is missing or not a plain file ({error.strerror})"), b""
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            return Report("invalid_output", "the output is not a plain file"), b""
-        if found.st_size > megabytes << 20:
-            return Report("method_error", f"the output is larger than the limit of {megabytes} MB"), b""
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return Report("ok"), file.read()
-    finally:
-        os.close(descriptor)
