@@ -47,7 +47,8 @@ class Bench:
         self.grid = grid
         self.name = name
         self.alternative = recipe
-        self.protocol = grid.protocol
+        recalibration = entry.recalibration_batches or grid.protocol.recalibration_batches
+        self.protocol = grid.protocol.model_copy(update={"recalibration_batches": recalibration})
         self.kind = architecture(entry.architecture)
         self.architecture = entry.architecture
         self.dataset = grid.datasets[entry.dataset]

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from evaluator.commands.options import Benchmarks, Cells, Json, Root, Slugs, Tier, select
+from evaluator.commands.options import Benchmarks, Cells, Json, RecipeName, Root, Slugs, Tier, select
 from evaluator.data import prepare
 from evaluator.engines import ENGINES
 from evaluator.errors import Interrupted, SandboxError, UsageError
@@ -40,6 +40,7 @@ def evaluate(
     tier: Tier = None,
     benchmark: Benchmarks = None,
     cell: Cells = None,
+    recipe: RecipeName = None,
     workers: Annotated[int | None, typer.Option(help="groups of cells at a time (default: one per core)", min=1)] = None,
     force: Annotated[bool, typer.Option("--force", help="measure again what is fresh")] = False,
     publish: Annotated[bool, typer.Option("--publish", help="write to results/ instead of the local store")] = False,
@@ -50,7 +51,7 @@ def evaluate(
     root: Root = None,
 ) -> None:
     """Measure every selected cell that is missing or stale; safe to stop and start again at any moment."""
-    selected = select(root, slugs, tier, benchmark, cell)
+    selected = select(root, slugs, tier, benchmark, cell, recipe)
     repository, grid = selected.repository, selected.grid
     target = Store(store or (repository.published if publish else repository.local))
     read = [target] if store or publish else [Store(repository.published), target]
@@ -59,7 +60,8 @@ def evaluate(
         plan = make_plan(repository, grid, selected.submissions, read, selected.selection, force=force)
         if plan.todo:
             walls = None if sandbox == "auto" else sandbox
-            start = partial(open_setting, repository, grid, sandbox=walls, reuse=() if force else read, afresh=force)
+            reuse = () if force else read
+            start = partial(open_setting, repository, grid, sandbox=walls, reuse=reuse, afresh=force, recipe=recipe)
             setting = start(device="cpu" if device == "auto" and device_classes(plan, grid) == {"cpu"} else device)
             if not (tier or benchmark or cell):
                 if device == "auto" and setting.environment.device_class not in device_classes(plan, grid):

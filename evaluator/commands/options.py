@@ -21,6 +21,9 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 Slugs = Annotated[list[str] | None, typer.Argument(help="submissions (default: all); `dense` is the dense control")]
 Tier = Annotated[str | None, typer.Option(help="only benchmarks of this tier")]
 Benchmarks = Annotated[list[str] | None, typer.Option(help="only this benchmark (may be repeated)")]
+RecipeName = Annotated[
+    str | None, typer.Option("--recipe", help="retrain by this alternative recipe instead, where a benchmark knows it")
+]
 Cells = Annotated[list[str] | None, typer.Option(help="only this cell, by its id (may be repeated)")]
 
 
@@ -40,6 +43,7 @@ def select(
     tier: str | None = None,
     benchmarks: list[str] | None = None,
     cells: list[str] | None = None,
+    recipe: str | None = None,
 ) -> Selected:
     """Resolve the options; raises UsageError for a name that does not exist."""
     repository = Repository.find(root)
@@ -51,10 +55,22 @@ def select(
         chosen = (chosen or set(grid.benchmarks)) & set(grid.in_tier(tier))
         if not chosen:
             raise UsageError(f"the tier {tier!r} has none of these benchmarks")
+    if recipe is not None:
+        chosen = _with_alternative(grid, chosen, recipe)
     submissions = _submissions(repository, slugs)
     _check_cells(grid, cells or [])
-    selection = Selection(frozenset(slugs or []), frozenset(chosen), frozenset(cells or []))
+    selection = Selection(frozenset(slugs or []), frozenset(chosen), frozenset(cells or []), recipe)
     return Selected(repository, grid, submissions, selection)
+
+
+def _with_alternative(grid: Grid, chosen: set[str], recipe: str) -> set[str]:
+    """The benchmarks that know an alternative recipe; raises UsageError when none of the chosen ones does."""
+    known = {name: entry.alternative_recipes for name, entry in grid.benchmarks.items()}
+    found = {name for name in chosen or grid.benchmarks if recipe in known[name]}
+    if not found:
+        names = sorted({one for alternatives in known.values() for one in alternatives})
+        raise UsageError(f"no alternative recipe {recipe!r} here", fix=f"one of: {', '.join(names) or 'there are none'}")
+    return found
 
 
 def _submissions(repository: Repository, slugs: list[str] | None) -> list[Submission]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evaluator.commands.options import Benchmarks, Cells, Json, Root, Slugs, Tier, select
+from evaluator.commands.options import Benchmarks, Cells, Json, RecipeName, Root, Slugs, Tier, select
 from evaluator.plan import STATES, Plan, Planned, make_plan
 from evaluator.records import Store
 from evaluator.terminal import duration, out, print_json, print_table
@@ -19,13 +19,14 @@ def plan(
     tier: Tier = None,
     benchmark: Benchmarks = None,
     cell: Cells = None,
+    recipe: RecipeName = None,
     published: Annotated[bool, typer.Option("--published", help="look at results/ only, not at the local store")] = False,
     workers: Annotated[int | None, typer.Option(help="for the estimate (default: one per core)")] = None,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
     """Compare the grid with the records: every cell is fresh, missing, failed or stale, with the reason."""
-    selected = select(root, slugs, tier, benchmark, cell)
+    selected = select(root, slugs, tier, benchmark, cell, recipe)
     stores = [Store(selected.repository.published)]
     if not published:
         stores.append(Store(selected.repository.local))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from evaluator.commands.options import Benchmarks, Json, Root, select
+from evaluator.commands.options import Benchmarks, Json, RecipeName, Root, select
 from evaluator.errors import UsageError
 from evaluator.records import Record, Store
 from evaluator.records.record import DENSE
@@ -19,11 +19,12 @@ def show(
     slug: Annotated[str, typer.Argument(help="a submission, or `dense`")],
     benchmark: Benchmarks = None,
     as_json: Json = False,
+    recipe: RecipeName = None,
     local: Annotated[bool, typer.Option("--local", help="what this machine measured, instead of what is published")] = False,
     root: Root = None,
 ) -> None:
     """Show what was measured of a submission: accuracy before and after retraining, beside its controls."""
-    selected = select(root, benchmarks=benchmark)
+    selected = select(root, benchmarks=benchmark, recipe=recipe)
     published, mine = Store(selected.repository.published), Store(selected.repository.local)
     # never both in one table: they were measured on different machines
     published_here = any(published.path(name, slug).is_file() for name in selected.grid.benchmarks)
@@ -32,35 +33,60 @@ def show(
     for name in selected.grid.benchmarks:
         if not selected.selection.benchmarks or name in selected.selection.benchmarks:
             found = store.read(name, slug).values()
-            records += [r for r in found if r.recipe == selected.grid.benchmarks[name].retraining_recipe]
+            records += [r for r in found if r.recipe == selected.grid.recipe_name(name, r.track, recipe)]
     if not records:
         others = {path.stem for path in selected.repository.published.glob("*/*.jsonl")} | {DENSE}
         raise UsageError(f"no records of {slug!r}", fix=f"espalier evaluate {slug}, or one of: {', '.join(sorted(others))}")
     if as_json:
         print_json([record.model_dump(mode="json") for record in records])
         return
-    columns = ("benchmark", "variant", ">target", ">n", ">before %", ">after %", ">s", ">speedup", "failures")
-    print_table(columns, [_row(*key, cells) for key, cells in _by_point(records).items()])
+    columns = (
+        "benchmark",
+        "track",
+        "division",
+        "variant",
+        ">target",
+        ">n",
+        ">before %",
+        ">after %",
+        ">s",
+        ">speedup",
+        "failures",
+    )
+    print_table(columns, [_row(*key, cells=cells) for key, cells in _by_point(records).items()])
     for record in records:
         if record.status != "ok" and record.log:
             out.print(f"\n{record.cell.id}: {record.status}, the end of its log:\n{safe(record.log)}")
 
 
-def _by_point(records: Iterable[Record]) -> dict[tuple[str, str, float | str], list[Record]]:
-    points: dict[tuple[str, str, float | str], list[Record]] = {}
-    for record in records:
-        points.setdefault((record.benchmark, record.variant, record.target), []).append(record)
+def _by_point(records: Iterable[Record]) -> dict[tuple[str, str, str, str, float | str], list[Record]]:
+    points: dict[tuple[str, str, str, str, float | str], list[Record]] = {}
+    for r in records:
+        points.setdefault((r.benchmark, r.track, r.division, r.variant, r.target), []).append(r)
     return points
 
 
-def _row(benchmark: str, variant: str, target: float | str, cells: list[Record]) -> tuple[object, ...]:
+def _row(*key: Any, cells: list[Record]) -> tuple[object, ...]:
+    *what, target = key
     before = [r.before.accuracy for r in cells if r.before]
     after = [r.after.accuracy for r in cells if r.after]
     speedups = [r.counts.speedup for r in cells if r.counts and r.counts.speedup]
     failures = ", ".join(sorted({r.status for r in cells if r.status != "ok"}))
     deviation = f"{statistics.stdev(after):.2f}" if len(after) > 1 else ""
     shown = f"{target:g}x" if isinstance(target, float) else target
-    return (benchmark, variant, shown, len(after), _mean(before), _mean(after), deviation, _mean(speedups), failures)
+    return (
+        benchmark,
+        track,
+        division,
+        variant,
+        shown,
+        len(cells),
+        _mean(before),
+        _mean(after),
+        deviation,
+        _mean(speedups),
+        failures,
+    )
 
 
 def _mean(values: list[float]) -> str:

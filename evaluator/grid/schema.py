@@ -147,6 +147,7 @@ class Benchmark(Entry):
     pruning_recipe: Annotated[str | None, Field(description="of the iterative track: how methods train, and how long")] = (
         None
     )
+    recalibration_batches: Annotated[int | None, Field(gt=0, description="instead of the protocol's number")] = None
     tracks: list[Track]
     divisions: list[Division]
     seeds: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]
