@@ -74,19 +74,7 @@ def _row(*key: Any, cells: list[Record]) -> tuple[object, ...]:
     failures = ", ".join(sorted({r.status for r in cells if r.status != "ok"}))
     deviation = f"{statistics.stdev(after):.2f}" if len(after) > 1 else ""
     shown = f"{target:g}x" if isinstance(target, float) else target
-    return (
-        benchmark,
-        track,
-        division,
-        variant,
-        shown,
-        len(cells),
-        _mean(before),
-        _mean(after),
-        deviation,
-        _mean(speedups),
-        failures,
-    )
+    return (*what, shown, len(cells), _mean(before), _mean(after), deviation, _mean(speedups), failures)
 
 
 def _mean(values: list[float]) -> str:
