@@ -83,17 +83,18 @@ class Trainee:
         self.recipe = recipe
         self.hooks = hooks or Hooks()
         self._forward = self.hooks.forward or model
+        device = next(model.parameters()).device
         self._masked: list[Tensor] = []
         self._factors: list[Tensor] = []
         self.optimizer = torch.optim.SGD(
             [*model.parameters(), *extra],
-            lr=recipe.lr,
+            lr=torch.tensor(recipe.lr, device=device) if device.type == "cuda" else recipe.lr,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        self.loss_sum = torch.zeros((), device=next(model.parameters()).device)
+        self.loss_sum = torch.zeros((), device=device)
         self.mask(masks or {})
 
     def mask(self, masks: Masks) -> None:
@@ -107,12 +108,19 @@ class Trainee:
                 momentum.mul_(before[parameter]).mul_(factor)
         self._zero()
 
-    def step(self, inputs: Tensor, labels: Tensor, step: Step) -> None:
-        """One step of the optimiser on one batch."""
-        hooks = self.hooks
+    def pace(self, lr: float) -> None:
+        """Set the learning rate; on a GPU in place, where a captured step reads it."""
         for group in self.optimizer.param_groups:
-            group["lr"] = step.lr
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
+
+    def step(self, inputs: Tensor, labels: Tensor, step: Step) -> None:
+        """One step of the optimiser on one batch, at the pace that was set; reads nothing back from the device."""
+        hooks = self.hooks
+        bfloat16 = self.recipe.precision == "bfloat16"
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False):
             loss = F.cross_entropy(self._forward(inputs), labels)
         self.optimizer.zero_grad(set_to_none=True)
         (loss if hooks.penalty is None else loss + hooks.penalty(step)).backward()  # type: ignore[no-untyped-call]
@@ -168,6 +176,7 @@ def train_together(
     """
     steps = math.ceil(len(images) / recipe.batch)
     total = recipe.epochs * steps
+    advance = stepper(trainees)
     for epoch in range(recipe.epochs) if epochs is None else epochs:
         for trainee in trainees:
             trainee.model.train()
@@ -177,9 +186,28 @@ def train_together(
         ):
             step = Step(number, total, learning_rate(recipe, number, total))
             for trainee in trainees:
-                trainee.step(inputs, labels, step)
+                trainee.pace(step.lr)
+            advance(inputs, labels, step)
         after_epoch(epoch + 1)
     return [float(trainee.loss_sum) / len(images) for trainee in trainees]
+
+
+def stepper(trainees: Sequence[Trainee]) -> Callable[[Tensor, Tensor, Step], None]:
+    """What takes one step of all: on a GPU one captured graph, one stream a network; else each in its turn.
+
+    Hooks are called from Python, which a captured graph would not do.
+    """
+    plain = all(trainee.hooks == Hooks() for trainee in trainees)
+    if plain and trainees[0].loss_sum.is_cuda:
+        from evaluator.graphs import Graphs
+
+        return Graphs(trainees).step
+
+    def in_turn(inputs: Tensor, labels: Tensor, step: Step) -> None:
+        for trainee in trainees:
+            trainee.step(inputs, labels, step)
+
+    return in_turn
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -200,22 +228,29 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of one epoch (from 0): normalised images and labels, each image once, in random order."""
     random = stream("order", seed, epoch)
-    order = torch.randperm(len(images), generator=random).to(images.labels.device)
-    for index in torch.split(order, recipe.batch):
+    device = images.labels.device
+    order = torch.randperm(len(images), generator=random).to(device)
+    draws = torch.rand(len(images), 3, generator=random).to(device) if recipe.augment == "flip-crop" else None
+    for start in range(0, len(images), recipe.batch):
+        index = order[start : start + recipe.batch]
         pixels = images.pixels[index]
-        if recipe.augment == "flip-crop":
-            pixels = flip_and_crop(pixels, random)
+        if draws is not None:
+            pixels = flip_and_crop(pixels, draws[start : start + recipe.batch])
         yield images.normalise(pixels, memory_format), images.labels[index]
 
 
-def flip_and_crop(pixels: Tensor, random: torch.Generator, padding: int = 4) -> Tensor:
-    """Mirror half of the images and shift each by up to ``padding`` pixels into zeros; (N, C, H, W) uint8."""
+def flip_and_crop(pixels: Tensor, draws: Tensor, padding: int = 4) -> Tensor:
+    """Mirror half of the images and shift each by up to ``padding`` pixels into zeros.
+
+    Args:
+        pixels: (N, C, H, W) uint8.
+        draws: (N, 3) uniform in 0..1: what shifts an image to the side and down, and whether it is mirrored.
+    """
     number, _, height, width = pixels.shape
-    draws = torch.rand(3, number, generator=random).to(pixels.device)
-    shifts = (draws[:2] * (2 * padding + 1)).long()
+    shifts = (draws[:, :2] * (2 * padding + 1)).long()
     columns = torch.arange(width, device=pixels.device).expand(number, width)
-    columns = torch.where(draws[2, :, None] < 0.5, columns.flip(1), columns) + shifts[0, :, None]
-    rows = torch.arange(height, device=pixels.device) + shifts[1, :, None]
+    columns = torch.where(draws[:, 2:] < 0.5, columns.flip(1), columns) + shifts[:, :1]
+    rows = torch.arange(height, device=pixels.device) + shifts[:, 1:]
     padded = F.pad(pixels, (padding,) * 4)
     which = torch.arange(number, device=pixels.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

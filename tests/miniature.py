@@ -82,7 +82,7 @@ class Miniature:
         folder = self.root / "submissions" / slug
         folder.mkdir(exist_ok=True)
         (folder / "metadata.yaml").write_text(yaml.safe_dump(metadata(slug, **changes)))
-        (folder / "method.py").write_text(METHOD.format(doc="A made-up method.", body=body))
+        (folder / "method.py").write_text(METHOD.format(doc="A made-up method.", body=body.strip()))
         return folder
 
     def command(self, *arguments: str) -> list[str]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from evaluator.grid import Recipe
 from evaluator.networks import architecture, prunable_layers
-from evaluator.training import flip_and_crop, learning_rate, stream, train
+from evaluator.training import Trainee, flip_and_crop, learning_rate, stream, train, train_together
 from tests.evaluator.grids import made_up
 
 IMAGES = made_up(300)
@@ -126,9 +126,9 @@ def test_the_cosine_starts_at_the_rate_and_ends_near_zero() -> None:
 
 def test_augmentation_equals_padding_cropping_and_mirroring_one_by_one() -> None:
     pixels = made_up(40, (3, 8, 6)).pixels
-    augmented = flip_and_crop(pixels, torch.Generator().manual_seed(3), padding=2)
-    draws = torch.rand(3, 40, generator=torch.Generator().manual_seed(3))
-    for image, result, (right, down, mirror) in zip(pixels, augmented, draws.T, strict=True):
+    draws = torch.rand(40, 3, generator=torch.Generator().manual_seed(3))
+    augmented = flip_and_crop(pixels, draws, padding=2)
+    for image, result, (right, down, mirror) in zip(pixels, augmented, draws, strict=True):
         padded = F.pad(image.flip(2) if mirror < 0.5 else image, (2,) * 4)
         # a window of the padded image, mirrored where the draw says so; mirrored windows shift the other way
         top, left = int(down * 5), int(right * 5)
@@ -142,3 +142,24 @@ def test_augmentation_equals_padding_cropping_and_mirroring_one_by_one() -> None
 def test_streams_are_apart() -> None:
     draws = {float(torch.rand(1, generator=stream(*parts))) for parts in [("a", 1), ("a", 2), ("b", 1), ("a1",)]}
     assert len(draws) == 4
+
+
+def test_a_network_among_others_is_trained_exactly_as_alone() -> None:
+    """Whatever stands beside it, and in whatever place."""
+    recipe = RECIPE.model_copy(update={"augment": "flip-crop"})
+    names = ("digits-cnn", "digits-mlp", "digits-cnn")
+    alone, together = [_masked(name) for name in names], [_masked(name) for name in names]
+    alone[2][1].clear()
+    together[2][1].clear()  # the third is dense
+    losses = [train(model, IMAGES, recipe, seed=3, masks=masks) for model, masks in alone]
+    found = train_together([Trainee(model, recipe, masks=masks) for model, masks in together], IMAGES, recipe, seed=3)
+    assert found == losses
+    for (one, _), (other, _) in zip(alone, together, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_the_tail_of_a_schedule_goes_on_where_the_longer_one_would_be() -> None:
+    whole = RECIPE.model_copy(update={"epochs": 160})
+    tail = RECIPE.model_copy(update={"epochs": 30, "tail_of": 160})
+    for step in range(0, 300, 17):
+        assert learning_rate(tail, step, 300) == pytest.approx(learning_rate(whole, 1300 + step, 1600))
