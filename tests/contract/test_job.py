@@ -183,3 +183,40 @@ def test_hyperparameters_become_attributes():
             return Pruned({})
 
     assert Method(damping=0.5).damping == 0.5
+
+
+@every_network
+def test_batch_statistics_are_used_and_not_remembered(kind):
+    model = network(kind)
+    work = job(model, 5)
+    before = {name: tensor.clone() for name, tensor in work.model.state_dict().items()}
+    batch = images().take(torch.arange(16))
+    loss, gradients = work.loss_and_gradients_by_batch(batch)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in work.model.state_dict().items())
+    assert not any(module.training for module in work.model.modules())
+    assert sorted(gradients) == [layer.position for layer in work.layers()]
+    norms = [m for m in work.model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert (loss == work.loss_and_gradients(batch)[0]) == (not norms)
+    reference = model.train()
+    for norm in norms:
+        norm.momentum = 0
+    assert loss == pytest.approx(float(F.cross_entropy(reference(batch[0]), batch[1]).detach()), rel=1e-5)
+
+
+def test_helpers_of_other_targets_say_so():
+    work = job(network("plain"), 5)
+    with pytest.raises(ContractError, match="no pattern"):
+        work.keep_n_of_m({i: w.abs() for i, w in work.weights()})
+    with pytest.raises(ContractError, match="no speedup"):
+        work.keep_channels({})
+    with pytest.raises(ContractError, match="no track with training"):
+        work.train(1)
+    assert (work.epochs, work.epochs_left) == (0, 0)
+
+
+@every_network
+def test_keeping_fewer_or_more_on_the_way(kind):
+    work = job(network(kind), 5)
+    for scope in ("global", "layer", "row"):
+        outcome = work.keep_highest({i: w.abs() for i, w in work.weights()}, scope, keep=17)
+        assert sum(int(mask.sum()) for mask in outcome.masks.values()) == 17

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator.errors import InvalidOutcome
-from evaluator.selection import apportion, keep_top, keep_top_by_row, keep_top_globally
+from evaluator.selection import apportion, has_pattern, keep_n_of_m, keep_top, keep_top_by_row, keep_top_globally
 
 few_values = st.sampled_from([-1.0, 0.0, 0.25, 0.25, 3.0])
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
@@ -111,3 +111,36 @@ def test_apportion_refuses_an_impossible_total_instead_of_searching_for_ever(tot
 def test_apportion_refuses_densities_that_miss_the_target():
     with pytest.raises(InvalidOutcome, match="the target keeps 500"):
         apportion({0: 0.4}, {0: 1000}, 500)
+
+
+@given(st.sampled_from([(2, 4), (1, 4), (4, 8)]), st.integers(1, 3), st.integers(1, 3), st.data())
+def test_n_of_every_m_neighbours_along_the_inputs(pattern, outputs, blocks, data):
+    """Exactly n of every m, the highest, at every place of a kernel; ties go to the first."""
+    n, m = pattern
+    kernel = data.draw(st.sampled_from([(), (1, 1), (2, 3)]))
+    size = outputs * blocks * m * int(np.prod(kernel))
+    values = data.draw(st.lists(few_values | st.floats(-10, 10, width=32), min_size=size, max_size=size))
+    scores = torch.tensor(values).view(outputs, blocks * m, *kernel)
+    mask = keep_n_of_m(scores, n, m)
+    assert has_pattern(mask, n, m)
+    rows = scores.movedim(1, -1).reshape(-1, m).numpy()
+    kept = mask.movedim(1, -1).reshape(-1, m).numpy()
+    for row, chosen in zip(rows, kept, strict=True):
+        assert set(np.flatnonzero(chosen)) == set(np.argsort(-row, kind="stable")[:n])
+
+
+def test_a_layer_without_whole_blocks_has_no_pattern():
+    mask = keep_n_of_m(torch.randn(5, 3, 2, 2), 2, 4)
+    assert mask.all()
+    assert has_pattern(mask, 2, 4)
+    mask[0, 0, 0, 0] = False
+    assert not has_pattern(mask, 2, 4)
+
+
+def test_neighbours_are_inputs_and_not_places_of_the_kernel():
+    mask = torch.zeros(1, 4, 2, 1, dtype=torch.bool)
+    mask[0, :2, 0] = mask[0, 2:, 1] = True
+    assert has_pattern(mask, 2, 4)
+    mask = torch.zeros(1, 4, 2, 1, dtype=torch.bool)
+    mask[0, 0] = mask[0, 1, 0] = mask[0, 2, 0] = True  # four in all, three at one place
+    assert not has_pattern(mask, 2, 4)

@@ -115,6 +115,49 @@ def test_wrong_tensors(tensors: dict[str, Tensor], message: str, tmp_path: Path)
         admit(written(tmp_path, save(tensors)), FORM)
 
 
+CHANNELS = Form(LAYERS, channels=[4, 2])
+TRAINED = Form(LAYERS, state=[(4, 3), (4,)])
+
+
+def test_channels_and_trained_networks(tmp_path: Path) -> None:
+    """Channels stand in place of masks; a trained network in place of new weights."""
+    bits = {"channels.0": torch.tensor([1, 0, 1, 1], dtype=torch.uint8), "channels.1": torch.ones(2, dtype=torch.uint8)}
+    kept = admit(written(tmp_path, save({**bits, "weight.1": torch.ones(2, 4)})), CHANNELS)
+    assert {p: mask.tolist() for p, mask in kept.channels.items()} == {0: [True, False, True, True], 1: [True, True]}
+    assert (kept.masks, list(kept.weights)) == ({}, [1])
+    state = {"state.0": torch.randn(4, 3), "state.1": torch.randn(4)}
+    trained = admit(written(tmp_path, save({**masks(), **state})), TRAINED)
+    assert torch.equal(trained.state[1], state["state.1"])
+    for artifact in (kept, trained):
+        assert Artifact.load(artifact.save()).digest == artifact.digest
+    others = [
+        Artifact(channels={**kept.channels, 1: torch.tensor([True, False])}, weights=kept.weights),
+        Artifact(channels=kept.channels),
+        Artifact(trained.masks),
+        Artifact(trained.masks, state={**trained.state, 1: torch.zeros(4)}),
+    ]
+    assert len({kept.digest, trained.digest, *(other.digest for other in others)}) == 6
+
+
+@pytest.mark.parametrize(
+    ("form", "tensors", "message"),
+    [
+        (CHANNELS, masks(), "no mask or weight of this network"),
+        (CHANNELS, {"channels.0": torch.ones(4, dtype=torch.uint8)}, "no mask of channel group 1"),
+        (CHANNELS, {"channels.0": torch.ones(4, dtype=torch.uint8), "channels.1": torch.zeros(2, dtype=torch.uint8)},
+         "no channel of group 1 is kept"),
+        (CHANNELS, {"channels.0": torch.ones(5, dtype=torch.uint8)}, "has shape"),
+        (TRAINED, masks(), "no trained tensor 0"),
+        (TRAINED, outcome(weight_0=torch.ones(4, 3)), "no mask or weight of this network"),
+        (TRAINED, {**masks(), "state.0": torch.ones(4, 3), "state.1": torch.full((4,), float("nan"))}, "NaN or infinity"),
+        (FORM, outcome(state_0=torch.ones(4, 3)), "no mask or weight of this network"),
+    ],
+)  # fmt: skip
+def test_wrong_channels_and_states(form: Form, tensors: dict[str, Tensor], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidOutcome, match=message):
+        admit(written(tmp_path, save(tensors)), form)
+
+
 def change(name: str, **entries: object) -> Callable[[Header], Header]:
     return lambda header: {**header, name: {**header[name], **entries}}
 
