@@ -1,6 +1,6 @@
 """The only training loop: base models, retraining and whatever a method may train all go through it.
 
-Data stay in memory as uint8 and are augmented by batch; weights are masked after the step, never in the forward pass
+Data are uint8 and are augmented by batch; weights are masked after the step, never in the forward pass
 (which gives the same numbers); nothing is read back from the device within an epoch. The order of images and their
 augmentation depend on data set, seed and epoch alone, never on the cell, so that differences between cells are paired.
 """
@@ -91,9 +91,12 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 def _batch(
     images: Images, index: Tensor, recipe: Recipe, random: torch.Generator, memory_format: torch.memory_format
 ) -> tuple[Tensor, Tensor]:
-    pixels = images.pixels[index]
-    if recipe.augment == "flip-crop":
-        pixels = flip_and_crop(pixels, random)
+    if recipe.augment == "flip-resized-crop":
+        pixels = images.resized_crops(index, random)
+    elif recipe.augment == "flip-crop":
+        pixels = flip_and_crop(images.at(index), random)
+    else:
+        pixels = images.at(index)
     return images.normalise(pixels, memory_format), images.labels[index]
 
 

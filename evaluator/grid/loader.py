@@ -134,6 +134,9 @@ def _measurable(grid: Grid, name: str) -> str | None:
         for target in grid.targets_of(name, division):
             if isinstance(target, str) or not target > 1:
                 return f"{target!r} is no compression above 1"
+    recipe = grid.recipes[benchmark.retraining_recipe]
+    if recipe.augment == "flip-resized-crop" and grid.datasets[benchmark.dataset].source != "image-stream":
+        return f"{recipe.augment} needs pictures of their original size"
     return None
 
 

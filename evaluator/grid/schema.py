@@ -26,10 +26,10 @@ class Split(Entry):
 
 class Dataset(Entry):
     title: str
-    source: Literal["scikit-learn", "torchvision", "image-folder"]
+    source: Literal["scikit-learn", "torchvision", "image-folder", "image-stream"]
     shape: Annotated[tuple[int, int, int], Field(description="channels, height, width")]
     classes: Annotated[int, Field(ge=2)]
-    class_names: list[str]
+    class_names: Annotated[list[str], Field(description="may be left out where they are many")] = []
     split: Split
     mean: Annotated[list[float], Field(description="per channel, of the training pixels scaled to 0..1")]
     std: list[float]
@@ -40,11 +40,11 @@ class Dataset(Entry):
 
     @model_validator(mode="after")
     def _consistent(self) -> Dataset:
-        if len(self.class_names) != self.classes:
+        if len(self.class_names) not in (0, self.classes):
             raise ValueError(f"{len(self.class_names)} class names for {self.classes} classes")
         if not len(self.mean) == len(self.std) == self.shape[0]:
             raise ValueError("mean and std need one value per channel")
-        if self.source == "image-folder" and self.split.train is None:
+        if self.source.startswith("image-") and self.split.train is None:
             raise ValueError("split.train is needed, to notice a folder that lacks files")
         return self
 
@@ -80,7 +80,7 @@ class Recipe(Entry):
     batch: Annotated[int, Field(gt=0)] = 128
     epochs: Annotated[int, Field(gt=0)]
     schedule: Literal["constant", "cosine"] = "cosine"
-    augment: Literal["none", "flip-crop"] = "none"
+    augment: Literal["none", "flip-crop", "flip-resized-crop"] = "none"
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def functional(self) -> dict[str, object]:

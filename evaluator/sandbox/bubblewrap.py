@@ -62,6 +62,8 @@ def launch(spec: Spec, home: Path) -> Launch:
         **{spec.bases[name]: path for name, path in bases.items()},
     }
     shown = {target: _open_to_all(source, home / target.name, uid) for source, target in files.items()}
+    if (pictures := spec.visible / "pictures").exists():
+        shown[layout.train.parent / "pictures"] = pictures
     shown |= {layout.pycache: spec.pycache, layout.code / "evaluator": PACKAGE, **_python()}
     room = {output: spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}
     devices = _devices() if spec.device != "cpu" else []

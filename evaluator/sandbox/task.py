@@ -10,7 +10,6 @@ import importlib.util
 import random
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,15 +58,11 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
         model.to(config["device"]),
         kind.classifier,
         keep=task["keep"],
-        train=_on(config["device"], data.train),
-        validation=_on(config["device"], data.validation),
+        train=data.train.to(config["device"]),
+        validation=data.validation.to(config["device"]),
         needs=Needs.model_validate(config["needs"]),
         generator=generator,
     )
-
-
-def _on(device: str, images: Images) -> Images:
-    return Images(*(getattr(images, part.name).to(device) for part in fields(images)))
 
 
 def load_method(path: Path, hyperparameters: Mapping[str, Any]) -> PruningMethod:
