@@ -56,7 +56,7 @@ class Grid(BaseModel):
             "benchmark": benchmark.model_dump(mode="json", exclude={"title"}, exclude_none=True),
             "dataset": self.datasets[benchmark.dataset].model_dump(mode="json", exclude_none=True),
             "architecture": self.architectures[benchmark.architecture].model_dump(mode="json"),
-            "dense": self.recipes[benchmark.dense_recipe].functional(),
+            "dense": self.recipes[benchmark.dense_recipe].functional() if benchmark.dense_recipe else None,
             "retraining": self.recipes[benchmark.retraining_recipe].functional(),
             "bases": {str(seed): base.sha256 for seed, base in self.bases.get(name, {}).items()},
         }
@@ -134,9 +134,10 @@ def _measurable(grid: Grid, name: str) -> str | None:
         for target in grid.targets_of(name, division):
             if isinstance(target, str) or not target > 1:
                 return f"{target!r} is no compression above 1"
-    recipe = grid.recipes[benchmark.retraining_recipe]
-    if recipe.augment == "flip-resized-crop" and grid.datasets[benchmark.dataset].source != "image-stream":
-        return f"{recipe.augment} needs pictures of their original size"
+    used = [grid.recipes[recipe] for recipe in (benchmark.dense_recipe, benchmark.retraining_recipe) if recipe]
+    streamed = grid.datasets[benchmark.dataset].source == "image-stream"
+    if not streamed and any(recipe.augment == "flip-resized-crop" for recipe in used):
+        return "flip-resized-crop needs pictures of their original size"
     return None
 
 
@@ -151,7 +152,7 @@ def _resolve(grid: Grid, folder: Path) -> None:
     for name, benchmark in grid.benchmarks.items():
         for field, known in kinds.items():
             value = getattr(benchmark, field)
-            if value not in known:
+            if value is not None and value not in known:
                 raise GridError(
                     f"{name}: {field} {value!r} does not exist",
                     where=folder / "benchmarks.yaml",

@@ -89,12 +89,17 @@ class Recipe(Entry):
 
 
 class Start(Entry):
-    """Published weights from which base models are trained, instead of random ones."""
+    """Published weights, from which base models are trained instead of random ones, or which are the base model."""
 
     url: Annotated[str, Field(pattern=r"^https://", description="of the original file, which is downloaded once")]
     sha256: Annotated[Digest, Field(description="of the original file")]
-    names: Annotated[Literal["akamaster"], Field(description="whose names the file's tensors have")]
+    names: Annotated[
+        Literal["akamaster", "torchvision", "torchvision-vit"], Field(description="whose names the file's tensors have")
+    ]
     source: Annotated[str, Field(description="who trained them, and on what")]
+    correct: Annotated[
+        int | None, Field(ge=0, description="test images that they get right as they are, in float32: an external check")
+    ] = None
 
     @property
     def file(self) -> str:
@@ -132,12 +137,20 @@ class Benchmark(Entry):
     architecture: str
     tier: str
     start: Annotated[Start | None, Field(description="published weights; without them a base model starts at random")] = None
-    dense_recipe: str
+    dense_recipe: Annotated[
+        str | None, Field(description="none: the published weights are the base model of every seed")
+    ] = None
     retraining_recipe: str
     tracks: list[Track]
     divisions: list[Division]
     seeds: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]
     targets: Annotated[dict[Division, list[float | str]], Field(description="instead of the division's own values")] = {}
+
+    @model_validator(mode="after")
+    def _has_base_models(self) -> Benchmark:
+        if self.dense_recipe is None and self.start is None:
+            raise ValueError("base models come from a dense_recipe, from a start, or from both")
+        return self
 
 
 class Protocol(Entry):
@@ -154,4 +167,4 @@ class Protocol(Entry):
 
 class Base(Entry):
     sha256: Digest
-    url: str | None = None
+    url: Annotated[str | None, Field(pattern=r"^https://", description="where it is, if it is too large for git")] = None
