@@ -39,3 +39,9 @@ def base_digest(repository: Repository, grid: Grid, benchmark: str, seed: int) -
             fix="restore it from git, or delete it and run `espalier bases`",
         )
     return found
+
+
+def kept_elsewhere(grid: Grid, benchmark: str, seed: int) -> bool:
+    """Whether a base model is too large for git: it is downloaded, or made from published weights as they are."""
+    pinned = grid.bases.get(benchmark, {}).get(seed)
+    return grid.benchmarks[benchmark].dense_recipe is None or bool(pinned and pinned.url)

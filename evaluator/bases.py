@@ -6,6 +6,7 @@ grid pins in ``bases.yaml``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +16,21 @@ import yaml
 from safetensors.torch import load_file, save
 from torch import nn
 
-from evaluator.base_files import base_path, initial_seed
-from evaluator.canonical import digest_bytes, write_atomically
+from evaluator.base_files import base_path, initial_seed, kept_elsewhere
+from evaluator.canonical import digest_bytes, digest_file, write_atomically
 from evaluator.data import Prepared, prepare
 from evaluator.data.images import Images
+from evaluator.downloads import download
+from evaluator.errors import BaseModelError
 from evaluator.grid import Grid
 from evaluator.networks import architecture
 from evaluator.published import load_published
+from evaluator.records import Score
 from evaluator.repository import Repository
 from evaluator.scoring import measure
 from evaluator.training import MEMORY_FORMATS, train
+
+Say = Callable[[str], None]
 
 
 def load_base(path: Path, model: nn.Module) -> None:
@@ -40,33 +46,91 @@ def initial_model(name: str, seed: int) -> nn.Module:
         return architecture(name).build()
 
 
-def train_base(repository: Repository, grid: Grid, benchmark: str, seed: int, *, say: Callable[[str], None]) -> float:
-    """Train one base model by the grid's dense recipe, store it and pin its digest; returns its test accuracy in percent.
+def make_base(repository: Repository, grid: Grid, benchmark: str, seed: int, *, say: Say) -> float:
+    """Store one base model and pin its digest; returns its test accuracy in percent.
 
-    Where the benchmark starts from published weights, the seed decides the order of the images and their augmentation alone.
+    It is downloaded where the grid says from where, is the published weights as they are where there is no dense recipe,
+    and is trained by that recipe otherwise, from published weights or from random ones.
     """
-    entry = grid.benchmark(benchmark)
-    dataset = grid.datasets[entry.dataset]
-    recipe = grid.recipes[entry.dense_recipe]
-    data = prepare(entry.dataset, dataset, say=say, thorough=True)
-    if dataset.train_digest is None or dataset.test_digest is None:
-        _pin_data(repository, entry.dataset, data)
-    memory_format = MEMORY_FORMATS[grid.architectures[entry.architecture].memory_format]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = initial_model(entry.architecture, initial_seed(benchmark, seed))
-    if entry.start:
-        load_published(entry.start, model, say=say)
-    model.to(device)
-    images = Images.load(data.train, dataset, device)
-    report = lambda epoch: say(f"{benchmark} seed {seed}: epoch {epoch}/{recipe.epochs}")  # noqa: E731
-    train(model, images, recipe, seed=seed, memory_format=memory_format, after_epoch=report)
-    tensors = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
-    content = save({name: t.cpu().contiguous() for name, t in tensors.items()})
-    write_atomically(base_path(repository, benchmark, seed), content)
-    _pin(repository, benchmark, seed, digest_bytes(content))
-    load_base(base_path(repository, benchmark, seed), model)
-    measured = measure(model, Images.load(data.test, dataset, device), dataset.classes, grid.protocol.evaluation_batch)
-    return measured.score.accuracy
+    path = base_path(repository, benchmark, seed)
+    pinned = grid.bases.get(benchmark, {}).get(seed)
+    bench = _Bench(grid, benchmark, repository, say)
+    if pinned and pinned.url:
+        download(pinned.url, path, pinned.sha256, say=say)
+    else:
+        content = bench.train(seed) if bench.recipe else bench.store(bench.start(seed))
+        if pinned and kept_elsewhere(grid, benchmark, seed) and pinned.sha256 != digest_bytes(content):
+            raise BaseModelError("what was made is not the base model that the grid names", where=path)
+        write_atomically(path, content)
+        _pin(repository, benchmark, seed, digest_bytes(content))
+    model = bench.kind.build()
+    load_base(path, model)
+    return bench.score(model).accuracy
+
+
+def share_base(repository: Repository, grid: Grid, benchmark: str, seed: int) -> bool:
+    """Where every seed has the same base model, give this one the file of another; whether that was possible."""
+    path = base_path(repository, benchmark, seed)
+    others = [base_path(repository, benchmark, other) for other in grid.benchmark(benchmark).seeds if other != seed]
+    there = next((other for other in others if other.is_file()), None)
+    if grid.benchmark(benchmark).dense_recipe or there is None:
+        return False
+    path.unlink(missing_ok=True)
+    os.link(there, path)
+    _pin(repository, benchmark, seed, digest_file(path))
+    return True
+
+
+def score_published(repository: Repository, grid: Grid, benchmark: str, *, say: Say) -> Score:
+    """The published weights from which a benchmark starts, scored as they are, in float32."""
+    bench = _Bench(grid, benchmark, repository, say)
+    return bench.score(bench.start(0))
+
+
+class _Bench:
+    """What making and scoring base models of one benchmark takes."""
+
+    def __init__(self, grid: Grid, benchmark: str, repository: Repository, say: Say) -> None:
+        self.grid, self.name, self.say = grid, benchmark, say
+        self.entry = grid.benchmark(benchmark)
+        self.kind = architecture(self.entry.architecture)
+        self.dataset = grid.datasets[self.entry.dataset]
+        self.recipe = grid.recipes[self.entry.dense_recipe] if self.entry.dense_recipe else None
+        self.memory_format = MEMORY_FORMATS[grid.architectures[self.entry.architecture].memory_format]
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.data = prepare(self.entry.dataset, self.dataset, say=say, thorough=True)
+        if self.dataset.train_digest is None or self.dataset.test_digest is None:
+            _pin_data(repository, self.entry.dataset, self.data)
+
+    def start(self, seed: int) -> nn.Module:
+        """The network with published weights, or with the initial ones that the seed gives it."""
+        model = initial_model(self.entry.architecture, initial_seed(self.name, seed))
+        if self.entry.start:
+            load_published(self.entry.start, model, say=self.say)
+        return model
+
+    def train(self, seed: int) -> bytes:
+        """From published weights, the seed decides the order of images and their augmentation alone."""
+        recipe = self.recipe
+        assert recipe is not None
+        model = self.start(seed).to(self.device)
+        images = Images.load(self.data.train, self.dataset, self.device)
+        report = lambda epoch: self.say(f"{self.name} seed {seed}: epoch {epoch}/{recipe.epochs}")  # noqa: E731
+        train(model, images, recipe, seed=seed, memory_format=self.memory_format, after_epoch=report)
+        return self.store(model)
+
+    @staticmethod
+    def store(model: nn.Module) -> bytes:
+        """The file of a base model: its tensors in half precision."""
+        tensors = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
+        return save({name: t.cpu().contiguous() for name, t in tensors.items()})
+
+    def score(self, model: nn.Module) -> Score:
+        """On the whole test set, in float32."""
+        test = Images.load(self.data.test, self.dataset, self.device)
+        model.to(self.device).to(memory_format=self.memory_format)
+        batch = self.grid.protocol.evaluation_batch
+        return measure(model, test, self.dataset.classes, batch, self.memory_format).score
 
 
 def _pin(repository: Repository, benchmark: str, seed: int, sha256: str) -> None:

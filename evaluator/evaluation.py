@@ -22,6 +22,7 @@ from evaluator.data.images import Images
 from evaluator.errors import EspalierError
 from evaluator.grid import Cell, Grid, Recipe
 from evaluator.grid.cells import FROM_FRESH, TRAINING, pattern
+from evaluator.grid.loader import UNTRAINED
 from evaluator.latency import measure_latency
 from evaluator.messages import Measurement
 from evaluator.networks import architecture, floating_state, prunable_layers
@@ -52,7 +53,7 @@ class Bench:
         self.kind = architecture(entry.architecture)
         self.architecture = entry.architecture
         self.dataset = grid.datasets[entry.dataset]
-        self.dense_recipe = grid.recipes[entry.dense_recipe]
+        self.dense_recipe = grid.recipes.get(entry.dense_recipe or UNTRAINED)
         self.memory_format = MEMORY_FORMATS[grid.architectures[entry.architecture].memory_format]
         self.device = device
         data = prepare(entry.dataset, self.dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluator.base_files import base_digest, initial_seed
+from evaluator.base_files import base_digest, base_path, initial_seed, kept_elsewhere
 from evaluator.canonical import digest
 from evaluator.errors import Unpinned
 from evaluator.grid import Cell, Grid
@@ -60,10 +60,17 @@ class Expectation:
         self._checked: set[tuple[str, int]] = set()
 
     def inputs(self, submission: Submission | None, cell: Cell, recipe: str | None = None) -> Inputs:
-        """As :func:`expected_inputs`. Raises BaseModelError also for a file that is missing or damaged."""
+        """As :func:`expected_inputs`. Raises BaseModelError also for a file that is damaged or missing from the checkout."""
         inputs = expected_inputs(self.grid, submission, cell, recipe)
         base = (cell.benchmark, cell.seed)
-        if cell.track not in FROM_FRESH and base not in self._checked:
+        if cell.track not in FROM_FRESH and base not in self._checked and self.lacks(cell) is None:
             base_digest(self.repository, self.grid, *base)
             self._checked.add(base)
         return inputs
+
+    def lacks(self, cell: Cell) -> str | None:
+        """What to get before the cell can be measured here: a base model that is not part of the checkout."""
+        base = (cell.benchmark, cell.seed)
+        if not kept_elsewhere(self.grid, *base) or base_path(self.repository, *base).is_file():
+            return None
+        return f"its base model is not here: espalier bases {cell.benchmark}"

@@ -174,7 +174,7 @@ def _judges(
 
 def _first_done(verdicts: Sequence[Planned]) -> Planned:
     """A cell's verdict over several stores: done if it is so in one of them, else what the last one says."""
-    return next((verdict for verdict in verdicts if not verdict.todo), verdicts[-1])
+    return next((verdict for verdict in verdicts if verdict.state in ("fresh", "failed")), verdicts[-1])
 
 
 def _estimate(stores: Iterable[Mapping[tuple[Any, ...], Record]]) -> float | None:
@@ -218,6 +218,8 @@ class _Judge:
 
     def _planned(self, subject: Submission | None, cell: Cell, problem: Problem, todo: tuple[Variant, ...]) -> Planned:
         state, reasons = problem
+        if lacking := self.expectation.lacks(cell):
+            return Planned(subject, cell, state, (*reasons, lacking))
         seconds = self.estimate * len(todo) if self.estimate is not None else None
         return Planned(subject, cell, state, tuple(reasons), todo, seconds)
 

@@ -14,7 +14,7 @@ from evaluator.canonical import digest_file, write_atomically
 
 _NETWORKS = tuple(f"networks/{name}.py" for name in ("__init__", "imagenet", "lenet", "resnet", "vgg", "vit"))
 _CHANNELS = tuple(f"channels/{name}.py" for name in ("costs", "discovery", "groups", "solving", "surgery"))
-_DATA = ("data/images.py", "data/decode.py", "data/splits.py", "data/sources.py")
+_DATA = tuple(f"data/{name}.py" for name in ("decode", "images", "listing", "sources", "splits", "streamed"))
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "prune": (

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import re
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from urllib.error import URLError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from evaluator.canonical import digest_bytes, digest_file, write_atomically
+from evaluator.canonical import digest_file
 from evaluator.data.sources import data_folder
+from evaluator.downloads import download
 from evaluator.errors import BaseModelError
 from evaluator.grid import Start
+from evaluator.networks import vit
 
 Tensors = dict[str, Tensor]
+Content = dict[str, Any]
 
 
 def load_published(start: Start, model: nn.Module, *, say: Callable[[str], None] = lambda _: None) -> None:
@@ -42,8 +43,7 @@ def find(start: Start, *, say: Callable[[str], None] = lambda _: None) -> Path:
     """The file in ``$ESPALIER_DATA/weights``, downloaded there if it is missing; it has the grid's SHA-256."""
     path = data_folder() / "weights" / start.file
     if not path.is_file():
-        say(f"downloading {start.url}")
-        _download(start, path)
+        download(start.url, path, start.sha256, say=say)
     found = digest_file(path)
     if found != start.sha256:
         raise BaseModelError(
@@ -54,26 +54,18 @@ def find(start: Start, *, say: Callable[[str], None] = lambda _: None) -> Path:
     return path
 
 
-def _download(start: Start, path: Path) -> None:
-    fix = f"put {start.url} there"
-    try:
-        with urllib.request.urlopen(start.url, timeout=60) as answer:  # noqa: S310 (the grid lets https through alone)
-            content = answer.read()
-    except (URLError, OSError, http.client.HTTPException) as error:
-        raise BaseModelError(f"not there, and cannot be downloaded ({error})", where=path, fix=fix) from None
-    if digest_bytes(content) != start.sha256:
-        raise BaseModelError("what was downloaded is not the file that the grid names", where=start.url, fix=fix)
-    write_atomically(path, content)
-
-
-def _akamaster(content: dict[str, Tensors]) -> Tensors:
+def _akamaster(content: Content) -> Tensors:
     """The ResNets of github.com/akamaster/pytorch_resnet_cifar10: saved from DataParallel, two parts named otherwise."""
     renamed = ((r"^module\.", ""), (r"^layer(\d)\.", r"stage\1."), (r"^linear\.", "classifier."))
-    tensors = content["state_dict"]
+    tensors: Tensors = content["state_dict"]
     for pattern, replacement in renamed:
         tensors = {re.sub(pattern, replacement, name): tensor for name, tensor in tensors.items()}
     return tensors
 
 
-NAMES: dict[str, Callable[[dict[str, Tensors]], Tensors]] = {"akamaster": _akamaster}
+NAMES: dict[str, Callable[[Content], Tensors]] = {
+    "akamaster": _akamaster,
+    "torchvision": dict,
+    "torchvision-vit": vit.from_torchvision,
+}
 """Whose names a file's tensors have -> from what is in the file to the state dict of our network."""

@@ -1,6 +1,6 @@
 """The only training loop: base models, retraining and whatever a method trains itself all go through it.
 
-Data stay in memory as uint8 and are augmented by batch; weights are masked after the step, never in the forward pass
+Data are uint8 and are augmented by batch; weights are masked after the step, never in the forward pass
 (which gives the same numbers); nothing is read back from the device within an epoch. The order of images and their
 augmentation depend on seed and epoch alone, never on the cell: differences between cells are paired, and any number of
 networks can be trained side by side on the same batches, each exactly as it would be alone.
@@ -233,7 +233,7 @@ def batches(
     draws = torch.rand(len(images), 3, generator=random).to(device) if recipe.augment == "flip-crop" else None
     for start in range(0, len(images), recipe.batch):
         index = order[start : start + recipe.batch]
-        pixels = images.pixels[index]
+        pixels = images.resized_crops(index, random) if recipe.augment == "flip-resized-crop" else images.at(index)
         if draws is not None:
             pixels = flip_and_crop(pixels, draws[start : start + recipe.batch])
         yield images.normalise(pixels, memory_format), images.labels[index]

@@ -12,7 +12,7 @@ CLASSES = ("black", "grey", "white")
 
 
 def paint(folder: Path, number: int, *, size: tuple[int, int] = (32, 32), classes: tuple[str, ...] = CLASSES) -> None:
-    """Write ``number`` noisy pictures of each class below ``folder``; a class is a shade."""
+    """Write ``number`` noisy pictures of each class below ``folder``, of ``size`` (height, width); a class is a shade."""
     random = np.random.default_rng(0)
     for shade, name in enumerate(classes):
         (folder / name).mkdir(parents=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evaluator.commands.options import Json, Root
-from evaluator.grid import Grid, load_grid
+from evaluator.grid import Benchmark, Grid, load_grid
 from evaluator.repository import Repository
 from evaluator.terminal import out, print_json, print_table
 
@@ -55,10 +55,16 @@ def describe(loaded: Grid, name: str) -> dict[str, Any]:
         "targets": {division: loaded.targets_of(name, division) for division in benchmark.divisions},
         "seeds": benchmark.seeds,
         "recipe": {"name": benchmark.retraining_recipe, **loaded.recipes[benchmark.retraining_recipe].functional()},
-        "dense_recipe": {"name": benchmark.dense_recipe, **loaded.recipes[benchmark.dense_recipe].functional()},
+        "dense_recipe": _dense_recipe(loaded, benchmark),
+        "start": benchmark.start and benchmark.start.model_dump(mode="json"),
         "bases": {str(seed): base.sha256 for seed, base in loaded.bases.get(name, {}).items()},
         "digest": loaded.benchmark_digest(name),
     }
+
+
+def _dense_recipe(loaded: Grid, benchmark: Benchmark) -> dict[str, Any] | None:
+    name = benchmark.dense_recipe
+    return {"name": name, **loaded.recipes[name].functional()} if name else None
 
 
 def _list(targets: list[float | str]) -> str:

@@ -11,9 +11,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from evaluator.data.sources import SOURCES, Arrays
+from evaluator.data.sources import SOURCES, Arrays, data_folder
 from evaluator.data.splits import choose
 from evaluator.grid import Dataset
+
+STREAMED = {"visible": "train", "hidden": "val"}
+"""Folder of a prepared data set -> folder with the pictures that are decoded on demand."""
 
 
 def decode(name: str, dataset: Dataset, folder: Path) -> None:
@@ -30,6 +33,9 @@ def decode(name: str, dataset: Dataset, folder: Path) -> None:
         file = temporary / f"{path}.safetensors"
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file({"images": np.ascontiguousarray(images), "labels": np.ascontiguousarray(labels)}, file)
+    if dataset.source == "image-stream":
+        for part, pictures in STREAMED.items():
+            (temporary / part / "pictures").symlink_to((data_folder() / name / pictures).resolve())
     digests = {
         "train": digest_arrays(parts["visible/train"], parts["visible/validation"]),
         "test": digest_arrays(parts["hidden/test"]),

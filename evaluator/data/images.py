@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -24,16 +24,20 @@ class Images:
 
     @classmethod
     def load(cls, path: Path, dataset: Dataset, device: torch.device) -> Images:
+        """The images of a prepared file; on the CPU its pixels stay in the file, mapped into all processes at once."""
         tensors = load_file(path)
+        pixels, labels = tensors["images"], tensors["labels"].to(torch.int64)
         mean, std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
-        shape = (1, -1, 1, 1)
-        return cls(
-            # cloned: a file's tensors lie at any address, and kernels choose their path by alignment
-            pixels=tensors["images"].clone().to(device),
-            labels=tensors["labels"].to(torch.int64).to(device),
-            scale=(1 / (dataset.maximum * std)).view(shape).to(device),
-            shift=(-mean / std).view(shape).to(device),
-        )
+        scale, shift = (part.view(1, -1, 1, 1) for part in (1 / (dataset.maximum * std), -mean / std))
+        if pixels.dim() == 2:
+            from evaluator.data.streamed import Streamed
+
+            empty = pixels.new_empty((0, *dataset.shape))
+            return Streamed(empty, labels, scale, shift, path.parent / "pictures", pixels).to(device)
+        return cls(pixels, labels, scale, shift).to(device)
+
+    def to(self, device: torch.device | str) -> Images:
+        return replace(self, **{part.name: getattr(self, part.name).to(device) for part in fields(Images)})
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -44,9 +48,17 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def at(self, index: Tensor | slice) -> Tensor:
+        """The pixels at ``index``: (n, C, H, W) uint8 on the device."""
+        return self.pixels[index]
+
+    def resized_crops(self, index: Tensor, random: torch.Generator) -> Tensor:
+        """As :meth:`at`, but of random parts of the pictures; only where they are decoded on demand."""
+        raise NotImplementedError("these images have lost their original size")
+
     def take(self, index: Tensor, memory_format: torch.memory_format = torch.contiguous_format) -> tuple[Tensor, Tensor]:
         """The images at ``index`` as (float32 of zero mean and unit variance, labels)."""
-        return self.normalise(self.pixels[index], memory_format), self.labels[index]
+        return self.normalise(self.at(index), memory_format), self.labels[index]
 
     def normalise(self, pixels: Tensor, memory_format: torch.memory_format = torch.contiguous_format) -> Tensor:
         return pixels.to(torch.float32, memory_format=memory_format).mul_(self.scale).add_(self.shift)
@@ -57,4 +69,4 @@ class Images:
         """Every image once, in order, in batches of at most ``size``."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            yield self.normalise(self.pixels[part], memory_format), self.labels[part]
+            yield self.normalise(self.at(part), memory_format), self.labels[part]

@@ -1,4 +1,4 @@
-"""Where images come from. Each source yields (train images, train labels), (test images, test labels) as uint8."""
+"""Where images come from. Each source yields (train images, train labels), (test images, test labels)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from evaluator.data.listing import pictures_in, rows_of
 from evaluator.data.splits import choose
 from evaluator.errors import DataError
 from evaluator.grid import Dataset
 
-Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""Images (N, C, H, W) and labels (N,)."""
+Arrays = tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]
+"""Images (N, C, H, W), or a list of pictures (N, width) where they are decoded on demand; and labels (N,)."""
 
 
 def data_folder() -> Path:
@@ -36,10 +37,14 @@ def from_scikit_learn(name: str, dataset: Dataset) -> tuple[Arrays, Arrays]:
 
 
 def from_torchvision(name: str, dataset: Dataset) -> tuple[Arrays, Arrays]:
-    """MNIST from ``data_folder()``, downloaded there if it is missing and there is a network."""
+    """MNIST and CIFAR from ``data_folder()``, downloaded there if they are missing and there is a network."""
     from torchvision import datasets
 
-    classes: dict[str, Callable[..., Any]] = {"mnist": datasets.MNIST}
+    classes: dict[str, Callable[..., Any]] = {
+        "mnist": datasets.MNIST,
+        "cifar10": datasets.CIFAR10,
+        "cifar100": datasets.CIFAR100,
+    }
     root = data_folder()
     try:
         parts = [_open(classes[name], root, train=train) for train in (True, False)]
@@ -64,26 +69,26 @@ def _images(data: Any) -> NDArray[np.uint8]:
 
 def from_image_folder(name: str, dataset: Dataset) -> tuple[Arrays, Arrays]:
     """Pictures in ``data_folder()/<name>/{train,test}/<class>/``, decoded in the order of classes and file names."""
-    root, split = data_folder() / name, dataset.split
-    train = _decode_folder(root / "train", dataset, (split.train or 0) + split.validation)
-    return train, _decode_folder(root / "test", dataset, split.test)
+    train, test = _folders(data_folder() / name, ("train", "test"), dataset)
+    return _decode(train, dataset), _decode(test, dataset)
 
 
-def _decode_folder(folder: Path, dataset: Dataset, number: int) -> Arrays:
-    """Raises DataError when the folder does not hold ``number`` pictures of the data set's classes and shape."""
-    from torchvision.datasets import ImageFolder
+def from_image_stream(name: str, dataset: Dataset) -> tuple[Arrays, Arrays]:
+    """A list of the pictures in ``data_folder()/<name>/{train,val}/<class>/``, which are decoded on demand."""
+    root = data_folder() / name
+    train, test = _folders(root, ("train", "val"), dataset)
+    return _list(train, root / "train"), _list(test, root / "val")
 
-    try:
-        pictures = ImageFolder(str(folder))
-    except FileNotFoundError as error:
-        raise DataError(f"not there ({error})", where=folder, fix=dataset.get) from None
-    if pictures.classes != dataset.class_names:
-        raise DataError(
-            f"has the classes {', '.join(pictures.classes)}, which are not the grid's", where=folder, fix=dataset.get
-        )
-    if len(pictures) != number:
-        raise DataError(f"holds {len(pictures):,} pictures of {number:,}: an incomplete copy", where=folder, fix=dataset.get)
-    images = np.empty((number, *dataset.shape), dtype=np.uint8)
+
+def _folders(root: Path, parts: tuple[str, str], dataset: Dataset) -> tuple[Any, Any]:
+    split = dataset.split
+    train = pictures_in(root / parts[0], dataset, (split.train or 0) + split.validation)
+    return train, pictures_in(root / parts[1], dataset, split.test)
+
+
+def _decode(pictures: Any, dataset: Dataset) -> Arrays:
+    """Raises DataError, naming the file, for a picture that is damaged or of another shape."""
+    images = np.empty((len(pictures), *dataset.shape), dtype=np.uint8)
     for index, (path, _) in enumerate(pictures.samples):
         try:
             images[index] = np.asarray(pictures.loader(path)).transpose(2, 0, 1)
@@ -92,8 +97,14 @@ def _decode_folder(folder: Path, dataset: Dataset, number: int) -> Arrays:
     return images, np.asarray(pictures.targets, dtype=np.uint8)
 
 
+def _list(pictures: Any, folder: Path) -> Arrays:
+    rows = rows_of(folder, [Path(path) for path, _ in pictures.samples])
+    return rows, np.asarray(pictures.targets, dtype=np.int16)
+
+
 SOURCES: dict[str, Callable[[str, Dataset], tuple[Arrays, Arrays]]] = {
     "scikit-learn": from_scikit_learn,
     "torchvision": from_torchvision,
     "image-folder": from_image_folder,
+    "image-stream": from_image_stream,
 }

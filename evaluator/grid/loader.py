@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluator.canonical import digest
 from evaluator.errors import GridError, UsageError
-from evaluator.grid.cells import FROM_FRESH, Cell, Division, Track
+from evaluator.grid.cells import FROM_FRESH, RETRAINED, Cell, Division, Track
 from evaluator.grid.schema import Architecture, Base, Benchmark, Dataset, Protocol, Recipe, Targets, Tier
 
 FILES = ("grid", "datasets", "architectures", "recipes", "targets", "tiers", "benchmarks", "protocol", "bases")
@@ -58,7 +58,7 @@ class Grid(BaseModel):
             "benchmark": benchmark.model_dump(mode="json", exclude={"title"}, exclude_none=True),
             "dataset": self.datasets[benchmark.dataset].model_dump(mode="json", exclude_none=True),
             "architecture": self.architectures[benchmark.architecture].model_dump(mode="json"),
-            "dense": self.recipes[benchmark.dense_recipe].functional(),
+            "dense": self.recipes[benchmark.dense_recipe].functional() if benchmark.dense_recipe else None,
             "retraining": self.recipes[benchmark.retraining_recipe].functional(),
             "bases": {str(seed): base.sha256 for seed, base in self.bases.get(name, {}).items()},
         }
@@ -98,14 +98,13 @@ class Grid(BaseModel):
         entry = self.benchmarks[benchmark]
         if track in ("one-shot", "iterative"):
             return alternative or entry.retraining_recipe
-        return entry.dense_recipe if track in FROM_FRESH else UNTRAINED
+        return (track in FROM_FRESH and entry.dense_recipe) or UNTRAINED
 
     def method_recipe(self, benchmark: str, track: Track) -> Recipe | None:
         """What a method trains by, and for how many epochs at most; None where it may not train."""
         entry = self.benchmarks[benchmark]
-        if track == "sparse-training":
-            return self.recipes[entry.dense_recipe]
-        return self.recipes[entry.pruning_recipe] if track == "iterative" and entry.pruning_recipe else None
+        name = {"sparse-training": entry.dense_recipe, "iterative": entry.pruning_recipe}.get(track)
+        return self.recipes[name] if name else None
 
     def in_tier(self, tier: str) -> list[str]:
         """Names of the benchmarks of a tier; raises UsageError for an unknown tier."""
@@ -154,6 +153,9 @@ def _contradiction(grid: Grid, name: str) -> str | None:
     benchmark = grid.benchmarks[name]
     if "iterative" in benchmark.tracks and benchmark.pruning_recipe is None:
         return "the iterative track needs a pruning_recipe"
+    scratch = "structured" in benchmark.divisions and set(benchmark.tracks) & set(RETRAINED)
+    if benchmark.dense_recipe is None and (scratch or set(benchmark.tracks) & set(FROM_FRESH)):
+        return "networks are trained from new weights, which needs a dense_recipe"
     for division in benchmark.divisions:
         for target in grid.targets_of(name, division):
             if division == "semi-structured":
@@ -162,6 +164,10 @@ def _contradiction(grid: Grid, name: str) -> str | None:
                     return f"{target!r} is no pattern like 2:4"
             elif isinstance(target, str) or not target > 1:
                 return f"{target!r} is no {grid.targets[division].axis} above 1"
+    used = [grid.recipes[recipe] for recipe in (benchmark.dense_recipe, benchmark.retraining_recipe) if recipe]
+    streamed = grid.datasets[benchmark.dataset].source == "image-stream"
+    if not streamed and any(recipe.augment == "flip-resized-crop" for recipe in used):
+        return "flip-resized-crop needs pictures of their original size"
     return None
 
 
@@ -176,7 +182,7 @@ def _resolve(grid: Grid, folder: Path) -> None:
     for name, benchmark in grid.benchmarks.items():
         for field, known in kinds.items():
             value = getattr(benchmark, field)
-            if value not in known:
+            if value is not None and value not in known:
                 raise GridError(
                     f"{name}: {field} {value!r} does not exist",
                     where=folder / "benchmarks.yaml",

@@ -26,10 +26,10 @@ class Split(Entry):
 
 class Dataset(Entry):
     title: str
-    source: Literal["scikit-learn", "torchvision", "image-folder"]
+    source: Literal["scikit-learn", "torchvision", "image-folder", "image-stream"]
     shape: Annotated[tuple[int, int, int], Field(description="channels, height, width")]
     classes: Annotated[int, Field(ge=2)]
-    class_names: list[str]
+    class_names: Annotated[list[str], Field(description="may be left out where they are many")] = []
     split: Split
     mean: Annotated[list[float], Field(description="per channel, of the training pixels scaled to 0..1")]
     std: list[float]
@@ -40,11 +40,11 @@ class Dataset(Entry):
 
     @model_validator(mode="after")
     def _consistent(self) -> Dataset:
-        if len(self.class_names) != self.classes:
+        if len(self.class_names) not in (0, self.classes):
             raise ValueError(f"{len(self.class_names)} class names for {self.classes} classes")
         if not len(self.mean) == len(self.std) == self.shape[0]:
             raise ValueError("mean and std need one value per channel")
-        if self.source == "image-folder" and self.split.train is None:
+        if self.source.startswith("image-") and self.split.train is None:
             raise ValueError("split.train is needed, to notice a folder that lacks files")
         return self
 
@@ -83,7 +83,7 @@ class Recipe(Entry):
     epochs: Annotated[int, Field(gt=0)]
     schedule: Literal["constant", "cosine"] = "cosine"
     tail_of: Annotated[int | None, Field(gt=0, description="epochs of the longer schedule whose last part this is")] = None
-    augment: Literal["none", "flip-crop"] = "none"
+    augment: Literal["none", "flip-crop", "flip-resized-crop"] = "none"
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def functional(self) -> dict[str, object]:
@@ -98,12 +98,17 @@ class Recipe(Entry):
 
 
 class Start(Entry):
-    """Published weights from which base models are trained, instead of random ones."""
+    """Published weights, from which base models are trained instead of random ones, or which are the base model."""
 
     url: Annotated[str, Field(pattern=r"^https://", description="of the original file, which is downloaded once")]
     sha256: Annotated[Digest, Field(description="of the original file")]
-    names: Annotated[Literal["akamaster"], Field(description="whose names the file's tensors have")]
+    names: Annotated[
+        Literal["akamaster", "torchvision", "torchvision-vit"], Field(description="whose names the file's tensors have")
+    ]
     source: Annotated[str, Field(description="who trained them, and on what")]
+    correct: Annotated[
+        int | None, Field(ge=0, description="test images that they get right as they are, in float32: an external check")
+    ] = None
 
     @property
     def file(self) -> str:
@@ -141,7 +146,9 @@ class Benchmark(Entry):
     architecture: str
     tier: str
     start: Annotated[Start | None, Field(description="published weights; without them a base model starts at random")] = None
-    dense_recipe: str
+    dense_recipe: Annotated[
+        str | None, Field(description="none: the published weights are the base model of every seed")
+    ] = None
     retraining_recipe: str
     alternative_recipes: Annotated[list[str], Field(description="for retraining, to see whether an order holds")] = []
     pruning_recipe: Annotated[str | None, Field(description="of the iterative track: how methods train, and how long")] = (
@@ -152,6 +159,12 @@ class Benchmark(Entry):
     divisions: list[Division]
     seeds: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]
     targets: Annotated[dict[Division, list[float | str]], Field(description="instead of the division's own values")] = {}
+
+    @model_validator(mode="after")
+    def _has_base_models(self) -> Benchmark:
+        if self.dense_recipe is None and self.start is None:
+            raise ValueError("base models come from a dense_recipe, from a start, or from both")
+        return self
 
 
 class Protocol(Entry):
@@ -168,4 +181,4 @@ class Protocol(Entry):
 
 class Base(Entry):
     sha256: Digest
-    url: str | None = None
+    url: Annotated[str | None, Field(pattern=r"^https://", description="where it is, if it is too large for git")] = None

@@ -65,6 +65,8 @@ def launch(spec: Spec, home: Path) -> Launch:
     }
     shown = {target: _open_to_all(source, home / target.name, uid) for source, target in files.items()}
     shown |= {path: spec.checkpoints[name] for name, path in checkpoints.items()}
+    if (pictures := spec.visible / "pictures").exists():
+        shown[layout.train.parent / "pictures"] = pictures
     shown |= {layout.pycache: spec.pycache, layout.code / "evaluator": PACKAGE, **_python()}
     # twice, so that a checkpoint which waits to be taken leaves room for the next, or for the artifact
     room = {output: 2 * spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}

@@ -67,7 +67,8 @@ class Spec:
     """Everything that a sandbox can see.
 
     Args:
-        visible: folder with ``train.safetensors`` and ``validation.safetensors``; nothing else in it is shown.
+        visible: folder with ``train.safetensors`` and ``validation.safetensors``, and a link ``pictures`` to those that are
+            decoded on demand; nothing else in it is shown.
         bases: name -> file of a base model.
         pycache: bytecode made by ``warm_pycache``, shown read-only.
         device: ``"cpu"``, or ``"cuda"`` to show the graphics devices as well.

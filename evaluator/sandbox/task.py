@@ -10,7 +10,6 @@ import importlib.util
 import random
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +64,7 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
     if task["base"] is not None:
         load_base(Path(config["bases"][task["base"]]), model)
     torch.manual_seed(generator.initial_seed())
-    train = _on(config["device"], data.train)
+    train = data.train.to(config["device"])
     pattern = task["pattern"]
     checkpoints = _checkpoints(config, task)
     job = Job(
@@ -73,7 +72,7 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
         kind.classifier,
         Goal(task["keep"], task["speedup"], (pattern[0], pattern[1]) if pattern else None),
         train=train,
-        validation=_on(config["device"], data.validation),
+        validation=data.validation.to(config["device"]),
         needs=Needs.model_validate(config["needs"]),
         generator=generator,
         training=_training(task, train, initial, checkpoints) if task["training"] else None,
@@ -101,10 +100,6 @@ def _checkpoints(config: dict[str, Any], task: dict[str, Any]) -> Checkpoints:
         return Checkpoints()
     read = config["checkpoints"].get(name)
     return Checkpoints(Path(read) if read else None, Path(config["output"]))
-
-
-def _on(device: str, images: Images) -> Images:
-    return Images(*(getattr(images, part.name).to(device) for part in fields(images)))
 
 
 def load_method(path: Path, hyperparameters: Mapping[str, Any]) -> PruningMethod:

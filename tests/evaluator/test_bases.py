@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from evaluator.downloads import download
 from evaluator.errors import BaseModelError
 from evaluator.grid import Start, load_grid
 from evaluator.networks import architecture
@@ -113,7 +115,7 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Miniature:
 
 def test_base_models_start_from_published_weights_and_are_kept(mini: Miniature) -> None:
     done = mini.run("bases", "pictures")
-    assert "0 base models are there and whole, 2 to train" in done.stdout
+    assert "0 base models are there and whole, 2 to make" in done.stdout
     assert "pictures seed 1: epoch 2/2" in done.stderr
     grid = load_grid(mini.root / "evaluator" / "grid")
     assert set(grid.bases["pictures"]) == {0, 1}
@@ -123,10 +125,9 @@ def test_base_models_start_from_published_weights_and_are_kept(mini: Miniature) 
     assert {t.dtype for t in load_file(path).values()} == {torch.float16, torch.int64}
     path.unlink()
     again = mini.run("bases", "pictures")
-    assert "1 base models are there and whole, 1 to train" in again.stdout
-    assert load_grid(grid_folder := mini.root / "evaluator" / "grid").bases == grid.bases, "the same once more"
+    assert "1 base models are there and whole, 1 to make" in again.stdout
+    assert load_grid(mini.root / "evaluator" / "grid").bases == grid.bases, "the same once more"
     assert "2 base models are there" in mini.run("bases", "pictures").stdout
-    assert grid_folder.is_dir()
 
 
 def test_a_benchmark_without_base_models_waits(mini: Miniature) -> None:
@@ -152,3 +153,84 @@ def test_unasked_only_tiers_for_this_device_are_measured(mini: Miniature) -> Non
     assert mini.records() == []
     mini.run("evaluate", "--tier", "jpeg", "--device", "cpu")
     assert {record["status"] for record in mini.records()} == {"ok"}
+
+
+def without_training(mini: Miniature, **start: object) -> None:
+    """The published weights become the base model as they are."""
+    benchmarks = mini.read("benchmarks")
+    del benchmarks["pictures"]["dense_recipe"]
+    benchmarks["pictures"]["start"] |= start
+    mini.write("benchmarks", benchmarks)
+
+
+def test_published_weights_can_be_the_base_model_of_every_seed(mini: Miniature) -> None:
+    without_training(mini)
+    made = mini.run("bases", "pictures")
+    assert "epoch" not in made.stderr
+    assert "pictures seed 1: the base model of the other seeds" in made.stdout
+    first, second = (mini.root / "bases" / "pictures" / f"seed{seed}.safetensors" for seed in (0, 1))
+    assert first.samefile(second)
+    published = torch.load(mini.root.parent / "data" / "weights" / "resnet20.th", weights_only=True)["state_dict"]
+    assert torch.equal(load_file(first)["classifier.weight"], published["module.linear.weight"].half())
+
+
+def test_a_base_model_outside_the_checkout_is_needed_only_to_measure(mini: Miniature) -> None:
+    without_training(mini)
+    mini.submit("largest")
+    mini.run("bases", "pictures")
+    mini.run("evaluate", "--device", "cpu")
+    pins = mini.read("bases")
+    shutil.rmtree(mini.root / "bases")
+    mini.submit("other")
+    plan = mini.json("plan")
+    assert plan["states"] == {"fresh": 4, "missing": 2, "failed": 0, "stale": 0}
+    assert plan["waiting"] == {"never measured; its base model is not here: espalier bases pictures": 2}
+    mini.run("bases", "pictures")
+    assert mini.read("bases") == pins
+    assert mini.json("plan")["waiting"] == {}
+
+
+def test_another_base_model_than_the_grids_is_not_made(mini: Miniature) -> None:
+    without_training(mini)
+    mini.write("bases", {"pictures": {0: {"sha256": "0" * 64}}})
+    assert "not the base model that the grid names" in mini.run("bases", "pictures", code=1).stderr
+    assert not (mini.root / "bases" / "pictures").exists()
+
+
+def test_published_weights_are_checked_against_what_others_measured(mini: Miniature) -> None:
+    without_training(mini, correct=11)
+    assert "of 10 test images right, expected 11" in mini.run("bases", "--check", code=1).stdout
+    correct = int(mini.run("bases", "--check", code=1).stdout.split(" test images")[0].split()[-3])
+    benchmarks = mini.read("benchmarks")
+    benchmarks["pictures"]["start"]["correct"] = correct
+    mini.write("benchmarks", benchmarks)
+    assert "as expected" in mini.run("bases", "--check").stdout
+    assert not (mini.root / "bases" / "pictures").exists()
+
+
+def test_a_download_is_the_file_of_the_grid_or_nothing(tmp_path: Path) -> None:
+    source, path = tmp_path / "source", tmp_path / "folder" / "target"
+    source.write_bytes(b"content")
+    said: list[str] = []
+    with pytest.raises(BaseModelError, match="the grid names 000000000000"):
+        download(source.as_uri(), path, "0" * 64, say=said.append)
+    assert not path.exists()
+    download(source.as_uri(), path, hashlib.sha256(b"content").hexdigest(), say=said.append)
+    assert path.read_bytes() == b"content"
+    assert said == 2 * [f"downloading {source.as_uri()}"]
+
+
+def test_a_base_model_with_a_url_is_downloaded(mini: Miniature) -> None:
+    mini.write("bases", {"pictures": {0: {"sha256": "0" * 64, "url": "https://localhost:9/seed0.safetensors"}}})
+    done = mini.run("bases", "pictures", code=1)
+    assert "downloading https://localhost:9/seed0.safetensors" in done.stderr
+    assert "cannot be downloaded" in done.stderr
+
+
+def test_unasked_base_models_are_made_for_this_device_only(mini: Miniature) -> None:
+    tiers = mini.read("tiers")
+    tiers["jpeg"]["device_class"] = "a-better-one"
+    mini.write("tiers", tiers)
+    done = mini.run("bases")
+    assert "left out, as they are for another device than this; name them to make them here: pictures" in done.stderr
+    assert mini.read("bases").keys() == {"digits-cnn", "digits-mlp", "mnist-lenet-300-100", "mnist-lenet-5"}

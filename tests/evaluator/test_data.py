@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 import shutil
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
+from torchvision.datasets import CIFAR10, CIFAR100
 
 from evaluator.data import prepare
 from evaluator.errors import DataError, GridError
 from evaluator.grid import Dataset, load_grid
+from evaluator.grid.schema import Split
 from tests import pictures
 from tests.evaluator.grids import GRID
 from tests.miniature import Miniature
@@ -59,7 +63,7 @@ def test_an_incomplete_copy_is_noticed(folder: Path) -> None:
     with pytest.raises(DataError, match="holds 11 pictures of 12"):
         prepare("pictures", PICTURES)
     shutil.rmtree(folder / "train" / "grey")
-    with pytest.raises(DataError, match="has the classes black, white"):
+    with pytest.raises(DataError, match=r"has 2 classes \(black, white\)"):
         prepare("pictures", PICTURES)
 
 
@@ -92,3 +96,42 @@ def test_a_folder_of_pictures_must_be_counted(tmp_path: Path) -> None:
     mini.write("datasets", mini.read("datasets") | {"pictures": pictures.entry(9, 3, 6, split={"validation": 3, "test": 6})})
     with pytest.raises(GridError, match=r"split\.train is needed"):
         load_grid(mini.root / "evaluator" / "grid")
+
+
+def fake_cifar(root: Path, kind: type, name: str, label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of CIFAR as torchvision wants them, with two training images and one test image."""
+    folder = root / kind.base_folder  # type: ignore[attr-defined]
+    folder.mkdir(parents=True)
+    for attribute, number in (("train_list", 2), ("test_list", 1)):
+        content = {"data": np.arange(number * 3072).astype(np.uint8).reshape(number, 3072), label: [7] * number}
+        (folder / attribute).write_bytes(pickle.dumps(content))
+        monkeypatch.setattr(kind, attribute, [[attribute, hashlib.md5((folder / attribute).read_bytes()).hexdigest()]])
+    (folder / "meta").write_bytes(pickle.dumps({name: ["x"] * 8}))
+    md5 = hashlib.md5((folder / "meta").read_bytes()).hexdigest()
+    monkeypatch.setattr(kind, "meta", {"filename": "meta", "key": name, "md5": md5})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "kind", "name", "label"),
+    [("cifar10", CIFAR10, "label_names", "labels"), ("cifar100", CIFAR100, "fine_label_names", "fine_labels")],
+)
+def test_cifar_comes_from_torchvision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, kind: type, name: str, label: str
+) -> None:
+    monkeypatch.setenv("ESPALIER_DATA", str(tmp_path))
+    monkeypatch.setenv("ESPALIER_CACHE", str(tmp_path / "cache"))
+    fake_cifar(tmp_path, kind, name, label, monkeypatch)
+    small = GRID.datasets[dataset].model_copy(update={"split": Split(validation=1, test=1)})
+    test = load_file(prepare(dataset, small, thorough=True).test)
+    assert test["labels"].tolist() == [7]
+    assert (test["images"].ravel() == np.arange(3072).astype(np.uint8)).all(), "rows of red, then green, then blue"
+
+
+@pytest.mark.parametrize(("dataset", "kind"), [("cifar10", CIFAR10), ("cifar100", CIFAR100)])
+def test_missing_cifar_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, kind: type) -> None:
+    monkeypatch.setenv("ESPALIER_DATA", str(tmp_path))
+    monkeypatch.setenv("ESPALIER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(kind, "url", "http://localhost:9/nothing")
+    with pytest.raises(DataError) as caught:
+        prepare(dataset, GRID.datasets[dataset])
+    assert "$ESPALIER_DATA" in str(caught.value)

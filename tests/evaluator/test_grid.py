@@ -53,6 +53,25 @@ def test_the_digest_covers_everything(tmp_path: Path) -> None:
     assert before.benchmark_digest("digits-mlp") != after.benchmark_digest("digits-mlp")
 
 
+def test_every_benchmark_says_where_its_base_models_come_from(tmp_path: Path) -> None:
+    mini = Miniature(tmp_path)
+    benchmarks = mini.read("benchmarks")
+    del benchmarks["digits-mlp"]["dense_recipe"]
+    mini.write("benchmarks", benchmarks)
+    with pytest.raises(GridError, match="from a dense_recipe, from a start, or from both"):
+        load_grid(mini.root / "evaluator" / "grid")
+
+
+def test_the_grid_has_the_tiers_of_the_protocol() -> None:
+    tiers = {tier: GRID.in_tier(tier) for tier in GRID.tiers}
+    assert {tier: len(names) for tier, names in tiers.items()} == {"smoke": 2, "toy": 2, "jpeg": 2, "core": 5, "scale": 4}
+    assert [tier for tier in tiers if GRID.tiers[tier].ranked] == ["core", "scale"]
+    for name, benchmark in GRID.benchmarks.items():
+        assert len(benchmark.seeds) >= 3
+        feasible = [cell for cell in GRID.cells(name, "unstructured") if GRID.keep(cell) is not None]
+        assert len({cell.target for cell in feasible}) >= 3
+
+
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [

@@ -45,11 +45,11 @@ def test_bases_trains_what_is_missing_and_pins_it(tmp_path: Path) -> None:
     path = mini.root / "bases" / "digits-mlp" / "seed0.safetensors"
     kept = (mini.root / "bases" / "digits-mlp" / "seed1.safetensors").read_bytes()
     path.unlink()
-    assert "1 to train" in mini.run("bases", "digits-mlp").stdout
+    assert "1 to make" in mini.run("bases", "digits-mlp").stdout
     first = path.read_bytes()
     assert mini.read("bases")["digits-mlp"][0]["sha256"] == hashlib.sha256(first).hexdigest()
     assert (mini.root / "bases" / "digits-mlp" / "seed1.safetensors").read_bytes() == kept
-    assert "0 to train" in mini.run("bases", "digits-mlp").stdout
+    assert "0 to make" in mini.run("bases", "digits-mlp").stdout
     path.unlink()
     mini.run("bases", "digits-mlp")
     assert path.read_bytes() == first, "the same recipe and seed give the same base model"

@@ -50,7 +50,7 @@ def pages(site: Site) -> Iterator[Page]:
             "tier": site.grid.tiers[benchmark.tier],
             "dataset": site.grid.datasets[benchmark.dataset],
             "architecture": site.grid.architectures[benchmark.architecture],
-            "dense_recipe": site.grid.recipes[benchmark.dense_recipe],
+            "dense_recipe": site.grid.recipes[benchmark.dense_recipe] if benchmark.dense_recipe else None,
             "retraining_recipe": site.grid.recipes[benchmark.retraining_recipe],
             "digest": site.grid.benchmark_digest(name),
             "boards": boards,
