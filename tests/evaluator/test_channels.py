@@ -30,6 +30,7 @@ from evaluator.channels import (
 from evaluator.counting import count
 from evaluator.errors import ContractError, GridError, InvalidOutcome
 from evaluator.networks import ARCHITECTURES
+from tests.evaluator.grids import GRID
 from tests.submissions.specimens import NETWORKS
 
 Shape = tuple[int, int, int]
@@ -347,6 +348,12 @@ def test_uniform_pruning_of_resnet_56_gives_the_published_speedups(share: float,
     """With this share of the first convolution's filters removed in each block, rounded up (Wang et al. 2023)."""
     kept = {group.position: group.size - math.ceil(share * group.size) for group in groups("resnet-56")}
     assert round(costs("resnet-56").speedup(kept), 3) == speedup
+
+
+@pytest.mark.parametrize("name", sorted(GRID.architectures))
+def test_the_grid_states_the_highest_speedup_that_channels_allow(name: str) -> None:
+    """Rounded down, so that a target at the very end is not taken for feasible."""
+    assert GRID.architectures[name].highest_speedup == math.floor(costs(name).highest_speedup * 1000) / 1000
 
 
 # -- solving --------------------------------------------------------------------------------------------------------------
