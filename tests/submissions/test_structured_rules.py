@@ -250,3 +250,44 @@ def test_the_group_norm_is_that_of_all_that_goes_with_a_channel(kind: str) -> No
         found = module("depgraph").group_norms(group)
         torch.testing.assert_close(found, lost.double() / lost.double().mean(), rtol=1e-5, atol=1e-6)
         assert float(found.mean()) == pytest.approx(1)
+
+
+# -- candidates -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["digits-mlp", "digits-cnn"])
+def test_candidates_of_eagleeye_meet_the_target_with_different_shares(name: str) -> None:
+    work = on_the_grid(name, 2, "eagleeye")
+    drawn = [module("eagleeye").candidate(work).channels for _ in range(20)]
+    numbers = [{position: int(mask.sum()) for position, mask in channels.items()} for channels in drawn]
+    assert all(work.costs().speedup(kept) == pytest.approx(2, rel=0.05) for kept in numbers)
+    assert len({tuple(kept.values()) for kept in numbers}) > 5
+    for channels in drawn:
+        for group in work.groups():
+            assert_highest_stay(group.filters[0].abs().sum(1), channels[group.position])
+
+
+@pytest.mark.parametrize("kind", ["linear", "residual"])
+def test_eagleeye_takes_the_candidate_that_validates_best(kind: str) -> None:
+    eagle = module("eagleeye")
+    settings = {"candidates": 6, "batches": 4, "batch_size": 25}
+    found = method("eagleeye", **settings).prune(structured(kind)).channels
+    work = structured(kind)
+    calibration, validation = list(work.train_batches(4, 25)), list(work.validation_batches(4, 25))
+    tried = [eagle.candidate(work).channels for _ in range(6)]
+    shares = [eagle.accuracy(work.without_channels(channels), calibration, validation) for channels in tried]
+    best = tried[shares.index(max(shares))]
+    assert all(torch.equal(found[p], best[p]) for p in best)
+
+
+def test_adaptive_batchnorm_changes_statistics_of_the_candidate_only() -> None:
+    work = structured("residual")
+    state = work.snapshot()
+    candidate = work.without_channels(module("eagleeye").candidate(work).channels)
+    parameters = {name: p.clone() for name, p in candidate.named_parameters()}
+    before = candidate.bn1.running_mean.clone()
+    module("eagleeye").accuracy(candidate, list(work.train_batches(3, 16)), list(work.validation_batches(1, 16)))
+    assert not torch.equal(candidate.bn1.running_mean, before)
+    assert all(torch.equal(p, parameters[name]) for name, p in candidate.named_parameters())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in work.model.state_dict().items())
+    assert not any(part.training for part in candidate.modules())
