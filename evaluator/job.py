@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evaluator.channels import ChannelGroup, Costs, channel_costs, channel_groups, solve
+from evaluator.channels import ChannelGroup, Costs, Kept, channel_costs, channel_groups, remove_channels, solve
 from evaluator.checkpoints import Checkpoints
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
@@ -347,6 +347,14 @@ class Job:
         if wanted is None:
             raise ContractError("this cell's target is no speedup", fix="set division: structured")
         return Pruned(channels=solve(scores, self.costs(), wanted, scope))
+
+    def without_channels(self, kept: Kept) -> nn.Module:
+        """A copy of the model, in eval mode, that has only the channels of ``kept``: to see how a candidate does.
+
+        Args:
+            kept: position of a group -> boolean tensor (channels,); a group that is missing stays whole.
+        """
+        return remove_channels(self.model, self.groups(), kept).eval()
 
     def costs(self) -> Costs:
         """MACs and parameters of the network by how many channels each group keeps."""

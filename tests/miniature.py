@@ -58,7 +58,7 @@ class Miniature:
         benchmarks = self.read("benchmarks")
         small = {name: entry for name, entry in benchmarks.items() if entry["tier"] == "smoke"}
         for entry in small.values():
-            entry |= {"seeds": [0, 1], "targets": {"unstructured": [2, 8]}}
+            entry |= {"seeds": [0, 1], "divisions": ["unstructured"], "targets": {"unstructured": [2, 8]}}
         self.write("benchmarks", small)
         recipes = self.read("recipes")
         recipes["digits-retraining"] |= {"epochs": 2, "batch": 128}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,11 +14,16 @@ from evaluator.errors import ContractError, InvalidOutcome
 
 ChannelScope = Literal["global", "group"]
 
+CLOSE = 0.02
+"""How far from the speedup, as a share of it, the plain order of scores may end before channels are passed over."""
+
 
 def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: ChannelScope) -> dict[int, Tensor]:
     """Keep the highest-scored channels such that the MACs shrink by ``speedup``, as closely as whole channels allow.
 
-    The best channel of every group always stays. Ties go to the channel that comes first in the network.
+    The best channel of every group always stays. Ties go to the channel that comes first in the network. Where channels are
+    so few that the next one to go would overshoot widely, it is passed over for later ones that cost less, if that comes
+    closer; networks of usual width never need it.
 
     Args:
         scores: position of a group -> tensor (size,), finite; higher is kept longer.
@@ -45,9 +51,8 @@ def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: Cha
     owners = torch.cat([torch.full((len(rank),), position)[free[position]] for position, rank in ranks.items()])
     values = torch.cat([worth[position][free[position]] for position in ranks])
     removal = torch.sort(values, descending=True, stable=True).indices.flip(0)
-    number = _nearest(owners[removal], costs, speedup)
     stays = torch.ones(len(values), dtype=torch.bool)
-    stays[removal[:number]] = False
+    stays[removal[_leaving(owners[removal].tolist(), costs, speedup)]] = False
     kept = {}
     for position, rank in ranks.items():
         kept[position] = rank == 0
@@ -78,15 +83,41 @@ def _ranks(score: Tensor) -> Tensor:
     return ranks
 
 
-def _nearest(owners: Tensor, costs: Costs, speedup: float) -> int:
-    """How many channels to remove, of those whose groups are ``owners`` in the order of removal; speedups only grow."""
+def _leaving(owners: list[int], costs: Costs, speedup: float) -> list[int]:
+    """Which to remove of the channels whose groups are ``owners``, in the order of removal: places in that order."""
 
     def after(number: int) -> float:
-        removed = torch.bincount(owners[:number], minlength=max(costs.sizes) + 1).tolist()
+        removed = Counter(owners[:number])
         return costs.speedup({position: size - removed[position] for position, size in costs.sizes.items()})
 
     low, high = 0, len(owners)
-    while low < high:  # the smallest number that reaches the speedup
+    while low < high:  # the smallest number that reaches the speedup, which only grows
         middle = (low + high) // 2
         low, high = (low, middle) if after(middle) >= speedup else (middle + 1, high)
-    return low - 1 if low > 0 and speedup - after(low - 1) <= after(low) - speedup else low
+    below = max(low - 1, 0)
+    nearest = below if speedup - after(below) <= after(low) - speedup else low
+    miss = abs(after(nearest) - speedup)
+    if miss > CLOSE * speedup:
+        leaving, reached = _passing_over(owners, below, costs, speedup)
+        if speedup - reached < miss:
+            return leaving
+    return list(range(nearest))
+
+
+def _passing_over(owners: list[int], number: int, costs: Costs, speedup: float) -> tuple[list[int], float]:
+    """The first ``number`` and whatever later ones do not exceed the speedup; and the speedup that they give."""
+    kept = Counter(costs.sizes)
+    kept.subtract(owners[:number])
+    leaving = list(range(number))
+    closed: set[int] = set()
+    for place in range(number, len(owners)):
+        group = owners[place]
+        if group in closed:
+            continue
+        kept[group] -= 1
+        if costs.speedup(kept) <= speedup:
+            leaving.append(place)
+        else:
+            kept[group] += 1
+            closed.add(group)
+    return leaving, costs.speedup(kept)

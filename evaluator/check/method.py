@@ -10,7 +10,7 @@ from typing import Any
 from evaluator.check.problems import Problem, error, quoted, warning
 
 READS_DATA = ("train_batches", "validation_batches")
-TAKES_GRADIENTS = ("loss_and_gradients",)
+TAKES_GRADIENTS = ("loss_and_gradients", "loss_and_gradients_by_batch", "loss")
 NAMES_LAYERS = ("named_children", "named_modules", "named_parameters", "get_submodule", "get_parameter", "state_dict")
 
 

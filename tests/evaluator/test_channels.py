@@ -6,6 +6,7 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Mapping
+from unittest import mock
 
 import pytest
 import torch
@@ -24,10 +25,12 @@ from evaluator.channels import (
     remove_channels,
     silence,
     solve,
+    solving,
 )
 from evaluator.counting import count
 from evaluator.errors import ContractError, GridError, InvalidOutcome
 from evaluator.networks import ARCHITECTURES
+from tests.evaluator.grids import GRID
 from tests.submissions.specimens import NETWORKS
 
 Shape = tuple[int, int, int]
@@ -347,6 +350,12 @@ def test_uniform_pruning_of_resnet_56_gives_the_published_speedups(share: float,
     assert round(costs("resnet-56").speedup(kept), 3) == speedup
 
 
+@pytest.mark.parametrize("name", sorted(GRID.architectures))
+def test_the_grid_states_the_highest_speedup_that_channels_allow(name: str) -> None:
+    """Rounded down, so that a target at the very end is not taken for feasible."""
+    assert GRID.architectures[name].highest_speedup == math.floor(costs(name).highest_speedup * 1000) / 1000
+
+
 # -- solving --------------------------------------------------------------------------------------------------------------
 
 
@@ -398,10 +407,35 @@ def test_the_best_channel_of_every_group_stays(scope: str) -> None:
 def test_a_higher_speedup_keeps_a_subset(name: str, scope: str, seed: int, height: float) -> None:
     found = {position: (score * 4).round() for position, score in scores(name, seed).items()}  # with many ties
     highest = costs(name).highest_speedup
-    fast = solve(found, costs(name), 1 + height * (highest - 1), scope)
-    slow = solve(found, costs(name), 1 + height * (highest - 1) / 2, scope)
+    with mock.patch.object(solving, "CLOSE", math.inf):  # nothing is passed over
+        fast = solve(found, costs(name), 1 + height * (highest - 1), scope)
+        slow = solve(found, costs(name), 1 + height * (highest - 1) / 2, scope)
     assert all(bool((slow[position] | ~fast[position]).all()) for position in found)
     assert costs(name).speedup(numbers(fast)) >= costs(name).speedup(numbers(slow))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(SMALL), st.sampled_from(["global", "group"]), st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_passing_over_only_comes_closer(name: str, scope: str, seed: int, height: float) -> None:
+    found, speedup = scores(name, seed), 1 + height * (costs(name).highest_speedup - 1)
+    kept = solve(found, costs(name), speedup, scope)
+    with mock.patch.object(solving, "CLOSE", math.inf):
+        plain = solve(found, costs(name), speedup, scope)
+    misses = [abs(costs(name).speedup(numbers(masks)) - speedup) for masks in (kept, plain)]
+    assert misses[0] <= misses[1]
+    assert all(bool(kept[position][score.argmax()]) for position, score in found.items())
+    for position, mask in kept.items():  # within a group it is still the highest that stay
+        assert mask.all() or found[position][mask].min() > found[position][~mask].max()
+
+
+@pytest.mark.parametrize("scope", ["global", "group"])
+@pytest.mark.parametrize("name", ["digits-cnn", "digits-mlp", "lenet-5-caffe", "lenet-300-100"])
+def test_narrow_networks_meet_their_targets(name: str, scope: str) -> None:
+    """LeNet-5 has 20 channels in its first convolution: one more or less is 7 % of the MACs that are left at 8."""
+    for speedup in (1.5, 2, 3, *((4, 6, 8) if name != "digits-cnn" else ())):
+        for seed in range(20):
+            kept = solve(scores(name, seed), costs(name), speedup, scope)
+            assert costs(name).speedup(numbers(kept)) == pytest.approx(speedup, rel=0.05)
 
 
 @pytest.mark.parametrize("scope", ["global", "group"])

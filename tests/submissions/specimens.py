@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from evaluator.contract import Job, Pruned, PruningMethod
 from evaluator.data.images import Images
+from evaluator.grid.cells import pattern
 from evaluator.job import Goal
 from evaluator.metadata import Needs, Submission, load_submission
 from evaluator.networks import Prunable, prunable_layers
@@ -21,6 +22,8 @@ torch.set_num_threads(1)  # the networks are too small to share out
 
 FOLDER = Path(__file__).parents[2] / "submissions"
 SLUGS = sorted(path.name for path in FOLDER.iterdir() if (path / "metadata.yaml").is_file())
+TYPICAL: dict[str, float | str] = {"unstructured": 3, "structured": 2, "semi-structured": "2:4"}
+"""A target of each division that suits every network here."""
 CLASSES = 5
 EVERYTHING = Needs(data=True, labels=True, gradients=True)
 
@@ -95,12 +98,12 @@ def images(number: int = 500) -> Images:
     return Images(pixels, labels, torch.full((1, 3, 1, 1), 1 / 64), torch.full((1, 3, 1, 1), -2.0))
 
 
-def job(model: nn.Module, keep: int, *, seed: int = 0, needs: Needs = EVERYTHING) -> Job:
-    """A job on a private copy of ``model``."""
+def job(model: nn.Module, goal: int | Goal, *, seed: int = 0, needs: Needs = EVERYTHING) -> Job:
+    """A job on a private copy of ``model``; a number is how many weights to keep."""
     return Job(
         copy.deepcopy(model),
         "classifier",
-        Goal(keep=keep),
+        Goal(keep=goal) if isinstance(goal, int) else goal,
         train=images(),
         validation=images(100),
         needs=needs,
@@ -144,8 +147,21 @@ def method(slug: str, **changes: float) -> PruningMethod:
     return kind(**{**submission(slug).metadata.hyperparameters, **changes})
 
 
+def of_division(division: str) -> list[str]:
+    return [slug for slug in SLUGS if submission(slug).metadata.division == division]
+
+
+def goal(slug: str, model: nn.Module, target: float | str | None = None) -> Goal:
+    """A target of the submission's division, the typical one by default: one weight in ``target``, a speedup, or "n:m"."""
+    division = submission(slug).metadata.division
+    target = TYPICAL[division] if target is None else target
+    if division == "unstructured":
+        return Goal(keep=round(total(model) / float(target)))
+    return Goal(speedup=float(target)) if division == "structured" else Goal(pattern=pattern(str(target)))
+
+
 @functools.cache
-def outcome(slug: str, kind: str, ratio: float) -> Pruned:
-    """What the shipped method makes of a network when one weight in ``ratio`` is kept."""
+def outcome(slug: str, kind: str, target: float | str | None = None) -> Pruned:
+    """What the shipped method makes of a network for a target of its division, the typical one by default."""
     model = network(kind)
-    return method(slug).prune(job(model, round(total(model) / ratio), needs=submission(slug).metadata.needs))
+    return method(slug).prune(job(model, goal(slug, model, target), needs=submission(slug).metadata.needs))

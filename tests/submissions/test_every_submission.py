@@ -9,25 +9,32 @@ import pytest
 import torch
 
 from evaluator.data.images import Images
+from evaluator.grid.cells import pattern
+from evaluator.job import Goal
+from evaluator.selection import has_pattern
 from tests.submissions.specimens import (
     FOLDER,
     NETWORKS,
     SLUGS,
+    goal,
     job,
     layers,
     method,
     methods,
     network,
+    of_division,
     outcome,
     submission,
     total,
 )
 
+CLOSE = 0.1
+"""How close to a speedup networks come that have a dozen channels at most; those of the grid come to within 5 %."""
 every_submission = pytest.mark.parametrize("slug", SLUGS)
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 
 
-@every_submission
+@pytest.mark.parametrize("slug", of_division("unstructured"))
 @every_network
 @pytest.mark.parametrize("ratio", [3, 50])
 def test_keeps_exactly_what_the_target_asks_for(slug, kind, ratio):
@@ -37,35 +44,61 @@ def test_keeps_exactly_what_the_target_asks_for(slug, kind, ratio):
     assert kept == wanted, f"{slug} keeps {kept} weights of a {kind} network, the job asks for {wanted}: use job.keep"
 
 
+@pytest.mark.parametrize("slug", of_division("semi-structured"))
+@every_network
+@pytest.mark.parametrize("target", ["2:4", "1:4", "4:8"])
+def test_keeps_exactly_n_of_every_m(slug, kind, target):
+    n, m = pattern(target)
+    for i, mask in outcome(slug, kind, target).masks.items():
+        assert has_pattern(mask, n, m), f"{slug}: layer {i} of a {kind} network is not {target} along its inputs"
+        assert mask.shape[1] % m or int(mask.sum()) == mask.numel() * n // m
+
+
+@pytest.mark.parametrize("slug", of_division("structured"))
+@every_network
+@pytest.mark.parametrize("speedup", [1.5, 2, 3])
+def test_reaches_the_speedup_and_leaves_every_group_a_channel(slug, kind, speedup):
+    costs = job(network(kind), Goal(speedup=speedup)).costs()
+    channels = outcome(slug, kind, speedup).channels
+    assert {position: len(mask) for position, mask in channels.items()} == costs.sizes, f"{slug}: one mask for each group"
+    kept = {position: int(mask.sum()) for position, mask in channels.items()}
+    assert min(kept.values()) > 0, f"{slug} removes a whole group of channels"
+    assert costs.speedup(kept) == pytest.approx(speedup, rel=CLOSE), f"{slug}: use job.keep_channels"
+
+
 @every_submission
 @every_network
 def test_answers_for_every_layer_in_its_shape(slug, kind):
-    found = outcome(slug, kind, 3)
+    found = outcome(slug, kind)
     expected = {i: layer.weight.shape for i, layer in enumerate(layers(network(kind)))}
-    assert {i: mask.shape for i, mask in found.masks.items()} == expected, f"{slug}: one mask for each layer, of its shape"
+    if not found.channels:
+        shapes = {i: mask.shape for i, mask in found.masks.items()}
+        assert shapes == expected, f"{slug}: one mask for each layer, of its shape"
     for i, weight in found.weights.items():
         assert weight.shape == expected[i], f"{slug}: updated weight {i} has another shape"
         assert weight.dtype == torch.float32, f"{slug}: updated weight {i} is {weight.dtype}, not float32"
         assert torch.isfinite(weight).all(), f"{slug}: updated weight {i} holds NaN or infinity"
 
 
+def tensors(found):
+    """Everything of an outcome, in its order."""
+    return [tensor for part in (found.masks, found.weights, found.channels) for _, tensor in sorted(part.items())]
+
+
 @every_submission
 @every_network
 def test_same_seed_same_outcome_whatever_the_global_random_state(slug, kind):
     torch.manual_seed(98765)
-    again = outcome.__wrapped__(slug, kind, 3)
-    first = outcome(slug, kind, 3)
-    for i, mask in first.masks.items():
-        assert torch.equal(mask, again.masks[i]), f"{slug}: draw all randomness from job.generator"
-    for i, weight in first.weights.items():
-        assert torch.equal(weight, again.weights[i]), f"{slug}: draw all randomness from job.generator"
+    again = outcome.__wrapped__(slug, kind)
+    for one, other in zip(tensors(outcome(slug, kind)), tensors(again), strict=True):
+        assert torch.equal(one, other), f"{slug}: draw all randomness from job.generator"
 
 
 @every_submission
 @every_network
 def test_touches_nothing_but_the_prunable_weights(slug, kind):
     model = network(kind)
-    work = job(model, total(model) // 3, needs=submission(slug).metadata.needs)
+    work = job(model, goal(slug, model), needs=submission(slug).metadata.needs)
     method(slug).prune(work)
     weights = {id(layer.module.weight) for layer in work.layers()}
     before = dict(model.named_parameters()) | dict(model.named_buffers())
@@ -80,13 +113,18 @@ def test_touches_nothing_but_the_prunable_weights(slug, kind):
 def test_memory_format_makes_no_difference(slug):
     model = network("plain")
     needs = submission(slug).metadata.needs
-    work = job(model.to(memory_format=torch.channels_last), total(model) // 4, needs=needs)
-    found = method(slug).prune(work).masks
-    same = sum(int((found[i] == mask).sum()) for i, mask in outcome(slug, "plain", 4).masks.items())
-    assert same >= 0.99 * total(model), f"{slug}: address weights by shape, not by their order in memory"
+    work = job(model.to(memory_format=torch.channels_last), goal(slug, model), needs=needs)
+    pairs = list(zip(kept(outcome(slug, "plain")), kept(method(slug).prune(work)), strict=True))
+    same = sum(int((one == other).sum()) for one, other in pairs)
+    assert same >= 0.99 * sum(one.numel() for one, _ in pairs), f"{slug}: address weights by shape, not by their order"
 
 
-@every_submission
+def kept(found):
+    """The masks of an outcome, of weights or of channels."""
+    return [mask for part in (found.masks, found.channels) for _, mask in sorted(part.items())]
+
+
+@pytest.mark.parametrize("slug", of_division("unstructured"))
 @pytest.mark.parametrize("keep", [0, 1])
 def test_survives_the_ends_of_the_scale(slug, keep):
     model = network("depthwise")
@@ -95,14 +133,27 @@ def test_survives_the_ends_of_the_scale(slug, keep):
     assert sum(int(mask.sum()) for mask in masks.values()) == number
 
 
+@pytest.mark.parametrize("slug", of_division("structured"))
+def test_survives_the_ends_of_the_scale_of_speedups(slug):
+    model = network("residual")
+    for speedup in (1.0, job(model, Goal(speedup=1)).costs().highest_speedup):
+        found = method(slug).prune(job(model, Goal(speedup=speedup), needs=submission(slug).metadata.needs))
+        assert all(int(mask.sum()) == (len(mask) if speedup == 1 else 1) for mask in kept(found))
+
+
 @every_submission
 def test_survives_a_network_that_is_dead(slug):
     """Where every activation, gradient and score is zero there is still a right count."""
     model = network("plain")
     for parameter in model.parameters():
         parameter.data.zero_()
-    work = job(model, total(model) // 3, needs=submission(slug).metadata.needs)
-    assert sum(int(mask.sum()) for mask in method(slug).prune(work).masks.values()) == total(model) // 3
+    work = job(model, goal(slug, model), needs=submission(slug).metadata.needs)
+    found = method(slug).prune(work)
+    if found.channels:
+        numbers = {position: int(mask.sum()) for position, mask in found.channels.items()}
+        assert work.costs().speedup(numbers) == pytest.approx(work.speedup, rel=CLOSE)
+    else:
+        assert sum(int(mask.sum()) for mask in found.masks.values()) == work.keep
 
 
 @every_submission
@@ -115,7 +166,7 @@ def test_asks_for_what_it_uses_and_no_more(slug, monkeypatch):
         return take(*arguments, **options)
 
     monkeypatch.setattr(Images, "take", spy)
-    outcome.__wrapped__(slug, "linear", 3)
+    outcome.__wrapped__(slug, "linear")
     needs = submission(slug).metadata.needs
     assert used["data"] == needs.data, f"{slug}: needs.data should be {used['data']}"
     assert needs.gradients <= needs.labels, f"{slug}: gradients of the loss need labels"
@@ -142,7 +193,7 @@ def test_metadata_tells_a_reader_what_he_needs(slug):
     metadata = submission(slug).metadata
     assert metadata.deviations, f"{slug}: state how the code deviates from the paper, or that it does not"
     assert 2 <= metadata.summary.count(".") <= 8, f"{slug}: the summary is 2 to 4 sentences"
-    updates = outcome(slug, "linear", 3).weights
+    updates = outcome(slug, "linear").weights
     assert bool(updates) == (metadata.facets.weight_update != "none"), f"{slug}: facets.weight_update is not what it does"
 
 

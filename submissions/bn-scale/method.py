@@ -1,0 +1,28 @@
+"""Channels of small BatchNorm scale go."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from evaluator.contract import ChannelGroup, Job, Pruned, PruningMethod
+
+
+def scale(group: ChannelGroup) -> Tensor:
+    """Mean |gamma| of each channel over its BatchNorms; ||F_j||_2 where there is none."""
+    if group.scales:
+        return torch.stack(group.scales).abs().mean(0)
+    return torch.linalg.vector_norm(torch.cat(group.filters, dim=1), dim=1)
+
+
+class BatchNormScale(PruningMethod):
+    """Keep the channels of largest BatchNorm scale, wherever they are: s = |gamma| (Liu et al. 2017, section 3).
+
+    One threshold for all layers, as in the paper: behind a BatchNorm, gamma is the spread of what a channel passes on.
+    The paper first trains with a penalty on |gamma|; this is its criterion alone, on the network as it is. Where a
+    channel has several BatchNorms, as around a shortcut, their mean decides. Where it has none, the norm of its filter
+    does: the scale that is left when the filter's direction is split off.
+    """
+
+    def prune(self, job: Job) -> Pruned:
+        return job.keep_channels({group.position: scale(group) for group in job.groups()}, scope="global")

@@ -1,0 +1,27 @@
+"""DepGraph's group norm: a channel counts by all that goes with it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from evaluator.contract import ChannelGroup, Job, Pruned, PruningMethod
+
+
+def group_norms(group: ChannelGroup) -> Tensor:
+    """sum over the coupled w of ||w[k]||_2^2 for each channel k, divided by the mean over the group's channels."""
+    squares = torch.stack([piece.by_channel().double().square().sum(1) for piece in group.slices]).sum(0)
+    return squares / squares.mean().clamp(min=1e-300)
+
+
+class DepGraph(PruningMethod):
+    """Keep the channels of largest norm relative to their group, wherever they are (Fang et al. 2023, group-level pruning).
+
+    I_k = sum over w in the group of ||w[k]||_2^2, where the group are all weights that lose channel k together: filters
+    that make it, BatchNorm scales, kernels that read it. Divided by the group's mean, which makes groups of different
+    size comparable, the importances compete under one threshold. The paper precedes this by training that drives groups to
+    zero; this is its criterion alone, the row "without sparse learning" of its table.
+    """
+
+    def prune(self, job: Job) -> Pruned:
+        return job.keep_channels({group.position: group_norms(group) for group in job.groups()}, scope="global")

@@ -1,0 +1,25 @@
+"""Filters of small L2 norm go."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from evaluator.contract import ChannelGroup, Job, Pruned, PruningMethod
+
+
+def l2_norms(group: ChannelGroup) -> Tensor:
+    """||F_j||_2 of each channel, over the filters of all layers that make it, as one long filter."""
+    return torch.linalg.vector_norm(torch.cat(group.filters, dim=1), dim=1)
+
+
+class L2Filter(PruningMethod):
+    """Keep the filters of largest Euclidean norm: s_j = ||F_j||_2 (Li et al. 2017, appendix A.1).
+
+    The paper tries this norm beside the L1 norm and finds both alike. Every group of channels keeps the same share, as
+    in the submission of the L1 norm. Filters of several layers that make the same channel, as around a shortcut, count
+    as one long filter.
+    """
+
+    def prune(self, job: Job) -> Pruned:
+        return job.keep_channels({group.position: l2_norms(group) for group in job.groups()}, scope="group")

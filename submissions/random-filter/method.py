@@ -1,0 +1,19 @@
+"""Filters go by chance, the same share everywhere."""
+
+from __future__ import annotations
+
+import torch
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+class RandomFilter(PruningMethod):
+    """Keep channels that are drawn uniformly within their group, an exact number of each (Li et al. 2017, section 4.4).
+
+    Every group keeps the same share, so that only the choice within a group is left to chance; the paper's baseline
+    likewise removes as many filters of each layer as the norms do.
+    """
+
+    def prune(self, job: Job) -> Pruned:
+        scores = {g.position: torch.rand(g.size, generator=job.generator, dtype=torch.float64) for g in job.groups()}
+        return job.keep_channels(scores, scope="group")
