@@ -17,7 +17,7 @@ from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.layers import Layer
 from evaluator.metadata import Needs
-from evaluator.method_training import ForwardWeights, MethodTraining
+from evaluator.method_training import Call, ForwardWeights, MethodTraining
 from evaluator.networks import prunable_layers
 from evaluator.outcome import Pruned
 from evaluator.selection import apportion, keep_n_of_m, keep_top, keep_top_by_row, keep_top_globally
@@ -54,7 +54,8 @@ class Job:
         pattern: (n, m) where n of every m neighbours are kept; else None.
         epochs: how many epochs of training the method has in all; 0 on a track without training.
         masks: what :meth:`train` keeps at zero: position -> boolean tensor, True where the weight is kept. Empty at first.
-        memory: tensors that hooks of :meth:`train` remember from step to step; kept when a training is interrupted.
+        memory: tensors that hooks of :meth:`train` remember from step to step. An interrupted training goes on from its
+            model, ``masks``, ``memory``, ``learn`` and ``generator`` alone: a hook must keep nothing elsewhere.
         generator: the source of all randomness, seeded by the cell's seed.
         device: where the model and the batches are.
         checkpoints: where long work without :meth:`train` may save what it has; training does so by itself.
@@ -226,6 +227,7 @@ class Job:
         self,
         epochs: int,
         *,
+        schedule: tuple[int, int] | None = None,
         weights: ForwardWeights | None = None,
         penalty: Callable[[Step], Tensor] | None = None,
         after_backward: Callable[[Step], None] | None = None,
@@ -234,43 +236,56 @@ class Job:
     ) -> float:
         """Train the job's model by the track's recipe on all training images, weights outside ``masks`` kept at zero.
 
-        On the iterative track each call goes through the recipe's schedule once; on the sparse-training track all calls
-        together do. ``step.progress`` (0 to 1) tells hooks where that schedule stands.
+        On the sparse-training track all calls together are one training of :attr:`epochs` epochs. On the iterative track
+        each call goes through the recipe's schedule by itself. ``step.progress`` (0 to 1) tells hooks where it stands.
 
         Args:
+            schedule: (first, length): go through a schedule of ``length`` epochs from epoch ``first`` on, instead of a
+                whole one; for rewinding, on the iterative track.
             weights: what the forward pass uses in place of a layer's weight, from (layer, weight); differentiable.
             penalty: added to the loss of each step.
             after_backward: may read and change gradients (``layer.parameter.grad``), those of masked weights too.
             after_step: after the optimiser's step; may assign new ``job.masks[position]``. A weight that comes back then
-                is zero and without momentum.
-            learn: tensors of the method's own, with ``requires_grad``, that are learned along.
+                is zero and without momentum. The step's gradients can still be read.
+            learn: tensors of the method's own, with ``requires_grad``, that are learned along, without weight decay.
 
         Returns:
             The mean cross-entropy over the last epoch, in nats.
 
         Raises:
-            ContractError: the track has no training, or fewer epochs are left.
+            ContractError: the track has no training, the metadata does not say that the method uses data and labels,
+                or fewer epochs are left.
         """
         if self._training is None:
             raise ContractError(
                 "the method trains, but this is no track with training",
                 fix="set needs.training_epochs, and stage: during, or after for the iterative track",
             )
-        return self._training.train(self, epochs, weights, Hooks(None, penalty, after_backward, after_step), learn)
+        if not (self._needs.data and self._needs.labels):
+            raise ContractError(
+                "the method trains, but its metadata says that it uses no labelled data",
+                fix="set needs.data and needs.labels to true",
+            )
+        hooks = Hooks(None, penalty, after_backward, after_step)
+        return self._training.train(self, Call(epochs, schedule, weights, hooks, tuple(learn)))
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of the model's whole state, for :meth:`restore`."""
         return {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Put the model back to a :meth:`snapshot`."""
+        """Put the model back to a :meth:`snapshot`; what is trained from there starts without momentum."""
         self.model.load_state_dict(state)
+        if self._training is not None:
+            self._training.forget()
 
     def initialise(self) -> None:
         """Put the model back to the weights from which its training began: those that the cell's seed gives."""
         if self._training is None:
-            raise ContractError("initial weights are there on tracks with training only")
-        self.model.load_state_dict(self._training.initial)
+            raise ContractError(
+                "initial weights are there on tracks with training only", fix="set needs.training_epochs, and stage: after"
+            )
+        self.restore(self._training.initial)
 
     # -- outcomes -----------------------------------------------------------------------------------------------------
 

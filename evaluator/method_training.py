@@ -8,8 +8,8 @@ was made: the model, the optimiser, the masks, the memory of the hooks and the g
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from evaluator.checkpoints import Checkpoints
 from evaluator.data.images import Images
-from evaluator.errors import ContractError
+from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.grid import Recipe
 from evaluator.training import Hooks, Step, Trainee, train_together
 
@@ -32,13 +32,25 @@ CHECKPOINT_SECONDS = 20.0
 """Between two checkpoints; a shorter training is repeated sooner than it is read back."""
 
 
+@dataclass(frozen=True)
+class Call:
+    """What a method asks for; see :meth:`evaluator.contract.Job.train`."""
+
+    epochs: int
+    schedule: tuple[int, int] | None = None
+    weights: ForwardWeights | None = None
+    hooks: Hooks = field(default_factory=Hooks)
+    learn: Sequence[Tensor] = ()
+
+
 class MethodTraining:
     """What a method may train, and where it stands.
 
     Args:
-        recipe: of the track; its number of epochs is the schedule's length.
+        recipe: of the track.
         epochs: the most that the method gets in all.
-        continuous: all calls together go through the schedule once, instead of each call for itself.
+        continuous: all calls together are one training, whose schedule spans ``epochs``: the rate and the optimiser's
+            momentum go on from call to call. Otherwise each call goes through the schedule, and starts without momentum.
         initial: the state of the network before any training.
         seed: of the order of the images.
     """
@@ -66,30 +78,23 @@ class MethodTraining:
         self.used = 0
         self._calls = 0
         self._saved = time.monotonic()
+        self._momentum: dict[Tensor, Tensor] = {}
 
-    def train(self, job: Job, epochs: int, weights: ForwardWeights | None, hooks: Hooks, learn: Sequence[Tensor]) -> float:
+    def train(self, job: Job, call: Call) -> float:
         """See :meth:`evaluator.contract.Job.train`."""
-        if epochs < 1 or epochs != int(epochs):
-            raise ContractError(f"{epochs} is no number of epochs to train", fix="give a whole number of at least 1")
-        if self.used + epochs > self.epochs:
-            raise ContractError(
-                f"{epochs} epochs of training are asked for, {self.epochs - self.used} of {self.epochs} are left",
-                fix="divide job.epochs; job.epochs_left says what is left",
-            )
+        first, length = self._window(call)
         name = f"call-{self._calls}"
         self._calls += 1
-        first, length = (self.used, self.recipe.epochs) if self.continuous else (0, epochs)
         recipe = self.recipe.model_copy(update={"epochs": length})
-        run = _Run(job, recipe, self.memory_format, weights, hooks, learn)
+        run = _Run(job, call, recipe, self.memory_format, self._momentum)
         done, loss = run.resume(self.checkpoints.load(name))
 
         def after_epoch(number: int) -> None:
-            run.loss = float(run.trainee.loss_sum) / len(self.images)
             if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
-                self.checkpoints.save(name, *run.state(number - first))
+                self.checkpoints.save(name, *run.state(number - first, len(self.images)))
                 self._saved = time.monotonic()
 
-        if done < epochs:
+        if done < call.epochs:
             (loss,) = train_together(
                 [run.trainee],
                 self.images,
@@ -97,12 +102,41 @@ class MethodTraining:
                 seed=self.seed,
                 memory_format=self.memory_format,
                 after_epoch=after_epoch,
-                epochs=range(first + done, first + epochs),
+                epochs=range(first + done, first + call.epochs),
                 order_from=self.used - first,
             )
-        self.used += epochs
-        job.model.eval()
+        self.used += call.epochs
+        momentum = run.end()
+        self._momentum = momentum if self.continuous else {}
         return loss
+
+    def forget(self) -> None:
+        """Drop the momentum: the network is no longer the one that it belongs to."""
+        self._momentum = {}
+
+    def _window(self, call: Call) -> tuple[int, int]:
+        """(first epoch, length) of the schedule by which a call trains."""
+        epochs = call.epochs
+        if not isinstance(epochs, int) or epochs < 1:
+            raise ContractError(f"{epochs} is no number of epochs to train", fix="give a whole number of at least 1")
+        if self.used + epochs > self.epochs:
+            raise ContractError(
+                f"{epochs} epochs of training are asked for, {self.epochs - self.used} of {self.epochs} are left",
+                fix="divide job.epochs; job.epochs_left says what is left",
+            )
+        if not self.continuous:
+            first, length = call.schedule or (0, epochs)
+            if not 0 <= first <= length - epochs:
+                raise ContractError(
+                    f"{epochs} epochs from epoch {first} are no part of a schedule of {length}",
+                    fix="schedule=(first, length) with first + epochs <= length",
+                )
+            return first, length
+        if call.schedule is not None:
+            raise ContractError(
+                "on this track there is one schedule for all calls", fix="leave `schedule` out, or set stage: after"
+            )
+        return self.used, self.epochs
 
 
 class _Run:
@@ -111,58 +145,76 @@ class _Run:
     def __init__(
         self,
         job: Job,
+        call: Call,
         recipe: Recipe,
         memory_format: torch.memory_format,
-        weights: ForwardWeights | None,
-        hooks: Hooks,
-        learn: Sequence[Tensor],
+        momentum: Mapping[Tensor, Tensor],
     ) -> None:
         self.job = job
-        self.learn = list(learn)
-        self.loss = float("nan")
+        self.learn = list(call.learn)
+        self._hook = call.hooks.after_step
         self._masks: dict[int, Tensor] = {}
-        self._method_hook = hooks.after_step
-        forward = _with_weights(job, weights) if weights is not None else None
+        self._versions: dict[int, int] = {}
         self.trainee = Trainee(
             job.model,
             recipe,
             memory_format=memory_format,
-            hooks=replace(hooks, forward=forward, after_step=self._after_step if hooks.after_step else None),
+            hooks=replace(
+                call.hooks,
+                forward=_with_weights(job, call.weights) if call.weights is not None else None,
+                after_step=self._after_step if self._hook is not None else None,
+            ),
             extra=self.learn,
         )
+        self._learned = [*job.model.parameters(), *self.learn]
+        for tensor in self._learned:
+            started = momentum.get(tensor)
+            self.trainee.optimizer.state[tensor]["momentum_buffer"] = (
+                torch.zeros_like(tensor, requires_grad=False) if started is None else started
+            )
         self._follow_masks()
 
     def _after_step(self, step: Step) -> None:
-        assert self._method_hook is not None
-        with torch.no_grad():
-            self._method_hook(step)
-        if any(self._masks.get(i) is not mask for i, mask in self.job.masks.items()) or len(self._masks) > len(
-            self.job.masks
-        ):
+        assert self._hook is not None
+        self._hook(step)
+        masks = self.job.masks
+        known = masks.keys() == self._masks.keys() and all(masks[i] is mask for i, mask in self._masks.items())
+        if not known or self._versions != _versions(masks):
             self._follow_masks()
 
     def _follow_masks(self) -> None:
-        self._masks = dict(self.job.masks)
-        layers = self.job.layers()
-        self.trainee.mask({layers[i].parameter: mask for i, mask in self._masks.items()})
+        layers = {layer.position: layer.parameter for layer in self.job.layers()}
+        for i, mask in self.job.masks.items():
+            if i not in layers or mask.shape != layers[i].shape or mask.dtype != torch.bool:
+                raise InvalidOutcome(f"job.masks[{i}] is no boolean tensor of the shape of layer {i}")
+        self._masks, self._versions = dict(self.job.masks), _versions(self.job.masks)
+        self.trainee.mask({layers[i]: mask for i, mask in self.job.masks.items()})
 
-    def _learned(self) -> Iterator[tuple[str, Tensor]]:
-        parameters = [*self.job.model.parameters(), *self.learn]
-        return ((f"momentum.{i}", parameter) for i, parameter in enumerate(parameters))
+    def end(self) -> dict[Tensor, Tensor]:
+        """Leave the model as a method may use it; returns the momentum, none for masked weights."""
+        self.trainee.optimizer.zero_grad(set_to_none=True)
+        self.job.model.eval()
+        self.trainee.mask({})
+        return {tensor: self.trainee.optimizer.state[tensor]["momentum_buffer"] for tensor in self._learned}
 
-    def state(self, done: int) -> tuple[dict[str, Tensor], dict[str, str]]:
+    def state(self, done: int, images: int) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Everything that the rest of the training depends on."""
-        optimizer = self.trainee.optimizer.state
-        tensors = {f"model.{name}": tensor for name, tensor in self.job.model.state_dict().items()}
-        tensors |= {name: optimizer[p]["momentum_buffer"] for name, p in self._learned() if p in optimizer}
+        job, momentum = self.job, self.trainee.optimizer.state
+        tensors = {f"model.{name}": tensor for name, tensor in job.model.state_dict().items()}
+        tensors |= {f"momentum.{i}": momentum[tensor]["momentum_buffer"] for i, tensor in enumerate(self._learned)}
         tensors |= {f"learned.{i}": tensor.detach() for i, tensor in enumerate(self.learn)}
-        tensors |= {f"mask.{i}": mask for i, mask in self.job.masks.items()}
-        tensors |= {f"memory.{name}": tensor for name, tensor in self.job.memory.items()}
-        tensors |= {"generator": self.job.generator.get_state(), "global": torch.get_rng_state()}
-        return tensors, {"epochs": str(done), "loss": repr(self.loss)}
+        tensors |= {f"mask.{i}": mask for i, mask in job.masks.items()}
+        tensors |= {f"memory.{name}": tensor for name, tensor in job.memory.items()}
+        tensors |= {"generator": job.generator.get_state(), "global": torch.get_rng_state()}
+        if job.device.type == "cuda":
+            tensors["cuda"] = torch.cuda.get_rng_state(job.device)
+        return tensors, {"epochs": str(done), "loss": repr(float(self.trainee.loss_sum) / images)}
 
     def resume(self, saved: tuple[dict[str, Tensor], dict[str, str]] | None) -> tuple[int, float]:
-        """Go to where a checkpoint was made; returns the epochs that are done, and the loss of the last one."""
+        """Go to where a checkpoint was made; returns the epochs that are done, and the loss of the last one.
+
+        The job's dictionaries, the learned tensors and the parameters stay the objects that a method's hooks hold.
+        """
         if saved is None:
             return 0, float("nan")
         tensors, facts = saved
@@ -172,19 +224,25 @@ class _Run:
             return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
         job.model.load_state_dict(part("model."))
-        with torch.no_grad():
-            for i, tensor in part("learned.").items():
-                self.learn[int(i)].copy_(tensor)
-        job.masks = {int(i): mask.to(job.device) for i, mask in part("mask.").items()}
-        job.memory = {name: tensor.to(job.device) for name, tensor in part("memory.").items()}
+        for name, tensor in part("learned.").items():
+            self.learn[int(name)].detach().copy_(tensor)
+        job.masks.clear()
+        job.masks.update({int(name): mask.to(job.device) for name, mask in part("mask.").items()})
+        job.memory.clear()
+        job.memory.update({name: tensor.to(job.device) for name, tensor in part("memory.").items()})
         self._follow_masks()
-        for name, parameter in self._learned():
-            if name in tensors:
-                buffer = torch.empty_like(parameter, memory_format=torch.preserve_format)
-                self.trainee.optimizer.state[parameter]["momentum_buffer"] = buffer.copy_(tensors[name])
+        for name, tensor in part("momentum.").items():
+            self.trainee.optimizer.state[self._learned[int(name)]]["momentum_buffer"].copy_(tensor)
         job.generator.set_state(tensors["generator"])
         torch.set_rng_state(tensors["global"])
+        if "cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["cuda"], job.device)
         return int(facts["epochs"]), float(facts["loss"])
+
+
+def _versions(masks: Mapping[int, Tensor]) -> dict[int, int]:
+    """How often each mask was changed in place."""
+    return {i: mask._version for i, mask in masks.items()}
 
 
 def _with_weights(job: Job, weights: ForwardWeights) -> Callable[[Tensor], Tensor]:

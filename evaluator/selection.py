@@ -58,6 +58,23 @@ def keep_n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
     return mask.flatten(-2).movedim(-1, 1).contiguous()
 
 
+def erk_densities(shapes: Mapping[int, torch.Size], keep: int) -> dict[int, float]:
+    """Densities of the Erdos-Renyi-Kernel rule that keep ``keep`` weights in all (Evci et al. 2020, section 3).
+
+    In proportion to sum(shape) / product(shape), and none over 1: layers that would exceed it are dense.
+    """
+    sizes = {position: shape.numel() for position, shape in shapes.items()}
+    dense: set[int] = set()
+    while True:
+        sparse = sizes.keys() - dense
+        budget = keep - sum(sizes[position] for position in dense)
+        scale = budget / sum(sum(shapes[position]) for position in sparse) if sparse else 0.0
+        overfull = {position for position in sparse if scale * sum(shapes[position]) > sizes[position]}
+        if not overfull:
+            return {p: 1.0 if p in dense else scale * sum(shapes[p]) / sizes[p] for p in sizes}
+        dense |= overfull
+
+
 def has_pattern(mask: Tensor, n: int, m: int) -> bool:
     """Whether exactly ``n`` of every ``m`` neighbours are True, or everything in a layer without such a pattern."""
     if mask.shape[1] % m:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,9 @@ class Hooks:
         forward: in place of calling the model; images to logits.
         penalty: added to the loss.
         after_backward: sees, and may change, the gradients (those of masked weights too).
-        after_step: after the optimiser's step, before masked weights are zeroed again.
+        after_step: after the optimiser's step; masked weights are zero by then.
+
+    The latter two run without autograd.
     """
 
     forward: Callable[[Tensor], Tensor] | None = None
@@ -66,7 +69,7 @@ class Trainee:
     """One network in training by a recipe: its optimiser, its masks, and the sum of its losses on the device.
 
     Args:
-        extra: tensors beyond the network's parameters that are learned as well.
+        extra: tensors beyond the network's parameters that are learned as well, without weight decay.
     """
 
     def __init__(
@@ -86,8 +89,11 @@ class Trainee:
         device = next(model.parameters()).device
         self._masked: list[Tensor] = []
         self._factors: list[Tensor] = []
+        groups: list[dict[str, Any]] = [{"params": [*model.parameters()]}]
+        if extra:
+            groups.append({"params": [*extra], "weight_decay": 0.0})
         self.optimizer = torch.optim.SGD(
-            [*model.parameters(), *extra],
+            groups,
             lr=torch.tensor(recipe.lr, device=device) if device.type == "cuda" else recipe.lr,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
@@ -98,14 +104,13 @@ class Trainee:
         self.mask(masks or {})
 
     def mask(self, masks: Masks) -> None:
-        """Mask from now on; a weight that was masked before and is not now starts without momentum."""
-        before = dict(zip(self._masked, self._factors, strict=True))
-        self._masked = list(masks)
-        self._factors = [mask.to(p).contiguous(memory_format=_format_of(p)) for p, mask in masks.items()]
+        """Mask from now on; a weight that was masked before and is not now starts from zero and without momentum."""
         for parameter, factor in zip(self._masked, self._factors, strict=True):
             momentum = self.optimizer.state.get(parameter, {}).get("momentum_buffer")
-            if momentum is not None and parameter in before:
-                momentum.mul_(before[parameter]).mul_(factor)
+            if momentum is not None:
+                momentum.mul_(factor)
+        self._masked = list(masks)
+        self._factors = [mask.to(p).contiguous(memory_format=_format_of(p)) for p, mask in masks.items()]
         self._zero()
 
     def pace(self, lr: float) -> None:
@@ -125,11 +130,14 @@ class Trainee:
         self.optimizer.zero_grad(set_to_none=True)
         (loss if hooks.penalty is None else loss + hooks.penalty(step)).backward()  # type: ignore[no-untyped-call]
         if hooks.after_backward is not None:
-            hooks.after_backward(step)
+            with torch.no_grad():
+                hooks.after_backward(step)
         self.optimizer.step()
-        if hooks.after_step is not None:
-            hooks.after_step(step)
         self._zero()
+        if hooks.after_step is not None:
+            with torch.no_grad():
+                hooks.after_step(step)
+            self._zero()
         self.loss_sum += loss.detach() * len(labels)
 
     def _zero(self) -> None:

@@ -175,6 +175,14 @@ def _consistency(path: Path, document: Document, metadata: Metadata) -> Iterator
     if (facets.supervision != "none") != needs.labels:
         message = f"facets.supervision is {facets.supervision}, but needs.labels is {str(needs.labels).lower()}"
         yield error(path, document.line(("facets", "supervision")), "facets", message, "make the two agree")
+    if metadata.stage != "after" and (metadata.stage == "during") != bool(needs.training_epochs):
+        fix = "a method that prunes during training owns it; set a number above 0"
+        fix = fix if metadata.stage == "during" else "set 0, or stage: during"
+        message = f"stage is {metadata.stage}, but needs.training_epochs is {needs.training_epochs:g}"
+        yield error(path, document.line(("needs",)), "needs", message, fix)
+    if needs.training_epochs and not needs.labels:
+        fix = "set needs.data and needs.labels to true"
+        yield error(path, document.line(("needs",)), "needs", "training uses labelled data", fix)
     if not LICENCE.fullmatch(metadata.licence):
         fix = "e.g. MIT, Apache-2.0 or BSD-3-Clause; see spdx.org/licenses"
         yield warning(path, document.line(("licence",)), "licence", f"{quoted(metadata.licence)} is no SPDX identifier", fix)

@@ -9,8 +9,10 @@ from typing import Any
 
 from evaluator.check.problems import Problem, error, quoted, warning
 
-READS_DATA = ("train_batches", "validation_batches")
+READS_DATA = ("train_batches", "validation_batches", "train")
 TAKES_GRADIENTS = ("loss_and_gradients", "loss_and_gradients_by_batch", "loss")
+LEARNS = ("grad", "after_backward", "learn")
+"""Attributes and arguments by which a method may come to gradients as well."""
 NAMES_LAYERS = ("named_children", "named_modules", "named_parameters", "get_submodule", "get_parameter", "state_dict")
 
 
@@ -123,11 +125,17 @@ def _needs(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
         if called and needs.get(key) is False:
             message = f"job.{called} is used, but needs.{key} is false"
             yield error(path, lines[called], "needs", message, f"set needs.{key}: true in metadata.yaml")
-        if not called and needs.get(key) is True:
+        if not called and needs.get(key) is True and not (key == "gradients" and _learns(nodes)):
             message = f"needs.{key} is true, but none of job.{', job.'.join(calls)} is used"
             yield warning(
                 path, 1, "needs", message, f"set needs.{key}: false in metadata.yaml, unless it is reached otherwise"
             )
+
+
+def _learns(nodes: list[ast.AST]) -> bool:
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    arguments = {node.arg for node in nodes if isinstance(node, ast.keyword)}
+    return any(name in attributes | arguments for name in LEARNS)
 
 
 def _branches(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:

@@ -11,11 +11,14 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from evaluator.checkpoints import Checkpoints
 from evaluator.contract import Job, Pruned, PruningMethod
 from evaluator.data.images import Images
+from evaluator.grid import Recipe
 from evaluator.grid.cells import pattern
 from evaluator.job import Goal
 from evaluator.metadata import Needs, Submission, load_submission
+from evaluator.method_training import MethodTraining
 from evaluator.networks import Prunable, prunable_layers
 
 torch.set_num_threads(1)  # the networks are too small to share out
@@ -26,6 +29,8 @@ TYPICAL: dict[str, float | str] = {"unstructured": 3, "structured": 2, "semi-str
 """A target of each division that suits every network here."""
 CLASSES = 5
 EVERYTHING = Needs(data=True, labels=True, gradients=True)
+EPOCHS = 6
+"""Of training, for the methods that train."""
 
 
 class Residual(nn.Module):
@@ -98,8 +103,27 @@ def images(number: int = 500) -> Images:
     return Images(pixels, labels, torch.full((1, 3, 1, 1), 1 / 64), torch.full((1, 3, 1, 1), -2.0))
 
 
-def job(model: nn.Module, goal: int | Goal, *, seed: int = 0, needs: Needs = EVERYTHING) -> Job:
-    """A job on a private copy of ``model``; a number is how many weights to keep."""
+def permission(
+    model: nn.Module, epochs: int, *, continuous: bool = False, checkpoints: Checkpoints | None = None, **recipe: float | str
+) -> MethodTraining:
+    """Permission to train ``model``, whose weights of now are the initial ones; four steps to an epoch."""
+    return MethodTraining(
+        Recipe.model_validate({"title": "tiny", "lr": 0.05, "batch": 128, "epochs": epochs, **recipe}),
+        epochs,
+        continuous=continuous,
+        images=images(),
+        initial={name: tensor.clone() for name, tensor in model.state_dict().items()},
+        seed=3,
+        checkpoints=checkpoints,
+    )
+
+
+def job(
+    model: nn.Module, goal: int | Goal, *, seed: int = 0, needs: Needs = EVERYTHING, training: MethodTraining | None = None
+) -> Job:
+    """A job on a private copy of ``model``; a number is how many weights to keep. With training where ``needs`` asks."""
+    if needs.training_epochs and training is None:
+        training = permission(model, EPOCHS)
     return Job(
         copy.deepcopy(model),
         "classifier",
@@ -108,6 +132,7 @@ def job(model: nn.Module, goal: int | Goal, *, seed: int = 0, needs: Needs = EVE
         validation=images(100),
         needs=needs,
         generator=torch.Generator().manual_seed(seed),
+        training=training,
     )
 
 

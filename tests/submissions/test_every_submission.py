@@ -11,6 +11,7 @@ import torch
 from evaluator.data.images import Images
 from evaluator.grid.cells import pattern
 from evaluator.job import Goal
+from evaluator.method_training import MethodTraining
 from evaluator.selection import has_pattern
 from tests.submissions.specimens import (
     FOLDER,
@@ -100,10 +101,11 @@ def test_touches_nothing_but_the_prunable_weights(slug, kind):
     model = network(kind)
     work = job(model, goal(slug, model), needs=submission(slug).metadata.needs)
     method(slug).prune(work)
+    trains = bool(work.epochs)
     weights = {id(layer.module.weight) for layer in work.layers()}
     before = dict(model.named_parameters()) | dict(model.named_buffers())
     for name, tensor in (dict(work.model.named_parameters()) | dict(work.model.named_buffers())).items():
-        if id(tensor) not in weights:
+        if id(tensor) not in weights and not trains:
             assert torch.equal(tensor, before[name]), f"{slug} changes {name}: keep the model in eval mode"
     assert not any(module.training for module in work.model.modules()), f"{slug} leaves the model in training mode"
     assert not any(module._forward_pre_hooks for module in work.model.modules()), f"{slug} leaves hooks behind"
@@ -158,14 +160,19 @@ def test_survives_a_network_that_is_dead(slug):
 
 @every_submission
 def test_asks_for_what_it_uses_and_no_more(slug, monkeypatch):
-    used = {"data": False, "labels": False}
-    take = Images.take
+    used = {"data": False}
+    take, train = Images.take, MethodTraining.train
 
     def spy(*arguments, **options):
         used["data"] = True
         return take(*arguments, **options)
 
+    def spy_on_training(*arguments, **options):
+        used["data"] = True
+        return train(*arguments, **options)
+
     monkeypatch.setattr(Images, "take", spy)
+    monkeypatch.setattr(MethodTraining, "train", spy_on_training)
     outcome.__wrapped__(slug, "linear")
     needs = submission(slug).metadata.needs
     assert used["data"] == needs.data, f"{slug}: needs.data should be {used['data']}"
@@ -193,8 +200,9 @@ def test_metadata_tells_a_reader_what_he_needs(slug):
     metadata = submission(slug).metadata
     assert metadata.deviations, f"{slug}: state how the code deviates from the paper, or that it does not"
     assert 2 <= metadata.summary.count(".") <= 8, f"{slug}: the summary is 2 to 4 sentences"
-    updates = outcome(slug, "linear").weights
-    assert bool(updates) == (metadata.facets.weight_update != "none"), f"{slug}: facets.weight_update is not what it does"
+    trains = bool(metadata.needs.training_epochs)
+    does = "training" if trains else "reconstruction" if outcome(slug, "linear").weights else "none"
+    assert metadata.facets.weight_update == does, f"{slug}: facets.weight_update is not what it does"
 
 
 def _code_lines(source: str) -> int:

@@ -1,0 +1,36 @@
+"""GraSP: keep what carries the gradient flow, before training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+def hessian_gradient(loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """H g, the derivative of g' stop(g) = |g|^2 with one factor held fast, for the gradient g of ``loss``."""
+    gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+    flow = torch.stack([(gradient * gradient.detach()).sum() for gradient in gradients]).sum()
+    return list(torch.autograd.grad(flow, parameters, materialize_grads=True))
+
+
+class Grasp(PruningMethod):
+    """Remove the weights of highest S = -w (H g), wherever they are (Wang et al. 2020, section 4).
+
+    To first order S is what the removal of a weight adds to |g|^2 / 2: where it is high the gradient grows or hardly
+    suffers. The logits are divided by a temperature. BatchNorm uses the statistics of the batch.
+    """
+
+    batch_size: int
+    temperature: float
+
+    def prune(self, job: Job) -> Pruned:
+        ((inputs, labels),) = job.train_batches(1, self.batch_size)
+        with job.batch_statistics():
+            loss = F.cross_entropy(job.model(inputs) / self.temperature, labels)
+        products = hessian_gradient(loss, [layer.parameter for layer in job.layers()])
+        return job.keep_highest({i: weight * products[i] for i, weight in job.weights()}, scope="global")

@@ -1,0 +1,23 @@
+"""Learning rate rewinding: keep the weights, start the schedule again."""
+
+from __future__ import annotations
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+class LrRewinding(PruningMethod):
+    """Prune the smallest weights globally, train on by the whole schedule, repeat (Renda et al. 2020, algorithm 2).
+
+    Weights keep their trained values and only the learning rate goes back to its start. Of n rounds each keeps the share
+    density^(1/n) of the weights that are left.
+    """
+
+    rounds: int
+
+    def prune(self, job: Job) -> Pruned:
+        for number in range(1, self.rounds + 1):
+            keep = round(job.total * job.density ** (number / self.rounds))
+            magnitudes = {i: weight.abs() for i, weight in job.weights()}
+            job.masks.update(job.keep_highest(magnitudes, scope="global", keep=keep).masks)
+            job.train(job.epochs // self.rounds)
+        return Pruned(job.masks)

@@ -1,0 +1,12 @@
+"""Magnitude pruning before training."""
+
+from __future__ import annotations
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+class MagnitudeInit(PruningMethod):
+    """Keep the weights of largest |w| at initialisation, wherever they are (Frankle et al. 2021, section 3)."""
+
+    def prune(self, job: Job) -> Pruned:
+        return job.keep_highest({position: weight.abs() for position, weight in job.weights()}, scope="global")

@@ -1,0 +1,21 @@
+"""Random pruning before training: the floor of the methods that see initial weights only."""
+
+from __future__ import annotations
+
+import torch
+
+from evaluator.contract import Job, Pruned, PruningMethod
+
+
+class RandomInit(PruningMethod):
+    """Keep weights drawn uniformly, without replacement, from the whole untrained network.
+
+    The random baseline of Frankle et al. 2021, section 3, drawn over the network instead of within each layer.
+    """
+
+    def prune(self, job: Job) -> Pruned:
+        draw = {
+            position: torch.rand(weight.shape, generator=job.generator, dtype=torch.float64).to(job.device)
+            for position, weight in job.weights()
+        }
+        return job.keep_highest(draw, scope="global")
