@@ -160,13 +160,17 @@ class Candidate:
             model = _without_channels(bench, model, artifact)
         if self.variant in SCRATCH:
             assert self.recipe is not None
-            small = bench.initial(self.cell.seed)
-            model = remove_channels(small, bench.groups, artifact.channels).to(bench.device)
+            model = remove_channels(bench.initial(self.cell.seed), bench.groups, first_channels(artifact)).to(bench.device)
             factor = (self.counts.speedup or 1) if self.variant == "scratch-b" else 1
             self.recipe = self.recipe.model_copy(update={"epochs": max(1, int(self.recipe.epochs * factor))})
         parameters = bench.weights(model)
         self.masks = {parameters[position]: mask for position, mask in artifact.masks.items()}
         self.model = model.to(memory_format=bench.memory_format)
+
+
+def first_channels(artifact: Artifact) -> dict[int, Tensor]:
+    """As many channels of each group as an artifact keeps, the first ones: among new weights none is better than another."""
+    return {p: torch.arange(len(kept)) < int(kept.sum()) for p, kept in artifact.channels.items()}
 
 
 def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]:

@@ -20,7 +20,7 @@ from evaluator.channels import bound
 from evaluator.controls import control
 from evaluator.device import cohort_size, set_up
 from evaluator.errors import InvalidOutcome
-from evaluator.evaluation import Bench, Candidate, evaluate, misses_target
+from evaluator.evaluation import Bench, Candidate, evaluate, first_channels, misses_target
 from evaluator.grid import Cell, load_grid
 from evaluator.grid.cells import pattern
 from evaluator.messages import Measurement, Reply, Request, Todo
@@ -82,7 +82,7 @@ class _Queue:
     def add(self, todo: Todo, variant: Variant, artifact: Artifact | None) -> Iterator[Reply]:
         """The replies that are ready by now."""
         name = artifact.digest if artifact else DENSE_ARTIFACT
-        key = score_key(digest([variant, name]) if variant in SCRATCH else name, todo.cell, todo.inputs)
+        key = score_key(_scored(variant, artifact, name), todo.cell, todo.inputs)
         counts = self.known[key].counts if key in self.known else self.bench.count(artifact or Artifact())
         if artifact is not None and (reason := self._miss(todo.cell, counts, artifact)):
             counted = Measurement(counts=counts)
@@ -121,6 +121,13 @@ class _Queue:
             self.known[key] = measurement
             for todo, variant, name in self._askers.pop(key):
                 yield _reply(todo, variant, name, key, measurement)
+
+
+def _scored(variant: Variant, artifact: Artifact | None, name: str) -> str:
+    """Digest of what is scored; a network from scratch is known by its widths, whichever channels a method chose."""
+    if variant not in SCRATCH or artifact is None:
+        return name
+    return digest([variant, Artifact(channels=first_channels(artifact)).digest])
 
 
 def _reply(todo: Todo, variant: Variant, artifact: str, key: str, measurement: Measurement) -> Reply:

@@ -231,6 +231,7 @@ def test_unasked_base_models_are_made_for_this_device_only(mini: Miniature) -> N
     tiers = mini.read("tiers")
     tiers["jpeg"]["device_class"] = "a-better-one"
     mini.write("tiers", tiers)
+    before = mini.read("bases")
     done = mini.run("bases")
     assert "left out, as they are for another device than this; name them to make them here: pictures" in done.stderr
-    assert mini.read("bases").keys() == {"digits-cnn", "digits-mlp", "mnist-lenet-300-100", "mnist-lenet-5"}
+    assert mini.read("bases").keys() == before.keys()

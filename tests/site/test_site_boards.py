@@ -8,8 +8,10 @@ import pytest
 from leaderboard.load import load_results
 from leaderboard.standings import make_standings
 
+from evaluator.canonical import digest
 from evaluator.grid import load_grid
 from evaluator.records import Store
+from tests.evaluator.grids import GRID
 from tests.site.synthetic import Plan, fill, make_repository, records
 
 
@@ -34,9 +36,22 @@ def test_origins_never_mix(repository):
     assert [board.key.origin for board in load_results(repository, grid, local=False).boards] == ["published"]
 
 
-@pytest.mark.parametrize("change", [{"environment": {"device_class": "gpu"}}, {"recipe": "other"}])
+def _with_alternative(grid, recipe):
+    """The grid in which digits-mlp may be retrained by another recipe."""
+    entry = grid.benchmarks["digits-mlp"].model_copy(update={"alternative_recipes": [recipe]})
+    return grid.model_copy(update={"benchmarks": {**grid.benchmarks, "digits-mlp": entry}})
+
+
+RECIPE = "lenet-5-retraining"
+CHANGES = [
+    {"environment": {"device_class": "gpu"}},
+    {"recipe": RECIPE, "inputs": {"recipe": digest(GRID.recipes[RECIPE].functional())}},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_devices_and_recipes_never_mix(repository, change):
-    grid = load_grid(repository.grid)
+    grid = _with_alternative(load_grid(repository.grid), RECIPE)
     made = list(records(grid, Plan(benchmarks=("digits-mlp",), methods=1)))
     other = []
     for record in made:
