@@ -56,9 +56,15 @@ def describe(loaded: Grid, name: str) -> dict[str, Any]:
         "seeds": benchmark.seeds,
         "recipe": {"name": benchmark.retraining_recipe, **loaded.recipes[benchmark.retraining_recipe].functional()},
         "dense_recipe": {"name": benchmark.dense_recipe, **loaded.recipes[benchmark.dense_recipe].functional()},
+        **_recipe(loaded, "fresh_recipe", benchmark.fresh_recipe),
+        **_recipe(loaded, "pruning_recipe", benchmark.pruning_recipe),
         "bases": {str(seed): base.sha256 for seed, base in loaded.bases.get(name, {}).items()},
         "digest": loaded.benchmark_digest(name),
     }
+
+
+def _recipe(loaded: Grid, field: str, name: str | None) -> dict[str, Any]:
+    return {field: {"name": name, **loaded.recipes[name].functional()}} if name else {}
 
 
 def _list(targets: list[float | str]) -> str:

@@ -60,6 +60,7 @@ class Grid(BaseModel):
             "architecture": self.architectures[benchmark.architecture].model_dump(mode="json"),
             "dense": self.recipes[benchmark.dense_recipe].functional(),
             "retraining": self.recipes[benchmark.retraining_recipe].functional(),
+            **({"fresh": self.recipes[benchmark.fresh_recipe].functional()} if benchmark.fresh_recipe else {}),
             "bases": {str(seed): base.sha256 for seed, base in self.bases.get(name, {}).items()},
         }
         return digest(parts)
@@ -94,17 +95,17 @@ class Grid(BaseModel):
                 return True
 
     def recipe_name(self, benchmark: str, track: Track, alternative: str | None = None) -> str:
-        """What trains in a track: the retraining recipe (or an alternative to it), the dense one, or nothing."""
+        """What trains in a track: the retraining recipe (or an alternative to it), that for fresh weights, or nothing."""
         entry = self.benchmarks[benchmark]
         if track in ("one-shot", "iterative"):
             return alternative or entry.retraining_recipe
-        return entry.dense_recipe if track in FROM_FRESH else UNTRAINED
+        return (entry.fresh_recipe or entry.dense_recipe) if track in FROM_FRESH else UNTRAINED
 
     def method_recipe(self, benchmark: str, track: Track) -> Recipe | None:
         """What a method trains by, and for how many epochs at most; None where it may not train."""
         entry = self.benchmarks[benchmark]
         if track == "sparse-training":
-            return self.recipes[entry.dense_recipe]
+            return self.recipes[entry.fresh_recipe or entry.dense_recipe]
         return self.recipes[entry.pruning_recipe] if track == "iterative" and entry.pruning_recipe else None
 
     def in_tier(self, tier: str) -> list[str]:
@@ -182,7 +183,7 @@ def _resolve(grid: Grid, folder: Path) -> None:
                     where=folder / "benchmarks.yaml",
                     fix=f"one of: {', '.join(known)}",
                 )
-        recipes = [*benchmark.alternative_recipes, *filter(None, [benchmark.pruning_recipe])]
+        recipes = [*benchmark.alternative_recipes, *filter(None, [benchmark.fresh_recipe, benchmark.pruning_recipe])]
         if unknown := [recipe for recipe in recipes if recipe not in grid.recipes]:
             raise GridError(f"{name}: no recipe {unknown[0]!r}", where=folder / "benchmarks.yaml")
         if problem := _contradiction(grid, name):

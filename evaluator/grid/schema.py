@@ -123,7 +123,8 @@ class Benchmark(Entry):
     dataset: str
     architecture: str
     tier: str
-    dense_recipe: str
+    dense_recipe: Annotated[str, Field(description="of the base models")]
+    fresh_recipe: Annotated[str | None, Field(description="of tracks from initial weights; the dense one by default")] = None
     retraining_recipe: str
     alternative_recipes: Annotated[list[str], Field(description="for retraining, to see whether an order holds")] = []
     pruning_recipe: Annotated[str | None, Field(description="of the iterative track: how methods train, and how long")] = (
