@@ -69,7 +69,11 @@ def test_fresh_weights_are_trained_by_their_own_recipe_where_there_is_one() -> N
         ("recipes", {"digits-dense": {"lr": -1}}, "digits-dense.lr"),
         ("datasets", {"digits": {"mean": []}}, "digits"),
         ("tiers", {"smoke": {"surprise": 1}}, "smoke.surprise"),
-        ("benchmarks", {"digits-mlp": {"pruning_recipe": None}}, "the iterative track needs a pruning_recipe"),
+        (
+            "benchmarks",
+            {"digits-mlp": {"tracks": ["iterative"], "pruning_recipe": None}},
+            "the iterative track needs a pruning_recipe",
+        ),
         ("benchmarks", {"digits-mlp": {"alternative_recipes": ["nothing"]}}, "no recipe 'nothing'"),
         ("benchmarks", {"digits-mlp": {"targets": {"unstructured": [0]}}}, "no compression above 1"),
         ("benchmarks", {"digits-mlp": {"targets": {"unstructured": ["2:4"]}}}, "no compression above 1"),
