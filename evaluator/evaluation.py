@@ -22,7 +22,6 @@ from evaluator.data.images import Images
 from evaluator.errors import EspalierError
 from evaluator.grid import Cell, Grid, Recipe
 from evaluator.grid.cells import FROM_FRESH, TRAINING, pattern
-from evaluator.grid.loader import UNTRAINED
 from evaluator.latency import measure_latency
 from evaluator.messages import Measurement
 from evaluator.networks import architecture, floating_state, prunable_layers
@@ -53,7 +52,7 @@ class Bench:
         self.kind = architecture(entry.architecture)
         self.architecture = entry.architecture
         self.dataset = grid.datasets[entry.dataset]
-        self.dense_recipe = grid.recipes.get(entry.dense_recipe or UNTRAINED)
+        self.fresh_recipe = grid.recipes.get(grid.recipe_name(name, "at-init"))
         self.memory_format = MEMORY_FORMATS[grid.architectures[entry.architecture].memory_format]
         self.device = device
         data = prepare(entry.dataset, self.dataset)
@@ -64,7 +63,7 @@ class Bench:
     def recipe(self, cell: Cell, variant: Variant) -> Recipe | None:
         """By what the evaluator trains; None where it does not, as where the method has trained for the whole track."""
         if variant in SCRATCH:
-            return self.dense_recipe
+            return self.fresh_recipe
         if cell.track == "sparse-training" and variant == "method":
             return None
         return self.grid.recipes.get(self.grid.recipe_name(self.name, cell.track, self.alternative))
@@ -178,14 +177,16 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
 
     Each is trained exactly as it would be alone: they share nothing but the batches.
     """
+    began = time.perf_counter()
     before = [_before(bench, candidate) for candidate in candidates]
     latency = [
         measure_latency(c.model, bench.kind.shape, bench.device, bench.memory_format) if _is_timed(c) else []
         for c in candidates
     ]
     recipe = candidates[0].recipe
+    scoring = (time.perf_counter() - began) / len(candidates)
     measured = [
-        Measurement(counts=c.counts, before=score, latency=times)
+        Measurement(counts=c.counts, before=score, latency=times, scoring_seconds=scoring)
         for c, score, times in zip(candidates, before, latency, strict=True)
     ]
     if recipe is None:
@@ -213,6 +214,7 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
                 "trainability": course.trainability,
                 "retraining_seconds": seconds / len(candidates),
                 "retraining_epochs": recipe.epochs,
+                "scoring_seconds": scoring + course.seconds,
             }
         )
         for m, course in zip(measured, courses, strict=True)

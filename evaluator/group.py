@@ -147,6 +147,7 @@ class _Clerk:
                 pruning_memory_mb=pruning.memory_mb if pruning else None,
                 retraining_seconds=found.retraining_seconds if found else 0,
                 retraining_epochs=found.retraining_epochs if found else 0,
+                scoring_seconds=found.scoring_seconds if found else 0,
             ),
             inputs=self.inputs[cell],
             artifact=reply.artifact,

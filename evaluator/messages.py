@@ -24,6 +24,7 @@ class Measurement(Message):
     latency: list[Latency] = []
     retraining_seconds: float = 0
     retraining_epochs: int = 0
+    scoring_seconds: float = 0
 
     @classmethod
     def of(cls, record: Record) -> Measurement:
@@ -37,6 +38,7 @@ class Measurement(Message):
             latency=record.latency,
             retraining_seconds=record.cost.retraining_seconds,
             retraining_epochs=record.cost.retraining_epochs,
+            scoring_seconds=record.cost.scoring_seconds,
         )
 
 

@@ -180,7 +180,8 @@ def _first_done(verdicts: Sequence[Planned]) -> Planned:
 def _estimate(stores: Iterable[Mapping[tuple[Any, ...], Record]]) -> float | None:
     """Median seconds of one scored variant."""
     records = [record for store in stores for record in store.values() if record.status == "ok"]
-    seconds = [record.cost.pruning_seconds + record.cost.retraining_seconds for record in records]
+    costs = [record.cost for record in records]
+    seconds = [cost.pruning_seconds + cost.retraining_seconds + cost.scoring_seconds for cost in costs]
     return statistics.median(seconds) if seconds else None
 
 

@@ -49,7 +49,7 @@ def metadata(slug: str, **changes: Any) -> dict[str, Any]:
 
 
 class Miniature:
-    """A checkout with the smoke tier only (targets 2 and 8, two seeds, two epochs), and no submissions yet."""
+    """A checkout with the smoke tier only (one-shot, targets 2 and 8, two seeds, two epochs), and no submissions yet."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -58,7 +58,8 @@ class Miniature:
         benchmarks = self.read("benchmarks")
         small = {name: entry for name, entry in benchmarks.items() if entry["tier"] == "smoke"}
         for entry in small.values():
-            entry |= {"seeds": [0, 1], "divisions": ["unstructured"], "targets": {"unstructured": [2, 8]}}
+            entry |= {"seeds": [0, 1], "tracks": ["one-shot"], "divisions": ["unstructured"]}
+            entry["targets"] = {"unstructured": [2, 8]}
         self.write("benchmarks", small)
         recipes = self.read("recipes")
         recipes["digits-retraining"] |= {"epochs": 2, "batch": 128}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evaluator.commands.options import Json, Root
-from evaluator.grid import Benchmark, Grid, load_grid
+from evaluator.grid import Grid, load_grid
 from evaluator.repository import Repository
 from evaluator.terminal import out, print_json, print_table
 
@@ -51,19 +51,22 @@ def describe(loaded: Grid, name: str) -> dict[str, Any]:
         "prunable_weights": architecture.prunable,
         "macs": architecture.macs,
         "feasible_compression": [1.0, architecture.highest_compression],
+        "feasible_speedup": [1.0, architecture.highest_speedup],
         "tracks": list(benchmark.tracks),
         "targets": {division: loaded.targets_of(name, division) for division in benchmark.divisions},
         "seeds": benchmark.seeds,
-        "recipe": {"name": benchmark.retraining_recipe, **loaded.recipes[benchmark.retraining_recipe].functional()},
-        "dense_recipe": _dense_recipe(loaded, benchmark),
+        "recipe": _recipe(loaded, benchmark.retraining_recipe),
+        "alternative_recipes": [_recipe(loaded, other) for other in benchmark.alternative_recipes],
+        "dense_recipe": _recipe(loaded, benchmark.dense_recipe),
+        "fresh_recipe": _recipe(loaded, benchmark.fresh_recipe),
+        "pruning_recipe": _recipe(loaded, benchmark.pruning_recipe),
         "start": benchmark.start and benchmark.start.model_dump(mode="json"),
         "bases": {str(seed): base.sha256 for seed, base in loaded.bases.get(name, {}).items()},
         "digest": loaded.benchmark_digest(name),
     }
 
 
-def _dense_recipe(loaded: Grid, benchmark: Benchmark) -> dict[str, Any] | None:
-    name = benchmark.dense_recipe
+def _recipe(loaded: Grid, name: str | None) -> dict[str, Any] | None:
     return {"name": name, **loaded.recipes[name].functional()} if name else None
 
 

@@ -60,6 +60,7 @@ class Grid(BaseModel):
             "architecture": self.architectures[benchmark.architecture].model_dump(mode="json"),
             "dense": self.recipes[benchmark.dense_recipe].functional() if benchmark.dense_recipe else None,
             "retraining": self.recipes[benchmark.retraining_recipe].functional(),
+            **({"fresh": self.recipes[benchmark.fresh_recipe].functional()} if benchmark.fresh_recipe else {}),
             "bases": {str(seed): base.sha256 for seed, base in self.bases.get(name, {}).items()},
         }
         return digest(parts)
@@ -94,16 +95,19 @@ class Grid(BaseModel):
                 return True
 
     def recipe_name(self, benchmark: str, track: Track, alternative: str | None = None) -> str:
-        """What trains in a track: the retraining recipe (or an alternative to it), the dense one, or nothing."""
+        """What trains in a track: the retraining recipe (or an alternative to it), that for fresh weights, or nothing."""
         entry = self.benchmarks[benchmark]
         if track in ("one-shot", "iterative"):
             return alternative or entry.retraining_recipe
-        return (track in FROM_FRESH and entry.dense_recipe) or UNTRAINED
+        if track in FROM_FRESH:
+            return entry.fresh_recipe or entry.dense_recipe or UNTRAINED
+        return UNTRAINED
 
     def method_recipe(self, benchmark: str, track: Track) -> Recipe | None:
         """What a method trains by, and for how many epochs at most; None where it may not train."""
         entry = self.benchmarks[benchmark]
-        name = {"sparse-training": entry.dense_recipe, "iterative": entry.pruning_recipe}.get(track)
+        fresh = entry.fresh_recipe or entry.dense_recipe
+        name = {"sparse-training": fresh, "iterative": entry.pruning_recipe}.get(track)
         return self.recipes[name] if name else None
 
     def in_tier(self, tier: str) -> list[str]:
@@ -188,7 +192,7 @@ def _resolve(grid: Grid, folder: Path) -> None:
                     where=folder / "benchmarks.yaml",
                     fix=f"one of: {', '.join(known)}",
                 )
-        recipes = [*benchmark.alternative_recipes, *filter(None, [benchmark.pruning_recipe])]
+        recipes = [*benchmark.alternative_recipes, *filter(None, [benchmark.fresh_recipe, benchmark.pruning_recipe])]
         if unknown := [recipe for recipe in recipes if recipe not in grid.recipes]:
             raise GridError(f"{name}: no recipe {unknown[0]!r}", where=folder / "benchmarks.yaml")
         if problem := _contradiction(grid, name):

@@ -149,6 +149,7 @@ class Benchmark(Entry):
     dense_recipe: Annotated[
         str | None, Field(description="none: the published weights are the base model of every seed")
     ] = None
+    fresh_recipe: Annotated[str | None, Field(description="of networks from initial weights; by default dense")] = None
     retraining_recipe: str
     alternative_recipes: Annotated[list[str], Field(description="for retraining, to see whether an order holds")] = []
     pruning_recipe: Annotated[str | None, Field(description="of the iterative track: how methods train, and how long")] = (

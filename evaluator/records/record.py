@@ -137,6 +137,7 @@ class Cost(Part):
     pruning_memory_mb: float | None = None
     retraining_seconds: float = 0
     retraining_epochs: int = 0
+    scoring_seconds: float = 0
 
 
 class Environment(Part):

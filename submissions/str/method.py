@@ -21,13 +21,14 @@ def margins(weight: Tensor, raw: Tensor) -> Tensor:
 class Str(PruningMethod):
     """Compute with sign(w) relu(|w| - sigmoid(s_l + c)), s_l learned for each layer (Kusupati et al. 2020, section 3).
 
-    The shift c is solved after each step, so that as many weights exceed their threshold as the schedule asks for:
+    The shift c is solved every few steps, so that as many weights exceed their threshold as the schedule asks for:
     d_t = d + (1 - d) (1 - x)^3 of all weights, x from 0 to 1 between the shares ``begin`` and ``end`` of the training.
     The paper has no c and finds by search the weight decay that leads to a sparsity.
     """
 
     begin: float
     end: float
+    every: int
     decay: float
 
     def prune(self, job: Job) -> Pruned:
@@ -46,7 +47,8 @@ class Str(PruningMethod):
             return soft_threshold(weight, torch.sigmoid(raw[layer.position] + job.memory["shift"]))
 
         def after_step(step: Step) -> None:
-            job.memory["shift"] = shift(step.progress)
+            if step.number % self.every == 0:
+                job.memory["shift"] = shift(step.progress)
 
         job.memory["shift"] = shift(0.0)
         job.train(

@@ -17,9 +17,9 @@ from tests.miniature import Miniature
 
 def test_cell_identifiers_never_change() -> None:
     """Records and commands name cells by them."""
-    cells = [cell.id for cell in GRID.cells("mnist-lenet-300-100", "unstructured")]
-    assert cells[0] == "mnist-lenet-300-100/one-shot/unstructured/2/0"
-    assert cells[-1] == "mnist-lenet-300-100/one-shot/unstructured/32/2"
+    cells = [cell.id for cell in GRID.cells("mnist-lenet-5", "unstructured")]
+    assert cells[0] == "mnist-lenet-5/one-shot/unstructured/2/0"
+    assert cells[-1] == "mnist-lenet-5/one-shot/unstructured/32/2"
     assert len(cells) == len(set(cells)) == 15
     assert Cell("b", "one-shot", "structured", 1.5, 1).id == "b/one-shot/structured/1.5/1"
     assert Cell("b", "one-shot", "semi-structured", "2:4", 1).id == "b/one-shot/semi-structured/2:4/1"
@@ -72,6 +72,16 @@ def test_the_grid_has_the_tiers_of_the_protocol() -> None:
         assert len({cell.target for cell in feasible}) >= 3
 
 
+def test_fresh_weights_are_trained_by_their_own_recipe_where_there_is_one() -> None:
+    for track in ("at-init", "sparse-training"):
+        assert GRID.recipe_name("digits-mlp", track) == "digits-fresh"
+        assert GRID.recipe_name("mnist-lenet-300-100", track) == "lenet-300-100-dense"
+    assert GRID.recipe_name("digits-mlp", "iterative") == "digits-retraining"
+    assert GRID.method_recipe("digits-mlp", "sparse-training") == GRID.recipes["digits-fresh"]
+    assert GRID.method_recipe("digits-mlp", "iterative") == GRID.recipes["digits-pruning"]
+    assert GRID.method_recipe("digits-mlp", "at-init") is None
+
+
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [
@@ -79,7 +89,11 @@ def test_the_grid_has_the_tiers_of_the_protocol() -> None:
         ("recipes", {"digits-dense": {"lr": -1}}, "digits-dense.lr"),
         ("datasets", {"digits": {"mean": []}}, "digits"),
         ("tiers", {"smoke": {"surprise": 1}}, "smoke.surprise"),
-        ("benchmarks", {"digits-mlp": {"tracks": ["iterative"]}}, "the iterative track needs a pruning_recipe"),
+        (
+            "benchmarks",
+            {"digits-mlp": {"tracks": ["iterative"], "pruning_recipe": None}},
+            "the iterative track needs a pruning_recipe",
+        ),
         ("benchmarks", {"digits-mlp": {"alternative_recipes": ["nothing"]}}, "no recipe 'nothing'"),
         ("benchmarks", {"digits-mlp": {"targets": {"unstructured": [0]}}}, "no compression above 1"),
         ("benchmarks", {"digits-mlp": {"targets": {"unstructured": ["2:4"]}}}, "no compression above 1"),

@@ -251,7 +251,7 @@ def test_movement_teaches_scores_of_masked_weights_and_leaves_those_weights_alon
 @two_networks
 def test_movement_ends_at_the_target_with_the_mask_that_it_trained_with(kind):
     work = sparse_training(kind, 6, epochs=4)
-    outcome = method("movement").prune(work)
+    outcome = method("movement", every=1).prune(work)
     assert all(torch.equal(work.memory[f"mask-{i}"], mask) for i, mask in outcome.masks.items())
     magnitudes = work.keep_highest({i: weight.abs() for i, weight in work.weights()}, "layer").masks
     assert any(not torch.equal(outcome.masks[i], magnitudes[i]) for i in magnitudes)
@@ -276,7 +276,7 @@ def test_candidates_are_the_lowest_fraction_of_each_unit_and_only_they_are_dropp
         return found
 
     monkeypatch.setattr(work, "keep_highest", spy)
-    outcome = method("targeted-dropout", alpha=0.66, ramp=0.5).prune(work)
+    outcome = method("targeted-dropout", alpha=0.66, ramp=0.5, every=1).prune(work)
     assert len(seen) == len(safe) - 2  # before the first step, after each, and at the end
     assert kept(safe[0]) == work.total, "gamma starts at 0"
     for i, weight in work.weights():
@@ -312,13 +312,24 @@ def test_candidates_are_dropped_with_chance_alpha_and_get_no_gradient():
         return train(epochs, after_step=look, **options)
 
     work.train = spy  # type: ignore[method-assign]
-    method("targeted-dropout", alpha=0.66, ramp=0.5).prune(work)
+    method("targeted-dropout", alpha=0.66, ramp=0.5, every=1).prune(work)
     error = math.sqrt(0.66 * 0.34 / (len(dropped) * 0.75 * 3240))
     assert sum(dropped) / len(dropped) == pytest.approx(0.66, abs=4 * error)
 
 
-def test_nothing_is_dropped_in_the_network_that_is_handed_over():
-    work = sparse_training("plain", 4, epochs=2)
-    method("targeted-dropout").prune(work)
-    assert not any(isinstance(part, nn.Dropout) for part in work.model.modules())
-    assert all(weight.all() for _, weight in work.weights()), "the scorer applies the masks"
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+def test_batch_statistics_are_those_of_the_network_without_candidates(kind):
+    """Its own batches look to it as they do with the running statistics; nothing is dropped any more."""
+    work = sparse_training(kind, 2, epochs=2)
+    outcome = method("targeted-dropout", alpha=0.9, ramp=0.1, every=1).prune(work)
+    for i, weight in work.weights():
+        assert torch.equal(weight != 0, outcome.masks[i])
+    seen: list[tuple[Tensor, Tensor]] = []
+    norms = [part for part in work.model.modules() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.register_forward_pre_hook(lambda norm, inputs: seen.append((inputs[0].mean((0, 2, 3)), norm.running_mean)))
+    with torch.no_grad():
+        work.model(images().take(torch.arange(500))[0])
+    assert len(seen) == len(norms) > 0
+    for found, running in seen:
+        torch.testing.assert_close(found, running, rtol=0.1, atol=0.1)
