@@ -47,8 +47,8 @@ class Bench:
         self.grid = grid
         self.name = name
         self.alternative = recipe
-        recalibration = entry.recalibration_batches or grid.protocol.recalibration_batches
-        self.protocol = grid.protocol.model_copy(update={"recalibration_batches": recalibration})
+        instead = {name: getattr(entry, name) for name in ("recalibration_batches", "evaluation_batch")}
+        self.protocol = grid.protocol.model_copy(update={name: value for name, value in instead.items() if value})
         self.kind = architecture(entry.architecture)
         self.architecture = entry.architecture
         self.dataset = grid.datasets[entry.dataset]

@@ -156,6 +156,9 @@ class Benchmark(Entry):
         None
     )
     recalibration_batches: Annotated[int | None, Field(gt=0, description="instead of the protocol's number")] = None
+    evaluation_batch: Annotated[int | None, Field(gt=0, description="instead of the protocol's size; changes no count")] = (
+        None
+    )
     tracks: list[Track]
     divisions: list[Division]
     seeds: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]

@@ -23,7 +23,6 @@ class Movement(PruningMethod):
 
     begin: float
     end: float
-    every: int
 
     def prune(self, job: Job) -> Pruned:
         scores = {i: torch.zeros_like(weight).requires_grad_() for i, weight in job.weights()}
@@ -39,8 +38,7 @@ class Movement(PruningMethod):
             return straight_through(weight, job.memory[f"mask-{i}"], scores[i])
 
         def after_step(step: Step) -> None:
-            if step.number % self.every == 0:
-                select(step.progress)
+            select(step.progress)
 
         select(0.0)
         job.train(job.epochs, weights=weights, after_step=after_step, learn=list(scores.values()))

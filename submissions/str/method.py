@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from evaluator.contract import Job, Layer, Pruned, PruningMethod, Step
+from evaluator.selection import keep_top
 
 
 def soft_threshold(weight: Tensor, threshold: Tensor) -> Tensor:
@@ -15,20 +16,19 @@ def soft_threshold(weight: Tensor, threshold: Tensor) -> Tensor:
 
 def margins(weight: Tensor, raw: Tensor) -> Tensor:
     """The shift c at which sigmoid(raw + c) reaches |w|: the weight is kept while c is below."""
-    return torch.logit(weight.detach().abs().double(), eps=1e-12) - raw.detach()
+    return torch.logit(weight.detach().abs(), eps=1e-7) - raw.detach()
 
 
 class Str(PruningMethod):
     """Compute with sign(w) relu(|w| - sigmoid(s_l + c)), s_l learned for each layer (Kusupati et al. 2020, section 3).
 
-    The shift c is solved every few steps, so that as many weights exceed their threshold as the schedule asks for:
+    The shift c is solved after each step, so that as many weights exceed their threshold as the schedule asks for:
     d_t = d + (1 - d) (1 - x)^3 of all weights, x from 0 to 1 between the shares ``begin`` and ``end`` of the training.
     The paper has no c and finds by search the weight decay that leads to a sparsity.
     """
 
     begin: float
     end: float
-    every: int
     decay: float
 
     def prune(self, job: Job) -> Pruned:
@@ -39,16 +39,16 @@ class Str(PruningMethod):
 
         def shift(progress: float) -> Tensor:
             left = 1 - min(max((progress - self.begin) / (self.end - self.begin), 0.0), 1.0)
-            away = job.total - round(job.total * (job.density + (1 - job.density) * left**3))
-            ordered = torch.cat([margin.flatten() for margin in margin_of_all().values()])
-            return ordered.kthvalue(away).values if away else torch.tensor(-1e9, dtype=torch.float64, device=job.device)
+            keep = round(job.total * (job.density + (1 - job.density) * left**3))
+            everything = torch.cat([margin.flatten() for margin in margin_of_all().values()])
+            gone = everything[~keep_top(everything, keep)]
+            return gone.max() if len(gone) else everything.min() - 1
 
         def weights(layer: Layer, weight: Tensor) -> Tensor:
             return soft_threshold(weight, torch.sigmoid(raw[layer.position] + job.memory["shift"]))
 
         def after_step(step: Step) -> None:
-            if step.number % self.every == 0:
-                job.memory["shift"] = shift(step.progress)
+            job.memory["shift"] = shift(step.progress)
 
         job.memory["shift"] = shift(0.0)
         job.train(

@@ -181,11 +181,11 @@ def test_the_sparsity_of_str_is_that_of_its_soft_threshold(kind, monkeypatch):
     monkeypatch.setattr(work, "train", spy)
     outcome = method("str").prune(work)
     assert kept(outcome.masks) == work.keep
-    threshold = torch.sigmoid(learned[0].detach().double() + work.memory["shift"])
+    threshold = torch.sigmoid(learned[0].detach() + work.memory["shift"])
     for i, weight in trained[0].items():
-        exceeds = weight.abs().double() > threshold[i]
+        exceeds = weight.abs() > threshold[i]
         assert int((exceeds != outcome.masks[i]).sum()) <= 1, "the one at the threshold may round either way"
-        expected = weight.sign() * torch.relu(weight.abs() - threshold[i].float())
+        expected = weight.sign() * torch.relu(weight.abs() - threshold[i])
         torch.testing.assert_close(work.layers()[i].weight, expected, rtol=1e-4, atol=1e-6)
     assert learned[0].detach().any(), "the thresholds are learned"
 
@@ -251,7 +251,7 @@ def test_movement_teaches_scores_of_masked_weights_and_leaves_those_weights_alon
 @two_networks
 def test_movement_ends_at_the_target_with_the_mask_that_it_trained_with(kind):
     work = sparse_training(kind, 6, epochs=4)
-    outcome = method("movement", every=1).prune(work)
+    outcome = method("movement").prune(work)
     assert all(torch.equal(work.memory[f"mask-{i}"], mask) for i, mask in outcome.masks.items())
     magnitudes = work.keep_highest({i: weight.abs() for i, weight in work.weights()}, "layer").masks
     assert any(not torch.equal(outcome.masks[i], magnitudes[i]) for i in magnitudes)
