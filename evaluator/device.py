@@ -75,4 +75,5 @@ def _driver_version() -> str | None:
 
 if __name__ == "__main__":
     chosen = set_up(sys.argv[1])
-    sys.stdout.write(json.dumps({"device": chosen.type, "environment": environment(chosen)}))
+    gpus = torch.cuda.device_count() if chosen.type == "cuda" else 0
+    sys.stdout.write(json.dumps({"device": chosen.type, "gpus": gpus, "environment": environment(chosen)}))

@@ -85,7 +85,7 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
     )
     waiting = {(planned.cell, variant): None for planned in scorable for variant in planned.todo}
     try:
-        with Scorer(request, child_environment(setting.pycache)) as scorer:
+        with Scorer(request, child_environment(setting.pycache, setting.gpu)) as scorer:
             for reply in scorer:
                 waiting.pop((reply.cell, reply.variant), None)
                 if reply.variant == "method" and reply.status != "ok":

@@ -16,9 +16,10 @@ from evaluator.messages import Reply, Request
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 
 
-def child_environment(pycache: Path) -> dict[str, str]:
-    """What our own child processes see of the environment: nothing that could be a secret, and one thread each."""
+def child_environment(pycache: Path, gpu: str | None = None) -> dict[str, str]:
+    """What our own child processes see of the environment: nothing that could be a secret, one thread each, and one GPU."""
     kept = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("ESPALIER_")}
+    kept |= {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}
     return kept | {"PYTHONPYCACHEPREFIX": str(pycache), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
 
 

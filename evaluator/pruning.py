@@ -132,6 +132,7 @@ def _spec(submission: Submission, benchmark: str, setting: Setting, checkpoints:
         limits=setting.limits(benchmark),
         pycache=setting.pycache,
         device=setting.device,
+        gpu=setting.gpu,
         checkpoints=checkpoints if setting.resumable else {},
     )
 

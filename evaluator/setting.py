@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,8 @@ class Setting:
         afresh: prune again from the start, even where the outcome or a checkpoint is kept from before.
         resumable: keep checkpoints of the cells at work, so that a later run can go on from them.
         recipe: an alternative to the benchmarks' retraining recipes.
+        gpus: how many there are; each worker takes one of them.
+        gpu: the one that a worker has taken, as ``CUDA_VISIBLE_DEVICES`` names it.
     """
 
     repository: Repository
@@ -43,6 +46,16 @@ class Setting:
     afresh: bool = False
     resumable: bool = True
     recipe: str | None = None
+    gpus: int = 0
+    gpu: str | None = None
+
+    def of_worker(self, number: int) -> Setting:
+        """The same for one of several workers, which share out the GPUs in turn."""
+        if not self.gpus:
+            return self
+        named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        names = named or [str(index) for index in range(self.gpus)]
+        return replace(self, gpu=names[number % len(names)])
 
     @property
     def sandbox(self) -> Sandbox:
@@ -82,4 +95,6 @@ def open_setting(
         raise EspalierError(f"PyTorch cannot be used here: {lines[-1]}", fix="install Espalier anew, or try --device cpu")
     found = json.loads(probe.stdout)
     environment = Environment(**found["environment"], sandbox=sandbox or available())
-    return Setting(repository, grid, environment, pycache, found["device"], tuple(reuse), afresh, recipe=recipe)
+    return Setting(
+        repository, grid, environment, pycache, found["device"], tuple(reuse), afresh, recipe=recipe, gpus=found["gpus"]
+    )

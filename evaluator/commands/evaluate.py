@@ -41,7 +41,9 @@ def evaluate(
     benchmark: Benchmarks = None,
     cell: Cells = None,
     recipe: RecipeName = None,
-    workers: Annotated[int | None, typer.Option(help="groups of cells at a time (default: one per core)", min=1)] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="groups of cells at a time (default: one per core, or per GPU)", min=1)
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="measure again what is fresh")] = False,
     publish: Annotated[bool, typer.Option("--publish", help="write to results/ instead of the local store")] = False,
     store: Annotated[Path | None, typer.Option(help="write to this folder, and look at no other store")] = None,
@@ -76,7 +78,7 @@ def evaluate(
                 err.print(WARNING)
             _prepare_data(plan, grid)
             _sweep(repository)
-            records = _measure(plan, setting, target, workers or os.cpu_count() or 1)
+            records = _measure(plan, setting, target, workers or setting.gpus or os.cpu_count() or 1)
     report(plan, records, target, as_json=as_json)
 
 

@@ -22,8 +22,8 @@ def run_all(groups: Sequence[Group], setting: Setting, workers: int) -> Iterator
         todo.put(group)
     made: queue.SimpleQueue[Record | BaseException | None] = queue.SimpleQueue()
     number = max(1, min(workers, len(groups)))
-    for _ in range(number):
-        threading.Thread(target=_work, args=(todo, made, setting), daemon=True).start()
+    for worker in range(number):
+        threading.Thread(target=_work, args=(todo, made, setting.of_worker(worker)), daemon=True).start()
     while number:
         item = _wait(made)
         if isinstance(item, BaseException):

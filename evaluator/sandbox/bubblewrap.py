@@ -76,7 +76,7 @@ def launch(spec: Spec, home: Path) -> Launch:
     # a checkout below /tmp brings its environment along; only else can /tmp be another name of the scratch folder
     tmp = [] if any(Path("/tmp") in path.parents for path in shown) else ["--symlink", str(scratch[0]), "/tmp"]  # noqa: S108
     command = [*_wall(), *_binds(shown), *tmp, *hidden, *_writable(room), *devices, *last, "--", *python_command(layout)]
-    return Launch(command, environment(scratch[0]), configuration(spec, layout, uid=uid), wrapped=True)
+    return Launch(command, environment(scratch[0], spec.gpu), configuration(spec, layout, uid=uid), wrapped=True)
 
 
 @functools.cache

@@ -27,4 +27,6 @@ def launch(spec: Spec, home: Path) -> Launch:
         scratch=(scratch,),
         pycache=spec.pycache.resolve(),
     )
-    return Launch(python_command(layout), environment(scratch), configuration(spec, layout, uid=None), wrapped=False)
+    return Launch(
+        python_command(layout), environment(scratch, spec.gpu), configuration(spec, layout, uid=None), wrapped=False
+    )

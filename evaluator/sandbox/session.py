@@ -82,7 +82,7 @@ class Sandbox:
         """
         process = self.start()
         process.take_log()
-        watchdog = Watchdog(process.pid, self._spec.limits)
+        watchdog = Watchdog(process.pid, self._spec.limits, maps_much=self._spec.device != "cpu")
         started = time.monotonic() - spent
         end = self._follow(process, watchdog, task, started, on_checkpoint)
         seconds = time.monotonic() - started

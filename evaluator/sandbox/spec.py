@@ -72,6 +72,7 @@ class Spec:
         bases: name -> file of a base model.
         pycache: bytecode made by ``warm_pycache``, shown read-only.
         device: ``"cpu"``, or ``"cuda"`` to show the graphics devices as well.
+        gpu: which of them CUDA is to use, as ``CUDA_VISIBLE_DEVICES`` names it; None: all.
         checkpoints: name -> folder of what an interrupted run left, shown where it is there when the child starts.
     """
 
@@ -82,6 +83,7 @@ class Spec:
     limits: Limits
     pycache: Path
     device: str = "cpu"
+    gpu: str | None = None
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
 
 

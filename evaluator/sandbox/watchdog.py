@@ -18,11 +18,16 @@ LOOK_AGAIN_SECONDS = 0.25
 
 
 class Watchdog:
-    """Compares what the processes below ``pid`` use with the limits, and remembers the most memory seen."""
+    """Compares what the processes below ``pid`` use with the limits, and remembers the most memory seen.
 
-    def __init__(self, pid: int, limits: Limits) -> None:
+    Args:
+        maps_much: a GPU's driver maps far more than is used, so that what is mapped says nothing.
+    """
+
+    def __init__(self, pid: int, limits: Limits, *, maps_much: bool = False) -> None:
         self.pid = pid
         self.limits = limits
+        self.maps_much = maps_much
         self.peak_mb: float | None = None
         self._mapped_by_one = _sizes(pid)[0]
         self._look_again = 0.0
@@ -40,7 +45,8 @@ class Watchdog:
         resident = self._resident([held for _, held in sizes], processes)
         if resident:
             self.peak_mb = max(self.peak_mb or 0.0, resident)
-        if resident > limits.memory_mb or mapped > MAPPED_FACTOR * limits.memory_mb:
+        hides = mapped > MAPPED_FACTOR * limits.memory_mb and not self.maps_much
+        if resident > limits.memory_mb or hides:
             return "out_of_memory", f"more than the limit of {limits.memory_mb} MB of memory"
         return None
 

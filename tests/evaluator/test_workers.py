@@ -1,0 +1,51 @@
+"""Who works where: GPUs are shared out to workers, and their names reach the processes that compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evaluator.launch import child_environment
+from evaluator.records import Environment
+from evaluator.repository import Repository
+from evaluator.sandbox.layout import environment
+from evaluator.setting import Setting
+from tests.evaluator.grids import GRID
+
+HERE = Environment(
+    device_class="nvidia-h200",
+    device="NVIDIA H200",
+    torch="2.11",
+    python="3.12",
+    platform="Linux",
+    espalier="0",
+    sandbox="none",
+)
+
+
+def setting(gpus: int) -> Setting:
+    return Setting(Repository(Path("/nowhere")), GRID, HERE, Path("/nowhere/pycache"), "cuda" if gpus else "cpu", gpus=gpus)
+
+
+def test_workers_share_out_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [setting(2).of_worker(number).gpu for number in range(5)] == ["0", "1", "0", "1", "0"]
+
+
+def test_only_the_gpus_that_we_may_see_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-abc")
+    assert [setting(2).of_worker(number).gpu for number in range(3)] == ["3", "GPU-abc", "3"]
+
+
+def test_without_a_gpu_a_worker_has_none() -> None:
+    assert setting(0).of_worker(1).gpu is None
+
+
+@pytest.mark.parametrize(("gpu", "seen"), [(None, None), ("1", "1")])
+def test_scorer_and_sandbox_see_the_workers_gpu_alone(
+    gpu: str | None, seen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for variables in (child_environment(Path("/nowhere"), gpu), environment(Path("/nowhere"), gpu)):
+        assert variables.get("CUDA_VISIBLE_DEVICES") == seen
