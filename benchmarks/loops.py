@@ -1,8 +1,9 @@
-"""Two ways to retrain a pruned network, as processes: the evaluator's, and the loop that most people write.
+"""Two ways to retrain pruned networks, as processes: the evaluator's, and the loop that most people write.
 
-`python -m benchmarks.loops ours|plain NETWORK IMAGES THREADS` prints images per second. The plain loop is that of
-ShrinkBench: a DataLoader over PIL images with torchvision's transforms, masks multiplied in every forward pass, and three
-values read back each step. Network, recipe, data and masks are the same.
+`python -m benchmarks.loops ours|plain NETWORK IMAGES THREADS [CELLS [TOGETHER [PRECISION]]]` trains CELLS networks for an
+epoch, TOGETHER at a time, and prints images per second over all of them. The plain loop is that of ShrinkBench: a
+DataLoader over PIL images with torchvision's transforms, masks multiplied in every forward pass, and three values read back
+each step. Network, recipe, data and masks are the same.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from evaluator.data.images import Images
 from evaluator.grid import Recipe
 from evaluator.networks import Architecture, architecture, prunable_layers
-from evaluator.training import MEMORY_FORMATS, train
+from evaluator.training import MEMORY_FORMATS, Trainee, train_together
 
 NETWORKS = {
     "lenet-300-100": ("contiguous", "none"),
@@ -43,10 +44,11 @@ def masks_of(model: nn.Module, kind: Architecture) -> dict[nn.Parameter, Tensor]
     return {m.weight: torch.rand(m.weight.shape, generator=random) < 0.25 for _, m in layers}  # type: ignore[misc]
 
 
-def ours(kind: Architecture, images: Images, recipe: Recipe, memory_format: str) -> Callable[[], object]:
-    model = kind.build()
-    masks = masks_of(model, kind)
-    return lambda: train(model, images, recipe, seed=0, masks=masks, memory_format=MEMORY_FORMATS[memory_format])
+def ours(kind: Architecture, images: Images, recipe: Recipe, memory_format: str, together: int) -> Callable[[], object]:
+    form = MEMORY_FORMATS[memory_format]
+    models = [kind.build().to(images.labels.device) for _ in range(together)]
+    trainees = [Trainee(model, recipe, masks=masks_of(model, kind), memory_format=form) for model in models]
+    return lambda: train_together(trainees, images, recipe, seed=0, memory_format=form)
 
 
 class Masked(nn.Module):
@@ -58,7 +60,7 @@ class Masked(nn.Module):
         return weight * self.mask
 
 
-def plain(kind: Architecture, images: Images, recipe: Recipe, _: str) -> Callable[[], object]:
+def plain(kind: Architecture, images: Images, recipe: Recipe, _: str, __: int) -> Callable[[], object]:
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
@@ -69,16 +71,17 @@ def plain(kind: Architecture, images: Images, recipe: Recipe, _: str) -> Callabl
     transform = transforms.Compose(
         [*steps, transforms.ToTensor(), transforms.Normalize([0.5] * channels, [0.25] * channels)]
     )
-    arrays = images.pixels.permute(0, 2, 3, 1).squeeze(-1).numpy()
+    device = images.labels.device
+    arrays, targets = images.pixels.permute(0, 2, 3, 1).squeeze(-1).cpu().numpy(), images.labels.tolist()
 
     class Pictures(Dataset):  # type: ignore[type-arg]
         def __len__(self) -> int:
             return len(images)
 
         def __getitem__(self, index: int) -> tuple[Tensor, int]:
-            return transform(Image.fromarray(arrays[index])), int(images.labels[index])
+            return transform(Image.fromarray(arrays[index])), targets[index]
 
-    model = kind.build()
+    model = kind.build().to(device)
     for weight, mask in masks_of(model, kind).items():
         module = next(m for m in model.modules() if getattr(m, "weight", None) is weight)
         nn.utils.parametrize.register_parametrization(module, "weight", Masked(mask))
@@ -88,7 +91,8 @@ def plain(kind: Architecture, images: Images, recipe: Recipe, _: str) -> Callabl
     def epoch() -> None:
         model.train()
         total = top1 = top5 = 0.0
-        for inputs, labels in loader:
+        for batch in loader:
+            inputs, labels = (part.to(device) for part in batch)
             logits = model(inputs)
             loss = F.cross_entropy(logits, labels)
             optimizer.zero_grad()
@@ -103,17 +107,24 @@ def plain(kind: Architecture, images: Images, recipe: Recipe, _: str) -> Callabl
 
 
 def main() -> None:
-    form, network, number, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    torch.set_num_threads(threads)
+    form, network, number, threads, *rest = sys.argv[1:]
+    cells, together = (int(value) for value in [*rest[:2], *["1", "1"][len(rest) :]])
+    precision = rest[2] if len(rest) > 2 else "float32"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(int(threads))
     kind = architecture(network)
     memory_format, augment = NETWORKS[network]
-    recipe = Recipe(title="one epoch", lr=0.01, epochs=1, augment=augment)  # type: ignore[arg-type]
+    recipe = Recipe(title="one epoch", lr=0.01, epochs=1, augment=augment, precision=precision)  # type: ignore[arg-type]
     build = {"ours": ours, "plain": plain}[form]
-    build(kind, made_up(512, kind.shape), recipe, memory_format)()  # warm up
-    epoch = build(kind, made_up(number, kind.shape), recipe, memory_format)
+    build(kind, made_up(512, kind.shape).to(device), recipe, memory_format, together)()  # warm up
+    images = made_up(int(number), kind.shape).to(device)
+    epochs = [build(kind, images, recipe, memory_format, min(together, cells - done)) for done in range(0, cells, together)]
     started = time.perf_counter()
-    epoch()
-    sys.stdout.write(f"{number / (time.perf_counter() - started)}\n")
+    for epoch in epochs:
+        epoch()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    sys.stdout.write(f"{cells * int(number) / (time.perf_counter() - started)}\n")
 
 
 if __name__ == "__main__":

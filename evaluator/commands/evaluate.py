@@ -42,7 +42,7 @@ def evaluate(
     cell: Cells = None,
     recipe: RecipeName = None,
     workers: Annotated[
-        int | None, typer.Option(help="groups of cells at a time (default: one per core, or per GPU)", min=1)
+        int | None, typer.Option(help="groups of cells at a time (default: one a core, or a GPU)", min=1)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="measure again what is fresh")] = False,
     publish: Annotated[bool, typer.Option("--publish", help="write to results/ instead of the local store")] = False,
