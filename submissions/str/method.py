@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from evaluator.contract import Job, Layer, Pruned, PruningMethod, Step
-from evaluator.selection import keep_top
 
 
 def soft_threshold(weight: Tensor, threshold: Tensor) -> Tensor:
@@ -41,8 +40,9 @@ class Str(PruningMethod):
             left = 1 - min(max((progress - self.begin) / (self.end - self.begin), 0.0), 1.0)
             keep = round(job.total * (job.density + (1 - job.density) * left**3))
             everything = torch.cat([margin.flatten() for margin in margin_of_all().values()])
-            gone = everything[~keep_top(everything, keep)]
-            return gone.max() if len(gone) else everything.min() - 1
+            if keep == job.total:
+                return everything.min() - 1
+            return everything.topk(keep + 1, sorted=False).values.min()  # of the first weight that goes
 
         def weights(layer: Layer, weight: Tensor) -> Tensor:
             return soft_threshold(weight, torch.sigmoid(raw[layer.position] + job.memory["shift"]))
