@@ -43,6 +43,8 @@ def test_windows_line_ends_are_fine(tmp_path):
         ("data_use: calibration", "data_use: none", 18, "facets", "make the two agree"),
         ("supervision: labels", "supervision: none", 19, "facets", "make the two agree"),
         ("  labels: true", "  labels: false", 22, "needs", "needs.labels: true"),
+        ("stage: after", "stage: during", 20, "needs", "a method that prunes during training owns it"),
+        ("  gradients: true", "  gradients: true\n  training_epochs: 200", 21, None, ""),
         ("batch_size: 64", "batch_size: .nan", 25, "invalid-value", "finite number"),
         ("batch_size: 64", "batch_size: -.inf", 25, "invalid-value", "finite number"),
         ("batch_size: 64", "batch_size: 1.0e+999", 25, "invalid-value", "finite number"),
