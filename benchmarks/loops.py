@@ -48,7 +48,7 @@ def ours(kind: Architecture, images: Images, recipe: Recipe, memory_format: str,
     form = MEMORY_FORMATS[memory_format]
     models = [kind.build().to(images.labels.device) for _ in range(together)]
     trainees = [Trainee(model, recipe, masks=masks_of(model, kind), memory_format=form) for model in models]
-    return lambda: train_together(trainees, images, recipe, seed=0, memory_format=form)
+    return lambda: train_together(trainees, images, recipe, seed=0)
 
 
 class Masked(nn.Module):

@@ -98,16 +98,18 @@ class Form:
         layers: (position, shape of the weight) of every prunable layer.
         channels: number of channels of each group, where channels are removed; then there are no masks.
         state: shapes of all parameters and statistics, where the method trained the network.
+        new_weights: whether there may be new values of weights.
     """
 
     layers: Layers
     channels: Sequence[int] = ()
     state: Sequence[tuple[int, ...]] = ()
+    new_weights: bool = True
 
     def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Name -> (dtype, shape) of all that may be in it."""
         masks = {} if self.channels else {f"mask.{p}": (MASK, shape) for p, shape in self.layers}
-        weights = {} if self.state else {f"weight.{p}": (WEIGHT, shape) for p, shape in self.layers}
+        weights = {} if self.state or not self.new_weights else {f"weight.{p}": (WEIGHT, shape) for p, shape in self.layers}
         channels = {f"channels.{p}": (MASK, (size,)) for p, size in enumerate(self.channels)}
         state = {f"state.{i}": (WEIGHT, shape) for i, shape in enumerate(self.state)}
         return masks | weights | channels | state

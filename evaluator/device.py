@@ -20,18 +20,25 @@ def set_up(name: str = "auto") -> torch.device:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    # it would also fill every new tensor, which costs time and changes nothing: nothing here reads one before writing it
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = False
+    repeatable()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
 
 
-def cohort_size(device: torch.device) -> int:
-    """How many networks are trained side by side in one process."""
-    return 8 if device.type == "cuda" else 1
+def repeatable() -> None:
+    """The same figures from the same cell; float32 means float32, on a GPU too, where convolutions would round to TF32."""
+    # the public function also sets an option of torch.compile, and for that imports it: a second, for every task
+    torch._C._set_deterministic_algorithms(True)
+    # it would also fill every new tensor, which costs time and changes nothing: nothing here reads one before writing it
+    torch._C._set_deterministic_fill_uninitialized_memory(False)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
+
+
+def cohort_size(device: torch.device, together: int) -> int:
+    """How many networks are trained side by side in one process; ``together`` is what the grid allows on a GPU."""
+    return together if device.type == "cuda" else 1
 
 
 def environment(device: torch.device) -> dict[str, str | None]:

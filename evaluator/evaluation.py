@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,9 +20,10 @@ from evaluator.channels import ChannelGroup, channel_groups, remove_channels, si
 from evaluator.counting import count
 from evaluator.data import prepare
 from evaluator.data.images import Images
+from evaluator.device import cohort_size
 from evaluator.errors import EspalierError
 from evaluator.grid import Cell, Grid, Recipe
-from evaluator.grid.cells import FROM_FRESH, TRAINING, pattern
+from evaluator.grid.cells import FROM_FRESH, TRAINING, UPDATING, pattern
 from evaluator.latency import measure_latency
 from evaluator.messages import Measurement
 from evaluator.networks import architecture, floating_state, prunable_layers
@@ -52,9 +54,12 @@ class Bench:
         self.kind = architecture(entry.architecture)
         self.architecture = entry.architecture
         self.dataset = grid.datasets[entry.dataset]
+        self.trained_by = grid.recipes[entry.dense_recipe or entry.retraining_recipe]
         self.fresh_recipe = grid.recipes.get(grid.recipe_name(name, "at-init"))
         self.memory_format = MEMORY_FORMATS[grid.architectures[entry.architecture].memory_format]
         self.device = device
+        self.cohort_size = cohort_size(device, grid.architectures[entry.architecture].together)
+        self.timed = "structured" in entry.divisions
         data = prepare(entry.dataset, self.dataset)
         self.train = Images.load(data.train, self.dataset, device)
         self.test = Images.load(data.test, self.dataset, device)
@@ -96,7 +101,8 @@ class Bench:
         layers = [(position, tuple(weight.shape)) for position, weight in self.weights(model).items()]
         channels = [group.size for group in self.groups] if cell.division == "structured" else []
         trained = floating_state(model) if cell.track in TRAINING else []
-        return Form(layers, channels, [tuple(tensor.shape) for _, tensor in trained])
+        shapes = [tuple(tensor.shape) for _, tensor in trained]
+        return Form(layers, channels, shapes, new_weights=cell.track in UPDATING)
 
     @cached_property
     def dense(self) -> Counts:
@@ -153,15 +159,15 @@ class Candidate:
         """Make the pruned network, in the state from which it is scored or trained."""
         artifact = self.artifact or Artifact()
         self.recipe = bench.recipe(self.cell, self.variant)
-        model = bench.start(self.cell)
-        _fill(bench, model, artifact)
-        if artifact.channels:
-            model = _without_channels(bench, model, artifact)
         if self.variant in SCRATCH:
             assert self.recipe is not None
-            model = remove_channels(bench.initial(self.cell.seed), bench.groups, first_channels(artifact)).to(bench.device)
+            model = _from_scratch(bench, self.cell.seed, artifact).to(bench.device)
             factor = (self.counts.speedup or 1) if self.variant == "scratch-b" else 1
             self.recipe = self.recipe.model_copy(update={"epochs": max(1, int(self.recipe.epochs * factor))})
+        else:
+            model = bench.start(self.cell)
+            _fill(bench, model, artifact)
+            model = _without_channels(bench, model, artifact) if artifact.channels else model
         parameters = bench.weights(model)
         self.masks = {parameters[position]: mask for position, mask in artifact.masks.items()}
         self.model = model.to(memory_format=bench.memory_format)
@@ -172,6 +178,20 @@ def first_channels(artifact: Artifact) -> dict[int, Tensor]:
     return {p: torch.arange(len(kept)) < int(kept.sum()) for p, kept in artifact.channels.items()}
 
 
+def _from_scratch(bench: Bench, seed: int, artifact: Artifact) -> nn.Module:
+    """The small network with new weights: some of the large one's initial ones, spread as its own narrower layers ask."""
+    large = bench.initial(seed)
+    small = remove_channels(large, bench.groups, first_channels(artifact))
+    with torch.no_grad():
+        for name, module in small.named_modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                wide = cast(nn.Conv2d | nn.Linear, large.get_submodule(name))
+                spread = math.sqrt(wide.weight[0].numel() / module.weight[0].numel())
+                for parameter in module.parameters(recurse=False):
+                    parameter.mul_(spread)
+    return small
+
+
 def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]:
     """Score networks of one seed and recipe as they are pruned, train them side by side, and score them again.
 
@@ -180,7 +200,7 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
     began = time.perf_counter()
     before = [_before(bench, candidate) for candidate in candidates]
     latency = [
-        measure_latency(c.model, bench.kind.shape, bench.device, bench.memory_format) if _is_timed(c) else []
+        measure_latency(c.model, bench.kind.shape, bench.device, bench.memory_format) if _is_timed(bench, c) else []
         for c in candidates
     ]
     recipe = candidates[0].recipe
@@ -191,7 +211,8 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
     ]
     if recipe is None:
         return [_as_trained(c, m) for c, m in zip(candidates, measured, strict=True)]
-    courses = [Course(recipe.epochs, partial(bench.score, c.model)) for c in candidates]
+    constant = recipe.schedule == "constant"
+    courses = [Course(recipe.epochs, partial(bench.score, c.model), constant=constant) for c in candidates]
 
     def after_epoch(epoch: int) -> None:
         for course in courses:
@@ -203,7 +224,6 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
         bench.train,
         recipe,
         seed=candidates[0].cell.seed,
-        memory_format=bench.memory_format,
         after_epoch=after_epoch,
     )
     seconds = time.perf_counter() - started - sum(course.seconds for course in courses)
@@ -227,9 +247,8 @@ def _before(bench: Bench, candidate: Candidate) -> Score | None:
     if fresh and candidate.recipe is not None:
         return None
     if not fresh:
-        recalibrate(
-            candidate.model, bench.train, bench.protocol, seed=candidate.cell.seed, memory_format=bench.memory_format
-        )
+        seed, form = candidate.cell.seed, bench.memory_format
+        recalibrate(candidate.model, bench.train, bench.trained_by, bench.protocol, seed=seed, memory_format=form)
     return bench.score(candidate.model)
 
 
@@ -240,9 +259,9 @@ def _as_trained(candidate: Candidate, measured: Measurement) -> Measurement:
     return measured.model_copy(update={"before": None, "after": measured.before})
 
 
-def _is_timed(candidate: Candidate) -> bool:
-    """Where it differs from other networks: controls have the widths of their method."""
-    return candidate.cell.division == "structured" and candidate.variant in ("method", "dense")
+def _is_timed(bench: Bench, candidate: Candidate) -> bool:
+    """Every network without channels, and the dense one beside them, whose score all divisions share."""
+    return candidate.cell.division == "structured" or (bench.timed and candidate.variant == "dense")
 
 
 def _fill(bench: Bench, model: nn.Module, artifact: Artifact) -> None:
@@ -264,6 +283,8 @@ def _without_channels(bench: Bench, model: nn.Module, artifact: Artifact) -> nn.
     inputs, _ = next(bench.train.in_order(8))
     with torch.inference_mode():
         silenced, removed = model.eval()(inputs), small.eval()(inputs)
+    # a network that its method let overflow is scored as it is
+    silenced, removed = (torch.nan_to_num(logits, nan=0, posinf=0, neginf=0) for logits in (silenced, removed))
     if not torch.allclose(silenced, removed, atol=AGREEMENT * float(silenced.abs().max().clamp(min=1)), rtol=0):
         raise EspalierError("the network without channels differs from the one in which they are silenced", where=bench.name)
     return small

@@ -8,8 +8,18 @@ from evaluator.errors import Unpinned
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import FROM_FRESH
 from evaluator.metadata import CONTRACT, Submission
-from evaluator.records import Inputs
+from evaluator.records import Inputs, Variant
+from evaluator.records.record import SCRATCH
 from evaluator.repository import Repository
+
+
+def of_variant(grid: Grid, cell: Cell, inputs: Inputs, variant: Variant) -> Inputs:
+    """The inputs of a control: a network from scratch is trained from initial weights, by the recipe for these."""
+    if variant not in SCRATCH:
+        return inputs
+    fresh = cell._replace(track="at-init")
+    recipe = grid.recipes[grid.recipe_name(cell.benchmark, fresh.track)]
+    return inputs.model_copy(update={"base": _start(grid, fresh), "recipe": digest(recipe.functional())})
 
 
 def expected_inputs(grid: Grid, submission: Submission | None, cell: Cell, recipe: str | None = None) -> Inputs:

@@ -32,6 +32,7 @@ class Graphs:
         self._trainees = trainees
         self._streams = [torch.cuda.Stream() for _ in trainees]  # type: ignore[no-untyped-call]
         self._captured: dict[int, _Captured] = {}
+        self._pool = torch.cuda.graph_pool_handle()  # the graphs are never replayed at once: they can share their memory
         for trainee in trainees:
             _make_momentum(trainee)
 
@@ -54,7 +55,7 @@ class Graphs:
                 self._forked(*static, step)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=self._pool):
             self._forked(*static, step)
         for trainee, tensors in zip(self._trainees, before, strict=True):
             _put_back(trainee, tensors)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from evaluator.artifacts import Artifacts
 from evaluator.errors import SandboxError
-from evaluator.expectation import Expectation
+from evaluator.expectation import Expectation, of_variant
 from evaluator.grid import Cell
 from evaluator.grid.cells import SETUP
 from evaluator.launch import Scorer, ScorerDied, child_environment
@@ -149,7 +149,7 @@ class _Clerk:
                 retraining_epochs=found.retraining_epochs if found else 0,
                 scoring_seconds=found.scoring_seconds if found else 0,
             ),
-            inputs=self.inputs[cell],
+            inputs=of_variant(self.setting.grid, cell, self.inputs[cell], reply.variant),
             artifact=reply.artifact,
             prune_key=self.keys[cell],
             score_key=reply.score_key,

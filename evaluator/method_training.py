@@ -100,10 +100,10 @@ class MethodTraining:
                 self.images,
                 recipe,
                 seed=self.seed,
-                memory_format=self.memory_format,
                 after_epoch=after_epoch,
                 epochs=range(first + done, first + call.epochs),
                 order_from=self.used - first,
+                capture=False,
             )
         self.used += call.epochs
         momentum = run.end()

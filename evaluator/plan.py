@@ -11,12 +11,12 @@ from typing import Any, Literal
 from packaging.specifiers import SpecifierSet
 
 from evaluator.errors import Unpinned
-from evaluator.expectation import Expectation
+from evaluator.expectation import Expectation, of_variant
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Division
 from evaluator.metadata import Submission
 from evaluator.records import Inputs, Record, Store, Variant, controls_of, stale_reasons
-from evaluator.records.record import DENSE, MATCHED
+from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 
 State = Literal["fresh", "missing", "failed", "stale"]
@@ -212,7 +212,11 @@ class _Judge:
         if record is not None and record.status != "ok":
             reason = f"{record.status}: {record.reason}" if record.reason else record.status
             return Planned(subject, cell, "failed", (reason,))
-        problems = {variant: self._problem(self._record(subject, variant, cell), expected) for variant in controls}
+        grid = self.expectation.grid
+        problems = {
+            variant: self._problem(self._record(subject, variant, cell), of_variant(grid, cell, expected, variant))
+            for variant in controls
+        }
         todo = tuple(variant for variant in controls if problems[variant])
         first = next((found for found in problems.values() if found), None)
         return self._planned(subject, cell, first, todo) if first else Planned(subject, cell, "fresh")
@@ -234,7 +238,7 @@ class _Judge:
             return "missing", ["never measured"]
         if record.status == "infrastructure":
             return "missing", [f"the infrastructure failed: {record.reason}"]
-        reasons = stale_reasons(record.inputs, expected, control=record.variant in MATCHED)
+        reasons = stale_reasons(record.inputs, expected, control=record.variant not in ("method", "dense"))
         grid = self.expectation.grid
         tier = grid.tiers[grid.benchmarks[record.benchmark].tier]
         if not SpecifierSet(tier.torch).contains(record.environment.torch, prereleases=True):

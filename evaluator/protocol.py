@@ -18,6 +18,9 @@ _DATA = tuple(f"data/{name}.py" for name in ("decode", "images", "listing", "sou
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "prune": (
+        "outcome.py",
+        "device.py",
+        "base_files.py",
         "job.py",
         "layers.py",
         "method_training.py",

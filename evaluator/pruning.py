@@ -124,11 +124,13 @@ def _spec(submission: Submission, benchmark: str, setting: Setting, checkpoints:
     grid = setting.grid
     entry = grid.benchmarks[benchmark]
     dataset = grid.datasets[entry.dataset]
+    fresh = set(submission.metadata.tracks) <= set(FROM_FRESH)  # a trained network is nothing to start from, nor to copy
+    seeds = () if fresh else entry.seeds
     return Spec(
         submission=submission,
         dataset=dataset,
         visible=prepare(entry.dataset, dataset).visible,
-        bases={f"seed{seed}": base_path(setting.repository, benchmark, seed) for seed in entry.seeds},
+        bases={f"seed{seed}": base_path(setting.repository, benchmark, seed) for seed in seeds},
         limits=setting.limits(benchmark),
         pycache=setting.pycache,
         device=setting.device,

@@ -18,9 +18,10 @@ from evaluator.admission import Artifact, admit
 from evaluator.canonical import digest
 from evaluator.channels import bound
 from evaluator.controls import control
-from evaluator.device import cohort_size, set_up
+from evaluator.device import set_up
 from evaluator.errors import InvalidOutcome
 from evaluator.evaluation import Bench, Candidate, evaluate, first_channels, misses_target
+from evaluator.expectation import of_variant
 from evaluator.grid import Cell, load_grid
 from evaluator.grid.cells import pattern
 from evaluator.messages import Measurement, Reply, Request, Todo
@@ -82,7 +83,9 @@ class _Queue:
     def add(self, todo: Todo, variant: Variant, artifact: Artifact | None) -> Iterator[Reply]:
         """The replies that are ready by now."""
         name = artifact.digest if artifact else DENSE_ARTIFACT
-        key = score_key(_scored(variant, artifact, name), todo.cell, todo.inputs)
+        inputs = of_variant(self.bench.grid, todo.cell, todo.inputs, variant)
+        cell = todo.cell._replace(track="at-init") if variant in SCRATCH else todo.cell
+        key = score_key(_scored(variant, artifact, name), cell, inputs)
         counts = self.known[key].counts if key in self.known else self.bench.count(artifact or Artifact())
         if artifact is not None and (reason := self._miss(todo.cell, counts, artifact)):
             counted = Measurement(counts=counts)
@@ -107,7 +110,7 @@ class _Queue:
         name = digest([candidate.cell.seed, recipe])
         cohort = self._cohorts.setdefault(name, [])
         cohort.append(candidate)
-        if len(cohort) >= cohort_size(self.bench.device):
+        if len(cohort) >= self.bench.cohort_size:
             yield from self._measure(self._cohorts.pop(name))
 
     def empty(self) -> Iterator[Reply]:

@@ -83,6 +83,7 @@ class Trainee:
         extra: Sequence[Tensor] = (),
     ) -> None:
         self.model = model.train().to(memory_format=memory_format)
+        self.memory_format = memory_format
         self.recipe = recipe
         self.hooks = hooks or Hooks()
         self._forward = self.hooks.forward or model
@@ -158,7 +159,7 @@ def train(
 ) -> float:
     """Train one network in place by a whole recipe; see :func:`train_together`."""
     trainee = Trainee(model, recipe, masks=masks, memory_format=memory_format)
-    return train_together([trainee], images, recipe, seed=seed, memory_format=memory_format, after_epoch=after_epoch)[0]
+    return train_together([trainee], images, recipe, seed=seed, after_epoch=after_epoch)[0]
 
 
 def train_together(
@@ -167,10 +168,10 @@ def train_together(
     recipe: Recipe,
     *,
     seed: int,
-    memory_format: torch.memory_format = torch.contiguous_format,
     after_epoch: Callable[[int], None] = lambda _: None,
     epochs: range | None = None,
     order_from: int = 0,
+    capture: bool = True,
 ) -> list[float]:
     """Train networks side by side on the same batches, in place.
 
@@ -179,18 +180,20 @@ def train_together(
         epochs: which of the recipe's epochs to run; all by default. The schedule counts all of them.
         order_from: how many epochs were trained before by another schedule: no two epochs go through the images alike.
 
+        capture: whether a GPU may replay one captured step; what code of others hangs on to a network would not be in it.
+
     Returns:
         For each network the mean cross-entropy over the last epoch, in nats.
     """
     steps = math.ceil(len(images) / recipe.batch)
     total = recipe.epochs * steps
-    advance = stepper(trainees)
+    advance = stepper(trainees) if capture else in_turn(trainees)
     for epoch in range(recipe.epochs) if epochs is None else epochs:
         for trainee in trainees:
             trainee.model.train()
             trainee.loss_sum.zero_()
         for number, (inputs, labels) in enumerate(
-            batches(images, recipe, seed, order_from + epoch, memory_format), epoch * steps
+            batches(images, recipe, stream("order", seed, order_from + epoch), trainees[0].memory_format), epoch * steps
         ):
             step = Step(number, total, learning_rate(recipe, number, total))
             for trainee in trainees:
@@ -201,21 +204,20 @@ def train_together(
 
 
 def stepper(trainees: Sequence[Trainee]) -> Callable[[Tensor, Tensor, Step], None]:
-    """What takes one step of all: on a GPU one captured graph, one stream a network; else each in its turn.
+    """What takes one step of all: on a GPU one captured graph, one stream a network; else each in its turn."""
+    if not trainees[0].loss_sum.is_cuda:
+        return in_turn(trainees)
+    from evaluator.graphs import Graphs
 
-    Hooks are called from Python, which a captured graph would not do.
-    """
-    plain = all(trainee.hooks == Hooks() for trainee in trainees)
-    if plain and trainees[0].loss_sum.is_cuda:
-        from evaluator.graphs import Graphs
+    return Graphs(trainees).step
 
-        return Graphs(trainees).step
 
-    def in_turn(inputs: Tensor, labels: Tensor, step: Step) -> None:
+def in_turn(trainees: Sequence[Trainee]) -> Callable[[Tensor, Tensor, Step], None]:
+    def advance(inputs: Tensor, labels: Tensor, step: Step) -> None:
         for trainee in trainees:
             trainee.step(inputs, labels, step)
 
-    return in_turn
+    return advance
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -232,10 +234,9 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def batches(
-    images: Images, recipe: Recipe, seed: int, epoch: int, memory_format: torch.memory_format = torch.contiguous_format
+    images: Images, recipe: Recipe, random: torch.Generator, memory_format: torch.memory_format = torch.contiguous_format
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of one epoch (from 0): normalised images and labels, each image once, in random order."""
-    random = stream("order", seed, epoch)
+    """The batches of one epoch: images, normalised and augmented by the recipe, and labels; each once, in random order."""
     device = images.labels.device
     order = torch.randperm(len(images), generator=random).to(device)
     draws = torch.rand(len(images), 3, generator=random).to(device) if recipe.augment == "flip-crop" else None

@@ -25,6 +25,9 @@ FROM_FRESH: tuple[Track, ...] = ("at-init", "sparse-training")
 TRAINING: tuple[Track, ...] = ("iterative", "sparse-training")
 """Tracks in which the method itself trains the network: the whole network is then its outcome."""
 
+UPDATING: tuple[Track, ...] = ("post-training", "one-shot")
+"""Tracks in which a method may give new values to the weights that it keeps."""
+
 
 def pattern(target: float | str) -> tuple[int, int] | None:
     """(n, m) of an "n:m" target: n of every m neighbours along the input are kept. None for a number."""

@@ -57,6 +57,7 @@ class Architecture(Entry):
     prunable: Annotated[int, Field(gt=0, description="weights that may be pruned")]
     macs: Annotated[int, Field(gt=0, description="multiply-accumulates of the dense network for one input")]
 
+    together: Annotated[int, Field(gt=0, description="how many are trained side by side on a GPU")] = 8
     highest_speedup: Annotated[float, Field(ge=1, description="with one channel left of each group that may be pruned")] = 1
 
     @property

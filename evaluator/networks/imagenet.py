@@ -25,5 +25,5 @@ def mobilenet_v2() -> nn.Module:
     """Sandler et al. 2018, inverted residuals with depthwise convolutions: 3,504,872 parameters."""
     from torchvision import models
 
-    model: nn.Module = models.mobilenet_v2()
+    model: nn.Module = models.mobilenet_v2(dropout=0.0)
     return model

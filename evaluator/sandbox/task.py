@@ -22,6 +22,7 @@ from evaluator.bases import initial_model, load_base
 from evaluator.checkpoints import Checkpoints
 from evaluator.contract import Job, Pruned, PruningMethod
 from evaluator.data.images import Images
+from evaluator.device import repeatable
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.grid import Recipe
 from evaluator.job import Goal
@@ -46,6 +47,8 @@ def perform(config: dict[str, Any], task: dict[str, Any], data: Data) -> int:
     job = build_job(config, task, data)
     method = load_method(Path(config["method"]), config["hyperparameters"])
     outcome = method.prune(job)
+    if isinstance(outcome, Pruned) and outcome.weights and task["base"] is None and not task["training"]:
+        raise InvalidOutcome("new weights are given, but the network is trained from its initial ones", fix="masks only")
     write(Path(config["output"]) / ARTIFACT, tensors_of(outcome, job, trains=task["training"] is not None))
     return job.epochs - job.epochs_left
 
@@ -53,9 +56,7 @@ def perform(config: dict[str, Any], task: dict[str, Any], data: Data) -> int:
 def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
     generator = stream("method", task["seed"])
     torch.set_num_threads(1)
-    # the public function also sets an option of torch.compile, and for that imports it: seconds, for every task
-    torch._C._set_deterministic_algorithms(True)
-    torch._C._set_deterministic_fill_uninitialized_memory(False)
+    repeatable()
     random.seed(generator.initial_seed())
     np.random.seed(generator.initial_seed() % 2**32)
     kind = architecture(task["architecture"])

@@ -76,7 +76,7 @@ def _ready_optimiser() -> None:
     """The first optimiser imports half of PyTorch's compiler: a second and 150 MB, here once instead of in every task."""
     weight = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9, nesterov=True, fused=True)
-    weight.sum().backward()  # type: ignore[no-untyped-call]
+    weight.grad = torch.zeros(1)  # without autograd, whose threads on a GPU no fork survives
     optimizer.step()
     optimizer.zero_grad()
 

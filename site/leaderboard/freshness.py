@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from evaluator.errors import SubmissionError, Unpinned
-from evaluator.expectation import expected_inputs
+from evaluator.expectation import expected_inputs, of_variant
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Track
 from evaluator.metadata import Submission, load_submission
@@ -44,7 +44,8 @@ class Freshness:
             return ["the grid names no such base model, or no digest of the data"]
         if record.submission != DENSE and self._submission(record.submission) is None:
             expected = expected.model_copy(update={"submission": record.inputs.submission})
-        return stale_reasons(record.inputs, expected, control=record.variant.startswith("matched"))
+        expected = of_variant(self.grid, record.cell, expected, record.variant)
+        return stale_reasons(record.inputs, expected, control=record.variant not in ("method", "dense"))
 
     def _expect(self, slug: str, benchmark: str, track: Track, seed: int, recipe: str) -> Inputs | None:
         """The same for all divisions and targets."""

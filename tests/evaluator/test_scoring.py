@@ -85,7 +85,7 @@ def test_recalibration_depends_on_weights_and_data_alone() -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean += 3
     for model in (one, other):
-        recalibrate(model, IMAGES, GRID.protocol, seed=0)
+        recalibrate(model, IMAGES, GRID.recipes["digits-dense"], GRID.protocol, seed=0)
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
     assert not any(module.training for module in one.modules())
 

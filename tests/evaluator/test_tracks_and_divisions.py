@@ -36,7 +36,7 @@ Records = dict[tuple[str, str], list[dict[str, Any]]]
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
     mini = Miniature(tmp_path_factory.mktemp("tracks"))
     content = mini.read("benchmarks")
-    del content["digits-mlp"]
+    del content["digits-mlp"], content["digits-cnn"]["fresh_recipe"]
     tracks = ["one-shot", "iterative", "at-init", "sparse-training"]
     content["digits-cnn"] |= {
         "divisions": ["unstructured", "semi-structured", "structured"],
