@@ -9,6 +9,7 @@ import sys
 import typer
 
 from evaluator import __version__
+from evaluator.commands.audit import audit
 from evaluator.commands.bases import bases
 from evaluator.commands.check import check
 from evaluator.commands.evaluate import evaluate
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (new, check, smoke, plan, evaluate, show, grid, bases):
+for verb in (new, check, smoke, plan, evaluate, show, audit, grid, bases):
     app.command()(verb)
 app.add_typer(site, name="site")
 

@@ -21,6 +21,12 @@ class Artifacts:
         path = self.path(sha256)
         return path.is_file() and digest_file(path) == sha256
 
+    def read(self, sha256: str) -> bytes | None:
+        """The content; None when the file is missing or is not what its name says."""
+        path = self.path(sha256)
+        content = path.read_bytes() if path.is_file() else None
+        return content if content is not None and digest_bytes(content) == sha256 else None
+
     def add(self, content: bytes) -> str:
         """Store ``content``; returns its SHA-256."""
         sha256 = digest_bytes(content)

@@ -1,5 +1,6 @@
 """Records: what was measured, under which keys, and where. Read by the evaluator and by the site; no PyTorch here."""
 
+from evaluator.records.audit import Audits, Churn
 from evaluator.records.keys import Inputs, prune_key, score_key, stale_reasons
 from evaluator.records.record import (
     Cost,
@@ -16,6 +17,8 @@ from evaluator.records.record import (
 from evaluator.records.store import Store
 
 __all__ = [
+    "Audits",
+    "Churn",
     "Cost",
     "Counts",
     "Environment",

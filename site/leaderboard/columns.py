@@ -59,6 +59,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("status", "string", "ok, or how the cell failed", lambda r: r.status),
     Column("reason", "string", "one line, when the status is not ok", lambda r: r.reason),
     Column("images", "Int64", "images in the test set", lambda r: (s.images if (s := r.after or r.before) else None)),
+    Column("class_images", "object", "images per class in the test set",
+           lambda r: (s.class_images if (s := r.after or r.before) else None)),
     *_scores("before", "before retraining"),
     *_scores("after", "after retraining"),
     Column("trainability", "float64", "mean test accuracy over the first third of retraining, percent",

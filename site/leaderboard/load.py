@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from evaluator.grid import Grid
-from evaluator.records import Record, Store
+from evaluator.records import Audits, Churn, Record, Store
+from evaluator.records.audit import Place
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 from leaderboard.columns import COLUMNS, LOG
@@ -45,21 +47,32 @@ class Board:
 
     @cached_property
     def by_submission(self) -> dict[str, list[Any]]:
-        """Slug -> its rows, in the order of the store, as tuples with the columns' names; None where there is no value."""
-        table = self.rows.astype(object)
+        """Slug -> its rows, in the order of the store."""
         found: dict[str, list[Any]] = {}
-        for row in table.where(table.notna(), None).itertuples(index=False, name="Row"):
+        for row in _tuples(self.rows):
             found.setdefault(str(row.submission), []).append(row)
         return found
+
+    @cached_property
+    def dense_rows(self) -> list[Any]:
+        """The rows of the dense control."""
+        return list(_tuples(self.dense))
+
+
+def _tuples(frame: pd.DataFrame) -> Iterable[Any]:
+    """Rows as tuples with the columns' names; None where there is no value."""
+    table = frame.astype(object)
+    return table.where(table.notna(), None).itertuples(index=False, name="Row")
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that was measured and may be shown."""
+    """Everything that was measured and may be shown; ``churn`` is by origin, benchmark, submission and place."""
 
     frame: pd.DataFrame
     boards: list[Board]
     warnings: list[str] = field(default_factory=list)
+    churn: dict[tuple[str, str, str, Place], Churn] = field(default_factory=dict)
 
     @property
     def newest(self) -> str | None:
@@ -71,14 +84,22 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> R
     """Read the published store and, unless told otherwise, this machine's own.
 
     Raises:
-        StoreError: a file of a store is damaged.
+        StoreError: a file of a store, or of an audit beside it, is damaged.
     """
     warnings: list[str] = []
-    frames = [_read(repository, PUBLISHED, grid, warnings)]
-    if local:
-        frames.append(_read(repository, LOCAL, grid, warnings))
-    frame = pd.concat(frames, ignore_index=True)
-    return Results(frame, _boards(frame, grid), warnings)
+    origins = (PUBLISHED, LOCAL) if local else (PUBLISHED,)
+    frame = pd.concat([_read(repository, origin, grid, warnings) for origin in origins], ignore_index=True)
+    churn = {
+        (origin, one.benchmark, one.submission, one.place): one
+        for origin in origins
+        for one in Audits(folder_of(repository, origin))
+    }
+    return Results(frame, _boards(frame, grid), warnings, churn)
+
+
+def folder_of(repository: Repository, origin: str) -> Path:
+    """Where the records of an origin are."""
+    return repository.published if origin == PUBLISHED else repository.local
 
 
 def to_frame(records: Iterable[Record], origin: str) -> pd.DataFrame:
@@ -94,9 +115,8 @@ def to_frame(records: Iterable[Record], origin: str) -> pd.DataFrame:
 
 
 def _read(repository: Repository, origin: str, grid: Grid, warnings: list[str]) -> pd.DataFrame:
-    folder = repository.published if origin == PUBLISHED else repository.local
     freshness = Freshness(repository, grid)
-    frame = to_frame(freshness.only(Store(folder)), origin)
+    frame = to_frame(freshness.only(Store(folder_of(repository, origin))), origin)
     for (where, of, reason), number in sorted(freshness.stale.items()):
         warnings.append(f"{origin}: {number} stale record(s) of {where}/{of} left out: {reason}")
     unknown = ~frame["benchmark"].isin(list(grid.benchmarks))

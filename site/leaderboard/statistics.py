@@ -121,6 +121,38 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
+def benjamini_hochberg(p_values: ArrayLike) -> Floats:
+    """Adjusted p-values after Benjamini and Hochberg, in the order given; nan stays nan and does not count."""
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(-p[known], kind="stable")]
+    steps = p[order] * order.size / np.arange(order.size, 0, -1)
+    adjusted[order] = np.minimum(np.minimum.accumulate(steps), 1.0) if order.size else steps
+    return adjusted
+
+
+def welch(one: ArrayLike, other: ArrayLike) -> Floats:
+    """Two-sided p of Welch's t test for every column of two samples (observation x column).
+
+    nan where a sample has fewer than two rows, and where neither sample varies at all: whole images over a few seeds are
+    equal by chance too often for that to be certainty.
+    """
+    samples = [np.asarray(sample, dtype=float) for sample in (one, other)]
+    if min(len(sample) for sample in samples) < 2:
+        return np.full(samples[0].shape[1], np.nan)
+    still = [np.ptp(sample, axis=0) == 0 for sample in samples]
+    errors = [
+        np.where(same, 0.0, sample.var(axis=0, ddof=1) / len(sample)) for sample, same in zip(samples, still, strict=True)
+    ]
+    total = errors[0] + errors[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(samples[0].mean(axis=0) - samples[1].mean(axis=0)) / np.sqrt(total)
+        df = total**2 / sum(error**2 / (len(sample) - 1) for error, sample in zip(errors, samples, strict=True))
+        p = 2 * special.stdtr(df, -t)
+    return np.asarray(np.where(still[0] & still[1], np.nan, p), dtype=np.float64)
+
+
 def pairwise_p(values: Floats) -> Floats:
     """Two-sided p of the paired t test for every pair of rows of ``values`` (method x seed), as a square."""
     difference = values[:, None, :] - values[None, :, :]

@@ -15,6 +15,7 @@ from leaderboard.code import highlight
 from leaderboard.drawings import single
 from leaderboard.entries import Entry, Phase, Point, Target
 from leaderboard.load import LOCAL, Board
+from leaderboard.pages import forgetting
 from leaderboard.pages.site import PHASES, Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import CONTROLS, Standing
 from leaderboard.statistics import Interval
@@ -82,6 +83,7 @@ def pages(site: Site) -> Iterator[Page]:
             "code": highlight(submission.code) if submission else Markup(""),
             "results": results,
             "failures": failures(results),
+            "forgetting": forgetting.tables(site, slug),
             "look": site.looks[slug],
         }
         charts = [chart for one in results for chart in one.charts]
