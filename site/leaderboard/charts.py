@@ -55,6 +55,8 @@ class Drawing:
     strong: list[str] = field(default_factory=list)
     """Series drawn strongly at first; empty: all."""
     patterns: tuple[str, ...] = ()
+    targets: tuple[float, ...] = ()
+    """Factors that were asked for, where they are on the chart's axis: they carry its labels."""
 
 
 def tradeoff(drawing: Drawing) -> Spec:
@@ -66,7 +68,7 @@ def tradeoff(drawing: Drawing) -> Spec:
     x_domain = [min(factors) * 2**-0.2, max(factors) * 2**0.2]
     if drawing.patterns:
         x_domain = [2**-0.5, 2 ** (len(drawing.patterns) - 0.5)]
-    places = [float(2**place) for place in range(len(drawing.patterns))]
+    places = [float(2**place) for place in range(len(drawing.patterns))] or list(drawing.targets)
     x = {"domain": x_domain, "values": places or _factors(*x_domain)}
     y = {"domain": [low, high], "values": _ticks(low, high)}
     names = list(drawing.series)
@@ -209,7 +211,7 @@ def _factors(low: float, high: float) -> list[float]:
     """Powers of two, and what lies half-way between them (1.5, 3, 6) where there are few."""
     powers = [float(2**k) for k in range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)]
     halves = [1.5 * 2**k for k in range(math.floor(math.log2(low)) - 1, math.ceil(math.log2(high)) + 1)]
-    return powers if len(powers) > 3 else sorted([*powers, *(factor for factor in halves if low <= factor <= high)])
+    return powers if len(powers) > 2 else sorted([*powers, *(factor for factor in halves if low <= factor <= high)])
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -104,6 +104,7 @@ def _drawing(
         smallest_error=_half_image(standing),
         strong=strong,
         patterns=tuple(ground.places),
+        targets=tuple(target.factor for target in standing.frame.feasible) if ground.axis and ground.primary else (),
     )
 
 

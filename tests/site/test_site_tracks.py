@@ -187,6 +187,16 @@ def test_latency_has_its_circumstances(folder):
     assert "<h3>Latency" not in page(folder, "methods/global-magnitude.html")
 
 
+def test_latency_without_a_dense_network_has_no_ratio(tmp_path):
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=(NAME,), methods=1, kinds=(("one-shot", "structured"),)))
+    dense = repository.published / NAME / "dense.jsonl"
+    records = [{**json.loads(line), "latency": []} for line in dense.read_text().splitlines()]
+    dense.write_text("".join(json.dumps(record) + "\n" for record in records))
+    text = page(build(repository, tmp_path / "public").folder, "methods/one-shot-structured-0.html")
+    assert "The dense network was not timed, so there is no ratio." in text
+
+
 def test_channels_kept_are_shown(folder):
     text = page(folder, "methods/one-shot-structured-0.html")
     table = text[text.index("<h3>Channels kept") :].split("</table>")[0]

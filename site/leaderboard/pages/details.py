@@ -60,6 +60,11 @@ class Latency:
     lines: list[tuple[Target, list[Timing | None]]]
 
     @property
+    def untimed(self) -> bool:
+        """Whether there is no dense network to compare with."""
+        return not any(self.dense)
+
+    @property
     def shared(self) -> bool:
         """On a processor, where other work may have run beside it."""
         return any(way.device == "cpu" for way in self.ways)
