@@ -44,10 +44,10 @@ def metadata_of(slug: str) -> dict[str, Any]:
     for track, division in ALL_KINDS:
         if slug.startswith(f"{track}-{division}-"):
             index = int(slug.rpartition("-")[2])
-            trains = {"training_epochs": 20} if track in TRAINING else {}
+            needs = {**metadata(slug, index)["needs"], **({"training_epochs": 20} if track in TRAINING else {})}
             return metadata(slug, index, title=f"{track.capitalize()} {division} {index}", division=division,
                             stage=STAGES.get(track, "after"),
-                            needs={"data": False, "labels": False, "gradients": False, **trains})  # fmt: skip
+                            needs=needs)  # fmt: skip
     known = [_slug(title) for title in TITLES]
     return metadata(slug, known.index(slug) if slug in known else int(slug.rpartition("-")[2]))
 
@@ -56,15 +56,17 @@ def metadata(slug: str, index: int = 0, **changes: Any) -> dict[str, Any]:
     """A valid `metadata.yaml`, with ``changes``."""
     criteria = ("magnitude", "magnitude", "magnitude", "magnitude", "random", "loss-change", "loss-change", "activation",
                 "second-order", "second-order")  # fmt: skip
+    reads = index % 3 == 1
     content = {
         "contract": 1, "slug": slug, "title": TITLES[index] if index < len(TITLES) else f"Method {index}",
         "summary": "Keeps the weights that matter most by a score, and removes the others in one step. Synthetic text.",
         "authors": ["A. Gardener", "B. Pruner"], "year": 2015 + index % 10,
         "paper": {"title": "Learning both weights and connections", "venue": "NeurIPS 2015", "arxiv": "1506.02626"},
         "licence": "MIT", "division": "unstructured", "stage": "after",
-        "facets": {"criterion": criteria[index % 10], "scope": "global" if index % 2 else "layer", "data_use": "none",
-                   "supervision": "none"},
-        "needs": {"data": index % 3 == 1, "labels": False, "gradients": index % 3 == 1},
+        "facets": {"criterion": criteria[index % 10],
+                   "scope": "global" if index % 2 else "layer", "data_use": "calibration" if reads else "none",
+                   "supervision": "labels" if reads else "none"},
+        "needs": dict.fromkeys(("data", "labels", "gradients"), reads),
         "hyperparameters": {"damping": 0.01, "normalise": True}, "deviations": ["No retraining between the steps."],
         "reported": [{"dataset": "MNIST", "architecture": "LeNet-300-100", "metric": "top-1", "value": 98.4,
                       "compression": 12.2, "source": "Table 3"}],
@@ -80,6 +82,9 @@ from evaluator.contract import Job, Pruned, PruningMethod
 
 class Magnitude(PruningMethod):
     """Keep the largest weights of the network, wherever they are."""
+
+    damping: float
+    normalise: bool
 
     def prune(self, job: Job) -> Pruned:
         return job.keep_highest({name: w.abs() for name, w in job.weights()}, scope="global")
