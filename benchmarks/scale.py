@@ -25,7 +25,7 @@ def bench() -> None:
             for name in ("bases", "site", "templates"):
                 (root / name).symlink_to(ROOT / name)
             number = fill(repository, Plan(benchmarks=BENCHMARKS, methods=max(1, wanted // RECORDS_A_METHOD)))
-            figures = [measure([sys.executable, "-m", "evaluator", *command], root) for command in COMMANDS.values()]
+            figures = [measure([sys.executable, "-P", "-m", "evaluator", *command], root) for command in COMMANDS.values()]
         print(
             f"{number:>8}  " + "".join(f"{f'{seconds:.2f} s, {memory:.0f} MB':>24}" for seconds, memory in figures),
             flush=True,

@@ -8,6 +8,7 @@ validated, and then filled with data.  Colours are tokens of the style sheet, so
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,10 +23,9 @@ HEIGHT = 360
 WIDTH = 560
 """Of the static picture; in a browser a chart takes the width of its place."""
 
-_X_TITLES = {
-    "compression": "Compression: parameters, dense ÷ kept",
-    "speedup": "Theoretical speedup: MACs, dense ÷ kept",
-}
+FOCUS = "length(focus) == 0 || indexof(focus, datum.m) >= 0"
+DASHES = {"matched-magnitude": [1, 0], "matched-random": [2, 3], "scratch-e": [9, 3], "scratch-b": [9, 3, 2, 3]}
+"""How the line of a control is broken."""
 _ERROR_TICKS = (
     (1, 10, 0.1, 90),
     (2, 5, 20, 50, 0.2, 0.5),
@@ -38,9 +38,12 @@ _ERROR_TICKS = (
 
 @dataclass(frozen=True)
 class Drawing:
-    """What a trade-off chart shows; accuracies in percent."""
+    """What a trade-off chart shows; accuracies in percent.
 
-    axis: str
+    With ``patterns`` the horizontal axis has no factors: the first of them stands at 1, the next at 2, then 4, 8...
+    """
+
+    title: str
     means: Rows
     seeds: Rows
     controls: Rows
@@ -51,16 +54,22 @@ class Drawing:
     """Half a test image, percent: an error of zero has no logarithm."""
     strong: list[str] = field(default_factory=list)
     """Series drawn strongly at first; empty: all."""
+    patterns: tuple[str, ...] = ()
+    targets: tuple[float, ...] = ()
+    """Factors that were asked for, where they are on the chart's axis: they carry its labels."""
 
 
 def tradeoff(drawing: Drawing) -> Spec:
-    """Accuracy against compression or speedup, both on logarithmic axes."""
-    spec = copy.deepcopy(_layout(drawing.axis))
+    """Accuracy against compression or speedup, both on logarithmic axes; or by pattern."""
+    spec = copy.deepcopy(_layout(drawing.title, drawing.patterns))
     errors = [100 - row["a"] for row in (*drawing.means, *drawing.seeds, *drawing.controls, *drawing.dense)]
     low, high = _padded(errors, drawing.smallest_error)
     factors = [row["x"] for row in (*drawing.means, *drawing.seeds, *drawing.controls)] or [1.0, 32.0]
     x_domain = [min(factors) * 2**-0.2, max(factors) * 2**0.2]
-    x = {"domain": x_domain, "values": _powers(*x_domain)}
+    if drawing.patterns:
+        x_domain = [2**-0.5, 2 ** (len(drawing.patterns) - 0.5)]
+    places = [float(2**place) for place in range(len(drawing.patterns))] or list(drawing.targets)
+    x = {"domain": x_domain, "values": places or _factors(*x_domain)}
     y = {"domain": [low, high], "values": _ticks(low, high)}
     names = list(drawing.series)
     for layer in spec["layer"]:
@@ -100,40 +109,47 @@ def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -
 
 
 @cache
-def _layout(axis: str) -> Spec:
-    """The layers, checked against Vega-Lite's schema."""
+def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
+    """The layers, checked against Vega-Lite's schema. Patterns are not joined by lines: nothing lies between them."""
     means, seeds = alt.Chart(alt.NamedData(name="means")), alt.Chart(alt.NamedData(name="seeds"))
     controls, dense = alt.Chart(alt.NamedData(name="controls")), alt.Chart(alt.NamedData(name="dense"))
-    x, y = _x(axis), _y("y")
-    shown = alt.condition("length(focus) == 0 || indexof(focus, datum.m) >= 0", alt.value(1), alt.value(0.13))
+    x, y = _x(title, patterns), _y("y")
     colour = alt.Color("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["var(--s0)"]))
     shape = alt.Shape("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["circle"]))
-    dash = alt.StrokeDash("v:N", legend=None, scale=alt.Scale(
-        domain=["matched-magnitude", "matched-random"], range=[[1, 0], [2, 3]]))  # fmt: skip
+    dash = alt.StrokeDash("v:N", legend=None, scale=alt.Scale(domain=list(DASHES), range=list(DASHES.values())))
     grey = alt.value("var(--control)")
     layers = (
         dense.mark_rule(strokeDash=[7, 4], strokeWidth=1.2).encode(y=y, color=grey),
         dense.mark_text(align="right", dy=-6, fontSize=11).encode(x=x, y=y, text="label:N", color=alt.value("var(--muted)")),
+        controls.mark_point(size=26, filled=False, strokeWidth=1.2).encode(
+            x=x, y=y, shape=alt.condition("datum.v == 'matched-magnitude'", alt.value("square"), alt.value("circle")),
+            color=grey, opacity=_shown(0.9, 0.1)) if patterns else
         controls.mark_line(strokeWidth=1, opacity=0.55).encode(
-            x=x, y=y, detail=["m:N", "v:N"], strokeDash=dash, color=grey, opacity=alt.condition(
-                "length(focus) == 0 || indexof(focus, datum.m) >= 0", alt.value(0.5), alt.value(0.06))),
-        means.mark_rule(strokeWidth=1).encode(x=x, y=_y("top"), y2="bottom:Q", color=colour, opacity=alt.condition(
-            "length(focus) == 0 || indexof(focus, datum.m) >= 0", alt.value(0.55), alt.value(0.05))),
-        seeds.mark_circle(size=11).encode(x=x, y=y, color=colour, opacity=alt.condition(
-            "length(focus) == 0 || indexof(focus, datum.m) >= 0", alt.value(0.6), alt.value(0.06))),
-        means.mark_line(strokeWidth=1.6).encode(x=x, y=y, color=colour, opacity=shown),
+            x=x, y=y, detail=["m:N", "v:N"], strokeDash=dash, color=grey, opacity=_shown(0.5, 0.06)),
+        means.mark_rule(strokeWidth=1).encode(x=x, y=_y("top"), y2="bottom:Q", color=colour, opacity=_shown(0.55, 0.05)),
+        seeds.mark_circle(size=11).encode(x=x, y=y, color=colour, opacity=_shown(0.6, 0.06)),
+        means.mark_line(strokeWidth=0 if patterns else 1.6).encode(
+            x=x, y=y, color=colour, opacity=_shown(1, 0.13),
+            strokeDash=alt.condition("datum.dashed", alt.value([7, 3]), alt.value([1, 0]))),
         means.mark_point(filled=True, size=52, stroke="var(--paper)", strokeWidth=0.8).encode(
-            x=x, y=y, color=colour, shape=shape, opacity=shown, tooltip=_tooltip()),
+            x=x, y=y, color=colour, shape=shape, opacity=_shown(1, 0.13), tooltip=_tooltip()),
     )  # fmt: skip
     chart = alt.layer(*layers).add_params(alt.param(name="focus", value=[])).properties(width="container", height=HEIGHT)
     spec: Spec = chart.properties(config=_THEME).to_dict()
     return spec
 
 
-def _x(axis: str) -> alt.X:
+def _shown(strong: float, faint: float) -> Any:
+    """Opacity of what is in focus, and of everything else."""
+    return alt.condition(FOCUS, alt.value(strong), alt.value(faint))
+
+
+def _x(title: str, patterns: tuple[str, ...]) -> alt.X:
     scale = alt.Scale(type="log", base=2, nice=False, domain=[1, 2])
     label = "datum.value + '\N{MULTIPLICATION SIGN}'"
-    return alt.X("x:Q", scale=scale, axis=alt.Axis(title=_X_TITLES[axis], values=[1], labelExpr=label, grid=False))
+    if patterns:
+        label = f"{json.dumps(patterns)}[round(log(datum.value) / LN2)]"
+    return alt.X("x:Q", scale=scale, axis=alt.Axis(title=title, values=[1], labelExpr=label, grid=False))
 
 
 def _y(name: str) -> alt.Y:
@@ -191,8 +207,11 @@ def _padded(errors: list[float], smallest: float) -> tuple[float, float]:
     return low / pad, min(high * pad, 100.0)
 
 
-def _powers(low: float, high: float) -> list[float]:
-    return [float(2**k) for k in range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)]
+def _factors(low: float, high: float) -> list[float]:
+    """Powers of two, and what lies half-way between them (1.5, 3, 6) where there are few."""
+    powers = [float(2**k) for k in range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)]
+    halves = [1.5 * 2**k for k in range(math.floor(math.log2(low)) - 1, math.ceil(math.log2(high)) + 1)]
+    return powers if len(powers) > 2 else sorted([*powers, *(factor for factor in halves if low <= factor <= high)])
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from evaluator.records import Record, Score
+from evaluator.records import Latency, Record, Score
 
 
 class Column(NamedTuple):
@@ -32,6 +32,15 @@ def _count(field: str) -> Callable[[Record], Any]:
     return lambda record: None if record.counts is None else getattr(record.counts, field)
 
 
+def _timed(field: str) -> Callable[[Record], Any]:
+    """The same for all batch sizes of a record."""
+    return lambda record: getattr(record.latency[0], field) if record.latency else None
+
+
+def _times(value: Callable[[Latency], Any]) -> Callable[[Record], Any]:
+    return lambda record: [value(time) for time in record.latency] or None
+
+
 def _scores(name: str, when: str) -> tuple[Column, ...]:
     return (
         Column(f"{name}_accuracy", "float64", f"top-1 {when}, percent of the whole test set", _score(name, "accuracy")),
@@ -52,9 +61,11 @@ COLUMNS: tuple[Column, ...] = (
            lambda r: r.target if isinstance(r.target, str) else f"{r.target:g}"),
     Column("seed", "int64", "fixes base model, data order, the method's generator and the retraining", lambda r: r.seed),
     Column("submission", "string", "the method's slug; `dense` for the dense control", lambda r: r.submission),
-    Column("variant", "string", "method; matched-random or matched-magnitude (control with the method's own density per "
-           "layer); dense", lambda r: r.variant),
-    Column("recipe", "string", "retraining recipe, a name of the grid", lambda r: r.recipe),
+    Column("variant", "string", "method; matched-random or matched-magnitude (control with the method's own densities, "
+           "pattern or widths); scratch-e or scratch-b (its small network, trained from new weights); dense",
+           lambda r: r.variant),
+    Column("recipe", "string", "recipe of what follows pruning, a name of the grid; none where nothing does",
+           lambda r: r.recipe),
     Column("setup", "string", "comparison setup after Wang et al. 2023", lambda r: r.setup),
     Column("status", "string", "ok, or how the cell failed", lambda r: r.status),
     Column("reason", "string", "one line, when the status is not ok", lambda r: r.reason),
@@ -83,6 +94,17 @@ COLUMNS: tuple[Column, ...] = (
            lambda r: None if r.counts is None else [layer.total for layer in r.counts.layers]),
     Column("layer_kept", "object", "weights kept of each prunable layer",
            lambda r: None if r.counts is None else [layer.kept for layer in r.counts.layers]),
+    Column("channels", "object", "channels kept of each group, where channels are removed",
+           lambda r: None if r.counts is None or not r.counts.channels else r.counts.channels),
+    Column("latency_device", "string", "on which a forward pass was timed; structured only", _timed("device")),
+    Column("latency_threads", "Int64", "threads of the processor while it was timed; 1 on a GPU", _timed("threads")),
+    Column("latency_dtype", "string", "type of the numbers while it was timed", _timed("dtype")),
+    Column("latency_batch", "object", "batch sizes that were timed, in images", _times(lambda t: t.batch)),
+    Column("latency_median_ms", "object", "median time of a forward pass at each batch size, ms",
+           _times(lambda t: t.median_ms)),
+    Column("latency_low_ms", "object", "a quarter of the runs was faster, ms", _times(lambda t: t.quartiles_ms[0])),
+    Column("latency_high_ms", "object", "a quarter of the runs was slower, ms", _times(lambda t: t.quartiles_ms[1])),
+    Column("latency_runs", "object", "runs behind each median", _times(lambda t: t.runs)),
     Column("pruning_seconds", "float64", "time that the method took, measured from outside",
            lambda r: r.cost.pruning_seconds),
     Column("pruning_epochs", "float64", "training that the method used, in epochs", lambda r: r.cost.pruning_epochs),
@@ -109,6 +131,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("prune_protocol", "int64", "version of the pruning protocol", lambda r: r.inputs.prune_protocol),
     Column("scoring_protocol", "int64", "version of the scoring protocol", lambda r: r.inputs.scoring_protocol),
     Column("controls_protocol", "int64", "version of the controls' protocol", lambda r: r.inputs.controls_protocol),
+    Column("input_training", "string", "SHA-256 of the recipe by which the method trains, where it may",
+           lambda r: r.inputs.training),
     Column("artifact", "string", "SHA-256 of the masks and weights", lambda r: r.artifact),
     Column("prune_key", "string", "SHA-256 of everything that decides the masks", lambda r: r.prune_key),
     Column("score_key", "string", "SHA-256 of everything that decides the figures", lambda r: r.score_key),

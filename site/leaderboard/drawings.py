@@ -4,88 +4,144 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from evaluator.records.record import SCRATCH
+from leaderboard import words
 from leaderboard.charts import Drawing, Rows
-from leaderboard.entries import Axis, Entry, Point
+from leaderboard.entries import Axis, Entry, Point, Trial
 from leaderboard.series import CROWD, Look
 from leaderboard.standings import Standing
 
-CONTROL_LOOKS = {"matched-magnitude": ("var(--control)", "square"), "matched-random": ("var(--control)", "circle")}
-CONTROL_TITLES = {
-    "matched-magnitude": "same densities, magnitude scores",
-    "matched-random": "same densities, random scores",
+Series = dict[str, tuple[str, str]]
+
+CONTROL_LOOKS = {
+    "matched-magnitude": ("var(--control)", "square"),
+    "matched-random": ("var(--control)", "circle"),
+    "scratch-e": ("var(--control)", "triangle-up"),
+    "scratch-b": ("var(--control)", "diamond"),
 }
-DENSE_LABELS = {"after": "dense + same retraining", "before": "dense"}
 SPREAD = 0.26
-"""Width, in log2 of compression, over which methods at one target are set side by side so that all are seen."""
+"""Width, in log2 of a factor, over which methods at one target are set side by side so that all are seen."""
+WIDE_SPREAD = 0.7
+"""The same where targets are patterns, with nothing between them."""
 
 
-def compare(standing: Standing, axis: Axis, looks: Mapping[str, Look], titles: Mapping[str, str]) -> Drawing:
-    """All methods of a standing, with their matched controls as grey lines behind them."""
+@dataclass(frozen=True)
+class _Ground:
+    """The horizontal axis of one chart: a factor, or places of patterns."""
+
+    axis: Axis | None
+    primary: bool
+    places: Mapping[str, float]
+
+    @classmethod
+    def of(cls, standing: Standing, axis: Axis | None) -> _Ground:
+        labels = [target.label for target in standing.frame.targets]
+        places = {} if axis else {label: float(2**place) for place, label in enumerate(labels)}
+        return cls(axis, axis == standing.frame.primary, places)
+
+    def x(self, label: str, item: Point | Trial) -> float:
+        """Where a point or a seed at the target ``label`` stands; nan where it has no such factor."""
+        return float(getattr(item, self.axis)) if self.axis else self.places[label]
+
+    def shift(self, position: int, count: int) -> float:
+        """Methods at one target stand side by side."""
+        width = SPREAD if self.axis else min(WIDE_SPREAD, 0.1 * count)
+        return float(2 ** (width * (position / (count - 1) - 0.5))) if self.primary and count > 1 else 1.0
+
+
+def compare(standing: Standing, axis: Axis | None, looks: Mapping[str, Look], titles: Mapping[str, str]) -> Drawing:
+    """All methods of a standing, with their controls in grey behind them."""
     entries = standing.methods
-    crowded = len(entries) > CROWD
-    strong = [entry.slug for entry in entries[:8]] if crowded else []
+    ground = _Ground.of(standing, axis)
+    strong = [entry.slug for entry in entries[:8]] if len(entries) > CROWD else []
     means: Rows = []
     seeds: Rows = []
+    controls: Rows = []
     for position, entry in enumerate(entries):
-        shift = _shift(position, len(entries)) if axis == standing.frame.primary else 1.0
-        means += _means(entry, entry.slug, titles[entry.slug], axis, shift)
+        shift = ground.shift(position, len(entries))
+        means += _means(entry, entry.slug, titles[entry.slug], ground, shift)
         if not strong or entry.slug in strong:
-            seeds += _seeds(entry, entry.slug, axis, shift)
-    shown = strong or [entry.slug for entry in entries]
-    controls = [
-        {"m": slug, "v": control.variant, "x": round(getattr(point, axis), 4), "a": round(point.accuracy.mean, 3)}
-        for slug in shown
-        for control in standing.controls.get(slug, [])
-        for point in _drawable(control, axis)
-    ]
+            seeds += _seeds(entry, entry.slug, ground, shift)
+            for control in standing.controls.get(entry.slug, []):
+                controls += _lines(control, ground, 1.0 if axis else shift)
     series = {entry.slug: (looks[entry.slug].colour, looks[entry.slug].shape) for entry in entries}
-    return Drawing(axis, means, seeds, controls, _dense(standing), series, _half_image(standing), strong)
+    return _drawing(standing, ground, means, seeds, controls, series, strong)
 
 
-def single(standing: Standing, slug: str, axis: Axis, look: Look, title: str) -> Drawing:
-    """One method against its own matched controls, all with intervals and seeds."""
+def single(standing: Standing, slug: str, axis: Axis | None, look: Look, title: str) -> Drawing:
+    """One method against its own controls, all with intervals and seeds."""
     entry = standing.entry(slug)
+    ground = _Ground.of(standing, axis)
+    names = words.CONTROLS[standing.board.key.division]
     rows: list[tuple[str, str, Entry]] = [
-        (control.variant, CONTROL_TITLES[control.variant], control) for control in standing.controls.get(slug, [])
+        (control.variant, names[control.variant], control) for control in standing.controls.get(slug, [])
     ]
     if entry is not None:
         rows.append((slug, title, entry))
     means: Rows = []
     seeds: Rows = []
     for position, (name, label, row) in enumerate(rows):
-        shift = 2 ** (0.04 * (position - 1)) if axis == standing.frame.primary else 1.0
-        means += _means(row, name, label, axis, shift)
-        seeds += _seeds(row, name, axis, shift)
+        shift = 2 ** (0.04 * (position - (len(rows) - 1) / 2)) if ground.primary else 1.0
+        means += _means(row, name, label, ground, shift)
+        seeds += _seeds(row, name, ground, shift)
     series = {**CONTROL_LOOKS, slug: (look.colour, look.shape)}
-    return Drawing(axis, means, seeds, [], _dense(standing), series, _half_image(standing))
+    return _drawing(standing, ground, means, seeds, [], series, [])
 
 
-def _shift(position: int, count: int) -> float:
-    return float(2 ** (SPREAD * (position / (count - 1) - 0.5))) if count > 1 else 1.0
+def _drawing(
+    standing: Standing, ground: _Ground, means: Rows, seeds: Rows, controls: Rows, series: Series, strong: list[str]
+) -> Drawing:
+    return Drawing(
+        title=words.axis_title(ground.axis, standing.board.key.division),
+        means=means,
+        seeds=seeds,
+        controls=controls,
+        dense=_dense(standing),
+        series=series,
+        smallest_error=_half_image(standing),
+        strong=strong,
+        patterns=tuple(ground.places),
+        targets=tuple(target.factor for target in standing.frame.feasible) if ground.axis and ground.primary else (),
+    )
 
 
-def _drawable(entry: Entry, axis: Axis) -> list[Point]:
-    return [p for p in entry.points if p.accuracy.n and math.isfinite(getattr(p, axis))]
+def _drawable(entry: Entry, ground: _Ground) -> list[Point]:
+    return [p for p in entry.points if p.accuracy.n and math.isfinite(ground.x(p.target.label, p))]
 
 
-def _means(entry: Entry, name: str, title: str, axis: Axis, shift: float) -> Rows:
+def _lines(control: Entry, ground: _Ground, shift: float) -> Rows:
+    return [
+        {
+            "m": control.slug,
+            "v": control.variant,
+            "x": round(ground.x(point.target.label, point) * shift, 4),
+            "a": round(point.accuracy.mean, 3),
+        }
+        for point in _drawable(control, ground)
+    ]
+
+
+def _means(entry: Entry, name: str, title: str, ground: _Ground, shift: float) -> Rows:
     rows: Rows = []
-    for point in _drawable(entry, axis):
+    for point in _drawable(entry, ground):
         accuracy, drop = point.accuracy, point.drop
         half = round(accuracy.half, 3) if math.isfinite(accuracy.half) else None
         row: dict[str, Any] = {
             "m": name,
             "name": title,
             "t": point.target.label if math.isnan(point.target.factor) else f"{point.target.label}\N{MULTIPLICATION SIGN}",
-            "x": round(getattr(point, axis) * shift, 4),
+            "x": round(ground.x(point.target.label, point) * shift, 4),
             "a": round(accuracy.mean, 3),
             "h": half,
             "tip": _plus_minus(accuracy.mean, accuracy.half, accuracy.n),
             "c": round(point.compression, 3),
             "s": round(point.speedup, 3) if math.isfinite(point.speedup) else None,
         }
+        if name in SCRATCH:
+            row["dashed"] = True
         if drop.n:
             row["drop"] = f"{drop.mean:+.2f}".replace("-", "\N{MINUS SIGN}") + " points"
         rows.append(row)
@@ -97,19 +153,20 @@ def _plus_minus(mean: float, half: float, n: int) -> str:
     return f"{mean:.2f}{spread} % (n = {n})"
 
 
-def _seeds(entry: Entry, name: str, axis: Axis, shift: float) -> Rows:
+def _seeds(entry: Entry, name: str, ground: _Ground, shift: float) -> Rows:
     return [
-        {"m": name, "x": round(getattr(trial, axis) * shift, 4), "a": round(trial.accuracy, 3)}
+        {"m": name, "x": round(x * shift, 4), "a": round(trial.accuracy, 3)}
         for point in entry.points
         for trial in point.trials
-        if trial.scored and math.isfinite(getattr(trial, axis))
+        if trial.scored and math.isfinite(x := ground.x(point.target.label, trial))
     ]
 
 
 def _dense(standing: Standing) -> Rows:
     phase = standing.frame.phase
     interval = standing.dense[phase]
-    return [{"a": round(interval.mean, 3), "label": DENSE_LABELS[phase]}] if interval.n else []
+    label = words.TRACKS[standing.board.key.track].dense[phase]
+    return [{"a": round(interval.mean, 3), "label": label}] if interval.n else []
 
 
 def _half_image(standing: Standing) -> float:

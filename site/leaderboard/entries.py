@@ -38,6 +38,8 @@ class Trial:
     effective_compression: float
     speedup: float
     collapsed: bool
+    epochs: float
+    """That the method trained for while pruning."""
 
     @property
     def scored(self) -> bool:
@@ -56,6 +58,7 @@ class Point:
     compression: float
     effective_compression: float
     speedup: float
+    epochs: float
 
     @property
     def failed(self) -> list[Trial]:
@@ -136,6 +139,12 @@ class Entry:
         counts = [point.accuracy.n for point in self.points if point.target.feasible]
         return (min(counts), max(counts)) if counts else (0, 0)
 
+    @property
+    def epochs(self) -> tuple[float, float] | None:
+        """Fewest and most epochs that the method trained for at a target; None where nothing was measured."""
+        known = [point.epochs for point in self.points if math.isfinite(point.epochs)]
+        return (min(known), max(known)) if known else None
+
 
 def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Any], frame: Frame) -> Entry:
     """``cells``: rows of the board's frame by (target label, seed), None where a record has no value."""
@@ -148,7 +157,7 @@ def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Any], frame
         variant=variant,
         points=points,
         area={axis: _area(curves[axis], axis, frame, gap) for axis in axes},
-        reach={axis: {drop: _reach(curves[axis], drop) for drop in DROPS} for axis in axes},
+        reach={axis: {drop: _reach(curves[axis], drop, frame) for drop in DROPS} for axis in axes},
         mean_drop=_mean_drop(curves["compression"], gap),
     )
 
@@ -168,6 +177,7 @@ def _point(target: Target, cells: dict[tuple[str, int], Any], frame: Frame) -> P
         compression=_mean([trial.compression for trial in scored]),
         effective_compression=_mean([trial.effective_compression for trial in scored]),
         speedup=_mean([trial.speedup for trial in scored]),
+        epochs=_mean([trial.epochs for trial in scored]),
     )
 
 
@@ -182,6 +192,7 @@ def _trial(seed: int, row: Any, phase: Phase) -> Trial:
         effective_compression=_number(row.effective_compression),
         speedup=_number(row.speedup),
         collapsed=bool(row.collapsed),
+        epochs=_number(row.pruning_epochs),
     )
 
 
@@ -220,7 +231,7 @@ def _gap(points: list[Point], frame: Frame) -> str | None:
 def _area(curves: list[Curve], axis: Axis, frame: Frame, gap: str | None) -> Figure:
     span = frame.span(axis)
     if gap is not None or span is None:
-        return Figure(statistics.interval([]), gap or "one target")
+        return Figure(statistics.interval([]), gap or ("no axis" if frame.primary is None else "no range"))
     start = 1 if axis == frame.primary else 0  # on the targets' own axis the area begins at the first target
     values = [
         statistics.nauc(statistics.auc(curve.x[start:], curve.height[start:], *span), curve.height[0], frame.chance)
@@ -232,7 +243,9 @@ def _area(curves: list[Curve], axis: Axis, frame: Frame, gap: str | None) -> Fig
     return Figure(statistics.interval(values), None, tuple(values))
 
 
-def _reach(curves: list[Curve], drop: float) -> Reach:
+def _reach(curves: list[Curve], drop: float, frame: Frame) -> Reach:
+    if frame.primary is None:
+        return Reach(math.nan, beyond=False, gap="no axis")
     crossings = [statistics.largest_within(curve.x, curve.height, curve.height[0] - drop) for curve in curves]
     found = [crossing.factor for crossing in crossings]
     if not found or not np.isfinite(found).all():

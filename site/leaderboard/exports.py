@@ -20,14 +20,17 @@ FORMATS = ("csv", "json", "parquet")
 SUMMARY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("benchmark, track, division, recipe, device_class", "the board; figures are comparable only within one"),
     ("phase", "before or after retraining"),
-    ("submission, variant", "the method, or a control with its densities"),
-    ("nauc_compression, nauc_compression_half", "mean over seeds, half-width of its 95 % t interval; empty if a cell lacks"),
-    ("nauc_speedup, nauc_speedup_half", "the same against theoretical speedup"),
+    ("submission, variant", "the method, or a control beside it"),
+    ("nauc_compression, nauc_compression_half",
+     "mean over seeds, half-width of its 95 % t interval; empty if a cell lacks, and for patterns"),
+    ("nauc_speedup, nauc_speedup_half", "the same against speedup: theoretical, or materialised if structured"),
     ("rank_compression_low, …_high, rank_speedup_low, …_high", "range of ranks; methods only"),
     ("c_at_0.5, c_at_1, c_at_2, s_at_0.5, s_at_1, s_at_2",
      "largest compression or speedup within so many points of the dense control, geometric mean over seeds"),
     ("…_beyond", "true where a seed never fell below: then the figure is a lower bound"),
     ("mean_drop, mean_drop_half", "mean over the targets of accuracy minus the dense control's, paired by seed, points"),
+    ("rank_drop_low, …_high", "range of ranks by mean drop, where the targets are patterns"),
+    ("epochs_low, epochs_high", "fewest and most epochs that the method trained for at a target"),
     ("seeds", "fewest seeds behind a figure of the row"),
 )  # fmt: skip
 
@@ -79,6 +82,9 @@ def _summary(standing: Standing, entry: Entry) -> dict[str, Any]:
         for drop, reach in entry.reach[axis].items():
             name = f"{axis[0]}_at_{drop:g}"
             row[name], row[f"{name}_beyond"] = reach.factor, reach.beyond
+    dropped = standing.drop_ranks.get(entry.slug) if entry.variant == "method" else None
+    row["rank_drop_low"], row["rank_drop_high"] = dropped or (math.nan, math.nan)
+    row["epochs_low"], row["epochs_high"] = entry.epochs or (math.nan, math.nan)
     row["mean_drop"], row["mean_drop_half"] = entry.mean_drop.interval.mean, entry.mean_drop.interval.half
     row["seeds"] = entry.seeds[0]
     return row

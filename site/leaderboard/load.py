@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 
 import pandas as pd
 
 from evaluator.grid import Grid
+from evaluator.grid.cells import Division, Track
 from evaluator.records import Audits, Churn, Record, Store
 from evaluator.records.audit import Place
 from evaluator.records.record import DENSE
@@ -44,6 +45,14 @@ class Board:
     key: BoardKey
     rows: pd.DataFrame
     dense: pd.DataFrame
+
+    @property
+    def track(self) -> Track:
+        return cast(Track, self.key.track)
+
+    @property
+    def division(self) -> Division:
+        return cast(Division, self.key.division)
 
     @cached_property
     def by_submission(self) -> dict[str, list[Any]]:
@@ -134,7 +143,7 @@ def _read(repository: Repository, origin: str, grid: Grid, warnings: list[str]) 
 
 
 def _boards(frame: pd.DataFrame, grid: Grid) -> list[Board]:
-    """Published before local, then benchmarks in the order of the grid."""
+    """Published before local, then benchmarks, tracks and divisions in the order of the grid, other recipes last."""
     boards = []
     is_dense = frame["submission"] == DENSE
     dense = frame[is_dense]
@@ -142,8 +151,15 @@ def _boards(frame: pd.DataFrame, grid: Grid) -> list[Board]:
     for values, rows in frame[~is_dense].groupby(names, sort=True):
         key = BoardKey(*map(str, values))
         boards.append(Board(key, rows, _dense_of(dense, key)))
-    order = {name: position for position, name in enumerate(grid.benchmarks)}
-    return sorted(boards, key=lambda b: (b.key.origin != PUBLISHED, order[b.key.benchmark], b.key))
+    names_in_order = (list(grid.benchmarks), list(get_args(Track)), list(get_args(Division)))
+
+    def place(board: Board) -> tuple[object, ...]:
+        key = board.key
+        positions = [names.index(name) for names, name in zip(names_in_order, key[:3], strict=True)]
+        usual = grid.recipe_name(key.benchmark, board.track) == key.recipe
+        return (key.origin != PUBLISHED, *positions, not usual, key)
+
+    return sorted(boards, key=place)
 
 
 def _dense_of(dense: pd.DataFrame, key: BoardKey) -> pd.DataFrame:

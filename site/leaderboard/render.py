@@ -10,6 +10,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from leaderboard import words
+from leaderboard.drawings import CONTROL_LOOKS
 from leaderboard.pages.benchmark import BoardView
 from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.pictures import key
@@ -31,8 +33,25 @@ def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
     def svg(chart: Chart) -> Markup:
         return Markup(drawings[key(chart.spec)])  # noqa: S704  (drawn by Vega, which escapes text)
 
-    env.globals.update(site=site, svg=svg)
-    env.filters.update(fixed=fixed, signed=signed, factor=factor, thousands=thousands, text=text, sampling=sampling)
+    env.globals.update(
+        site=site,
+        svg=svg,
+        scratch=words.SCRATCH,
+        controls=words.CONTROLS,
+        against=words.AGAINST,
+        tracks=words.TRACKS,
+        control_looks=CONTROL_LOOKS,
+    )
+    env.filters.update(
+        fixed=fixed,
+        signed=signed,
+        factor=factor,
+        thousands=thousands,
+        text=text,
+        sampling=sampling,
+        plain=plain,
+        capitalize_first=capitalize_first,
+    )
     env.tests["finite"] = finite
     env.filters["finite"] = finite
     return env
@@ -55,6 +74,16 @@ def signed(value: float, digits: int = 2) -> str:
 def factor(value: float) -> str:
     """Three significant digits at most, with the sign of multiplication."""
     return f"{value:.{2 if value < 10 else 1}f}\N{MULTIPLICATION SIGN}"
+
+
+def plain(value: float) -> str:
+    """Without trailing zeros; one digit behind the point at most."""
+    return f"{round(value, 1):g}"
+
+
+def capitalize_first(value: str) -> str:
+    """The first letter large, the others as they are."""
+    return value[:1].upper() + value[1:]
 
 
 def thousands(value: int) -> str:

@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from evaluator.grid import Grid
+from evaluator.records.record import MATCHED, SCRATCH
 from leaderboard import statistics
-from leaderboard.entries import Axis, Entry, Frame, Phase, Target, make_entry
+from leaderboard.entries import Axis, Entry, Figure, Frame, Phase, Target, make_entry
 from leaderboard.load import Board
 from leaderboard.statistics import Interval
 
-CONTROLS = ("matched-random", "matched-magnitude")
+CONTROLS = (*MATCHED, *SCRATCH)
 Range = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Methods in the order of their area on the board's own axis; the order inside one range of ranks means nothing."""
+    """Methods in the order of their area on the board's own axis, or of their mean drop where the targets are patterns; the
+    order inside one range of ranks means nothing.
+
+    ``drop_ranks``: ranges of ranks by mean drop, for boards of patterns only.
+    """
 
     board: Board
     frame: Frame
     methods: list[Entry]
     controls: dict[str, list[Entry]]
     ranks: dict[Axis, dict[str, Range]]
+    drop_ranks: dict[str, Range]
     dense: dict[Phase, Interval]
 
     @property
     def id(self) -> str:
         return f"{self.board.key.anchor}-{self.frame.phase}"
+
+    @property
+    def axes(self) -> tuple[Axis | None, ...]:
+        """Of its charts, the targets' own first; None stands for patterns."""
+        if self.frame.primary is None:
+            return (None,)
+        return (self.frame.primary, "speedup" if self.frame.primary == "compression" else "compression")
+
+    @property
+    def variants(self) -> list[str]:
+        """Kinds of controls that stand beside its methods, in the order of the tables."""
+        present = {control.variant for controls in self.controls.values() for control in controls}
+        return [name for name in CONTROLS if name in present]
+
+    def ranking(self) -> dict[str, Range]:
+        """Ranges of ranks by what the methods are ordered by."""
+        return self.drop_ranks if self.frame.primary is None else self.ranks[self.frame.primary]
 
     def entry(self, slug: str) -> Entry | None:
         return next((entry for entry in self.methods if entry.slug == slug), None)
@@ -61,7 +84,7 @@ def make_standings(board: Board, grid: Grid) -> dict[Phase, Standing]:
 
 
 def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None]:
-    """The targets of a board; those beyond the floor of unprunable parameters are infeasible."""
+    """The targets of a board; those beyond the floor of what may not be pruned are infeasible."""
     division: Any = board.key.division
     axis = grid.targets[division].axis
     architecture = grid.architectures[grid.benchmarks[board.key.benchmark].architecture]
@@ -69,7 +92,13 @@ def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None
     targets = []
     for value in grid.targets_of(board.key.benchmark, division):
         label, factor = (value, math.nan) if isinstance(value, str) else (f"{value:g}", float(value))
-        possible = axis != "compression" or architecture.keep(factor) is not None
+        match axis:
+            case "compression":
+                possible = architecture.keep(factor) is not None
+            case "speedup":
+                possible = factor <= architecture.highest_speedup
+            case "pattern":
+                possible = True
         targets.append(Target(label, factor, feasible=possible or label in met))
     return targets, None if axis == "pattern" else axis
 
@@ -95,26 +124,27 @@ def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str
         chance=100 / grid.datasets[benchmark.dataset].classes,
         reference=np.array([by_seed.get(seed, math.nan) for seed in benchmark.seeds], dtype=float),
     )
+    axes: tuple[Axis, ...] = ("compression", "speedup")
     entries = {key: make_entry(*key, rows, frame) for key, rows in cells.items()}
     methods = [entry for entry in entries.values() if entry.variant == "method"]
     slugs = sorted({slug for slug, _ in entries})
     return Standing(
         board=board,
         frame=frame,
-        methods=sorted(methods, key=lambda entry: _order(entry, primary or "compression")),
+        methods=sorted(methods, key=lambda entry: _order(entry, primary)),
         controls={slug: [entries[slug, name] for name in CONTROLS if (slug, name) in entries] for slug in slugs},
-        ranks={axis: _ranks(methods, axis) for axis in ("compression", "speedup")},
+        ranks={axis: _ranks({entry.slug: entry.area[axis] for entry in methods}) for axis in axes},
+        drop_ranks=_ranks({entry.slug: entry.mean_drop for entry in methods}) if primary is None else {},
         dense={name: statistics.interval(board.dense[f"{name}_accuracy"]) for name in ("before", "after")},
     )
 
 
-def _ranks(methods: Iterable[Entry], axis: Axis) -> dict[str, Range]:
-    """Ranges of ranks of the methods whose area exists."""
-    complete = [entry for entry in methods if entry.area[axis].gap is None]
-    ranges = statistics.rank_ranges(np.array([entry.area[axis].per_seed for entry in complete]))
-    return {entry.slug: found for entry, found in zip(complete, ranges, strict=True)}
+def _ranks(figures: Mapping[str, Figure]) -> dict[str, Range]:
+    """Ranges of ranks of the methods whose figure exists."""
+    complete = {slug: figure.per_seed for slug, figure in figures.items() if figure.gap is None}
+    return dict(zip(complete, statistics.rank_ranges(np.array(list(complete.values()))), strict=True))
 
 
-def _order(entry: Entry, axis: Axis) -> tuple[bool, float, str]:
-    mean = entry.area[axis].interval.mean
+def _order(entry: Entry, axis: Axis | None) -> tuple[bool, float, str]:
+    mean = (entry.mean_drop if axis is None else entry.area[axis]).interval.mean
     return (math.isnan(mean), -mean if math.isfinite(mean) else 0.0, entry.slug)

@@ -9,19 +9,18 @@ import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from evaluator.canonical import digest
 from evaluator.expectation import expected_inputs
 from evaluator.grid import Grid, load_grid
-from evaluator.grid.cells import SETUP, Cell
-from evaluator.metadata import Metadata, Submission
-from evaluator.records import Cost, Counts, Environment, LayerCount, Record, Score, Store
+from evaluator.grid.cells import FROM_FRESH, SETUP, TRAINING, Cell, pattern
+from evaluator.records import Cost, Counts, Environment, Latency, LayerCount, Record, Score, Store, controls_of
+from evaluator.records.record import SCRATCH
 from evaluator.repository import Repository
+from tests.site.methods import TITLES, USUAL, Kind, metadata_of, names, submission_of, write_submission
 
 HERE = Path(__file__).resolve()
 CHECKOUT = HERE.parents[2]
@@ -35,8 +34,6 @@ LAYERS = {
 """Shapes of the prunable layers, and how many parameters are never pruned."""
 
 DENSE_ACCURACY = {"digits-mlp": 96.8, "digits-cnn": 97.4, "mnist-lenet-300-100": 98.2, "mnist-lenet-5": 99.1}
-TITLES = ("Global magnitude", "Uniform magnitude", "LAMP", "ERK magnitude", "Random", "Global gradient", "Layer gradient",
-          "Magnitude and activation", "Diagonal Fisher", "WoodFisher")  # fmt: skip
 
 
 @dataclass
@@ -54,55 +51,9 @@ class Plan:
     collapsed: set[tuple[str, str]] = field(default_factory=set)
     log: str = "kept 33400 of 266200 weights\n"
     reason: str = "the method ran longer than its 60 seconds"
-
-
-def slugs(count: int) -> list[str]:
-    return [_slug(TITLES[i]) if i < len(TITLES) else f"method-{i:03d}" for i in range(count)]
-
-
-def _slug(title: str) -> str:
-    return "-".join("".join(c if c.isalnum() else " " for c in title.lower()).split())
-
-
-def metadata(slug: str, index: int = 0, **changes: Any) -> dict[str, Any]:
-    """A valid `metadata.yaml`, with ``changes``."""
-    criteria = ("magnitude", "magnitude", "magnitude", "magnitude", "random", "loss-change", "loss-change", "activation",
-                "second-order", "second-order")  # fmt: skip
-    content = {
-        "contract": 1, "slug": slug, "title": TITLES[index] if index < len(TITLES) else f"Method {index}",
-        "summary": "Keeps the weights that matter most by a score, and removes the others in one step. Synthetic text.",
-        "authors": ["A. Gardener", "B. Pruner"], "year": 2015 + index % 10,
-        "paper": {"title": "Learning both weights and connections", "venue": "NeurIPS 2015", "arxiv": "1506.02626"},
-        "licence": "MIT", "division": "unstructured", "stage": "after",
-        "facets": {"criterion": criteria[index % 10], "scope": "global" if index % 2 else "layer", "data_use": "none",
-                   "supervision": "none"},
-        "needs": {"data": index % 3 == 1, "labels": False, "gradients": index % 3 == 1},
-        "hyperparameters": {"damping": 0.01, "normalise": True}, "deviations": ["No retraining between the steps."],
-        "reported": [{"dataset": "MNIST", "architecture": "LeNet-300-100", "metric": "top-1", "value": 98.4,
-                      "compression": 12.2, "source": "Table 3"}],
-    }  # fmt: skip
-    content.update(changes)
-    return content
-
-
-CODE = '''"""Keep the largest weights."""
-
-from evaluator.contract import Job, Pruned, PruningMethod
-
-
-class Magnitude(PruningMethod):
-    """Keep the largest weights of the network, wherever they are."""
-
-    def prune(self, job: Job) -> Pruned:
-        return job.keep_highest({name: w.abs() for name, w in job.weights()}, scope="global")
-'''
-
-
-def write_submission(repository: Repository, content: dict[str, Any], code: str = CODE) -> None:
-    folder = repository.submissions / content["slug"]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metadata.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-    (folder / "method.py").write_text(code, encoding="utf-8")
+    kinds: tuple[Kind, ...] = (USUAL,)
+    recipe: str | None = None
+    """An alternative to the benchmark's retraining recipe."""
 
 
 def make_repository(root: Path) -> Repository:
@@ -111,18 +62,35 @@ def make_repository(root: Path) -> Repository:
     return Repository(root)
 
 
+def open_everything(repository: Repository, name: str) -> None:
+    """Every track, division and pattern on one benchmark, and an alternative recipe."""
+    path = repository.grid / "benchmarks.yaml"
+    content = yaml.safe_load(path.read_text())
+    content[name].update(
+        tracks=["post-training", "one-shot", "iterative", "at-init", "sparse-training"],
+        divisions=["unstructured", "semi-structured", "structured"], pruning_recipe="lenet-5-dense",
+        alternative_recipes=["lenet-5-retraining"],
+        targets={"unstructured": [2, 4, 8], "semi-structured": ["2:4", "1:4", "4:8"], "structured": [1.5, 2, 3]},
+    )  # fmt: skip
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
 def records(grid: Grid, plan: Plan) -> Iterator[Record]:
     """Every record of the plan; the same plan gives the same records."""
     for name in plan.benchmarks:
-        for seed in grid.benchmarks[name].seeds:
-            yield _dense(name, seed, grid, plan)
-        for index, slug in enumerate(slugs(plan.methods)):
-            for cell in grid.cells(name, "unstructured"):
-                if (slug, f"{cell.target:g}", cell.seed) in plan.missing:
-                    continue
-                variants = ("method", "matched-random", "matched-magnitude") if plan.controls else ("method",)
-                for variant in variants:
-                    yield _record(cell, slug, index, variant, grid, plan)
+        for kind in plan.kinds:
+            for seed in grid.benchmarks[name].seeds:
+                yield _dense(name, kind, seed, grid, plan)
+            for index, slug in enumerate(names(kind, plan.methods)):
+                for cell in grid.cells(name, kind[1]):
+                    if cell.track != kind[0] or (slug, _label(cell), cell.seed) in plan.missing:
+                        continue
+                    for variant in ("method", *(controls_of(cell) if plan.controls else ())):
+                        yield _record(cell, slug, index, variant, grid, plan)
+
+
+def _label(cell: Cell) -> str:
+    return cell.target if isinstance(cell.target, str) else f"{cell.target:g}"
 
 
 def fill(repository: Repository, plan: Plan, *, local: bool = False, submissions: bool = True) -> int:
@@ -130,21 +98,14 @@ def fill(repository: Repository, plan: Plan, *, local: bool = False, submissions
     made = list(records(load_grid(repository.grid), plan))
     Store(repository.local if local else repository.published).add(made)
     if submissions:
-        for index, slug in enumerate(slugs(plan.methods)):
-            write_submission(repository, metadata(slug, index))
+        for kind in plan.kinds:
+            for slug in names(kind, plan.methods):
+                write_submission(repository, metadata_of(slug))
     return len(made)
 
 
-@cache
-def submission_of(slug: str) -> Submission:
-    """The submission that :func:`fill` writes for a slug, so that its records are fresh."""
-    known = [_slug(title) for title in TITLES]
-    index = known.index(slug) if slug in known else int(slug.rpartition("-")[2])
-    return Submission(folder=Path(slug), metadata=Metadata.model_validate(metadata(slug, index)), code=CODE)
-
-
-def _dense(name: str, seed: int, grid: Grid, plan: Plan) -> Record:
-    cell = Cell(name, "one-shot", "unstructured", 1, seed)
+def _dense(name: str, kind: Kind, seed: int, grid: Grid, plan: Plan) -> Record:
+    cell = Cell(name, *kind, 1, seed)
     rng = random.Random(f"{name} dense {seed}")
     accuracy = DENSE_ACCURACY[name] + rng.gauss(0, 0.1)
     scores = (accuracy, accuracy + rng.gauss(0.05, 0.03))
@@ -152,23 +113,52 @@ def _dense(name: str, seed: int, grid: Grid, plan: Plan) -> Record:
 
 
 def _record(cell: Cell, slug: str, index: int, variant: str, grid: Grid, plan: Plan) -> Record:
-    target = f"{cell.target:g}"
+    target = _label(cell)
     status = plan.failures.get((slug, target), "ok") if variant == "method" else "ok"
     if status != "ok":
         return _build(cell, slug, variant, status, None, None, grid, plan)
     rng = random.Random(f"{cell.id} {slug} {variant}")
     base = random.Random(f"{cell.benchmark} dense {cell.seed}")
     dense = DENSE_ACCURACY[cell.benchmark] + base.gauss(0, 0.1)
-    quality = {"method": 0.8 + 0.1 * (index % 10), "matched-magnitude": 1.3, "matched-random": 4.0}[variant]
+    quality = {"method": 0.8 + 0.1 * (index % 10), "matched-magnitude": 1.3, "matched-random": 4.0, "scratch-e": 2.0,
+               "scratch-b": 1.1}[variant]  # fmt: skip
     if TITLES[index % len(TITLES)] == "Random":
         quality = 5.0
-    steps = float(cell.target).bit_length() if isinstance(cell.target, int) else len(bin(int(cell.target))) - 3
+    factor = _factor(cell.target)
+    steps = len(bin(int(factor))) - 3
     drop = quality * 0.06 * steps**2 + rng.gauss(0, 0.05)
     collapsed = (slug, target) in plan.collapsed
     after = 10.0 if collapsed else max(10.0, dense - drop)
     before = 10.0 if collapsed else max(10.0, dense - min(88.0, drop * 4 * steps))
-    counts = _counts(cell.benchmark, float(cell.target), 0.15 * (index % 5), collapsed=collapsed)
+    counts = _counts(cell.benchmark, factor, 0.15 * (index % 5), collapsed=collapsed)
+    if cell.division == "structured":
+        counts = counts.model_copy(update={"macs_kept": round(counts.macs / factor), "speedup_kind": "materialised",
+                                           "channels": [round(16 / factor), round(32 / factor)]})  # fmt: skip
     return _build(cell, slug, variant, "ok", (before, after), counts, grid, plan)
+
+
+def _factor(target: float | str) -> float:
+    wanted = pattern(target)
+    return wanted[1] / wanted[0] if wanted else float(target)
+
+
+def _scored(cell: Cell, variant: str, scores: tuple[Score, Score]) -> tuple[Score | None, Score | None]:
+    """Before and after what follows pruning, where there is such a score."""
+    before, after = scores
+    if cell.track == "post-training":
+        return before, None
+    return (None if cell.track in FROM_FRESH or variant in SCRATCH else before), after
+
+
+def _latency(cell: Cell, variant: str) -> list[Latency]:
+    """Twice as fast at a speedup of two; the quartiles are a tenth away."""
+    if cell.division != "structured" or variant not in ("method", "dense"):
+        return []
+    median = {
+        batch: (1 + cell.seed) * milliseconds / _factor(cell.target) for batch, milliseconds in ((1, 0.6), (128, 12.0))
+    }
+    return [Latency(device="cpu", threads=1, batch=batch, dtype="float32", median_ms=time, runs=10,
+                    quartiles_ms=(0.9 * time, 1.1 * time)) for batch, time in median.items()]  # fmt: skip
 
 
 def _counts(name: str, compression: float, tilt: float, *, collapsed: bool) -> Counts:
@@ -190,18 +180,23 @@ def _build(cell: Cell, slug: str, variant: str, status: str, scores: tuple[float
            grid: Grid, plan: Plan) -> Record:  # fmt: skip
     benchmark = grid.benchmarks[cell.benchmark]
     dataset = grid.datasets[benchmark.dataset]
-    before, after = (_score(a, dataset.split.test, dataset.classes) for a in scores) if scores else (None, None)
-    inputs = expected_inputs(grid, None if slug == "dense" else submission_of(slug), cell)
+    first, second = (_score(a, dataset.split.test, dataset.classes) for a in scores or (0, 0))
+    before, after = _scored(cell, variant, (first, second)) if scores else (None, None)
+    inputs = expected_inputs(grid, None if slug == "dense" else submission_of(slug), cell, plan.recipe)
+    trains = variant == "method" and cell.track in TRAINING
     rng = random.Random(f"{cell.id} {slug} {variant} cost")
     day = 1 + sum(map(ord, slug)) % 28
     return Record.model_validate(
         {
             "benchmark": cell.benchmark, "track": cell.track, "division": cell.division, "target": cell.target,
-            "seed": cell.seed, "submission": slug, "variant": variant, "recipe": benchmark.retraining_recipe,
+            "seed": cell.seed, "submission": slug, "variant": variant,
+            "recipe": grid.recipe_name(cell.benchmark, cell.track, plan.recipe),
             "setup": SETUP[cell.track], "status": status, "reason": None if status == "ok" else plan.reason,
             "log": plan.log if variant == "method" else "", "counts": counts, "before": before, "after": after,
             "trainability": after.accuracy - 1 if after else None,
-            "cost": Cost(pruning_seconds=rng.uniform(0.1, 3), pruning_memory_mb=rng.uniform(300, 500),
+            "latency": _latency(cell, variant) if scores else [],
+            "cost": Cost(pruning_seconds=rng.uniform(0.1, 3), pruning_epochs=_factor(cell.target) if trains else 0,
+                         pruning_memory_mb=rng.uniform(300, 500),
                          retraining_seconds=rng.uniform(4, 9), retraining_epochs=3),
             "inputs": inputs, "artifact": digest([cell.id, slug, variant]) if scores else None,
             "prune_key": digest([cell.id, slug, "prune"]), "score_key": digest([cell.id, slug, variant, "score"]),

@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 from evaluator.canonical import digest_file
 from evaluator.commands.site import site as command
 from evaluator.errors import EspalierError
-from tests.site.synthetic import Plan, fill, make_repository, metadata, write_submission
+from tests.site.methods import metadata, write_submission
+from tests.site.synthetic import Plan, fill, make_repository
 
 
 def text(site, path):

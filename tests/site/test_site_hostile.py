@@ -11,7 +11,8 @@ from leaderboard.verify import problems
 from evaluator.grid import load_grid
 from evaluator.metadata import load_submission
 from evaluator.records import Store
-from tests.site.synthetic import Plan, make_repository, metadata, records, slugs, write_submission
+from tests.site.methods import metadata, slugs, write_submission
+from tests.site.synthetic import Plan, make_repository, records
 
 RUN = "window.pwned=1"
 CORPUS = (

@@ -1,43 +1,74 @@
-"""A page per benchmark: two charts and a table for every board, before and after retraining."""
+"""A page per benchmark: its boards, each with what it lets a method do, charts and a table before and after retraining."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from evaluator.grid.cells import Division
+from leaderboard import words
 from leaderboard.charts import tradeoff
 from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Phase
 from leaderboard.load import LOCAL, Board
-from leaderboard.pages.site import AXES, PHASES, Chart, Page, Site, Standings, board_of, board_title
+from leaderboard.pages.progress import State, state
+from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import Standing
+from leaderboard.words import TrackWords
 
-AXIS_ORDER: tuple[Axis, ...] = ("compression", "speedup")
+
+@dataclass(frozen=True)
+class Summary:
+    """A column of summary figures."""
+
+    kind: Literal["area", "reach"]
+    axis: Axis
+    title: str
+    hint: str
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A board at one phase."""
+    """A board at one phase; ``reasons`` says which summary figures it has not, and why."""
 
     phase: Phase
     title: str
+    note: str
     standing: Standing
     charts: list[Chart]
     fronts: dict[Axis, list[str]]
+    summaries: list[Summary]
+    reasons: list[str]
 
 
 @dataclass(frozen=True)
 class BoardView:
-    """A board with its panels, and what failed or is missing."""
+    """A board in words, with its panels, and what failed or is missing."""
 
     board: Board
     title: str
+    track: TrackWords
+    setup: str
+    division: str
+    recipe: str | None
+    pruning_recipe: str | None
+    names: dict[str, str]
+    targets: str
+    trains: bool
     local: bool
     unsandboxed: bool
     panels: list[Panel]
     failures: list[Any]
     missing: list[str]
+
+    @property
+    def methods(self) -> int:
+        return len(self.panels[0].standing.methods)
+
+    @property
+    def scratch(self) -> bool:
+        return any("scratch-e" in panel.standing.variants for panel in self.panels)
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -52,20 +83,38 @@ def pages(site: Site) -> Iterator[Page]:
             "architecture": site.grid.architectures[benchmark.architecture],
             "dense_recipe": site.grid.recipes[benchmark.dense_recipe] if benchmark.dense_recipe else None,
             "retraining_recipe": site.grid.recipes[benchmark.retraining_recipe],
+            "tracks": [words.TRACKS[track].title.lower() for track in benchmark.tracks],
             "digest": site.grid.benchmark_digest(name),
             "boards": boards,
+            "waiting": _waits(state(site, name)),
         }
         charts = [chart for one in boards for panel in one.panels for chart in panel.charts]
         description = f"Pruning methods on {benchmark.title}: accuracy against compression and speedup, measured."
         yield Page(f"benchmarks/{name}.html", "benchmark.html", benchmark.title, description, context, charts, "home")
 
 
+def _waits(progress: State) -> bool:
+    """Whether nothing can be measured yet."""
+    return progress.measured + progress.failed + progress.missing == 0 and progress.waiting > 0
+
+
 def view(site: Site, standings: Standings) -> BoardView:
     board = board_of(standings)
+    key = board.key
+    training = site.grid.method_recipe(key.benchmark, board.track)
+    division: Division = board.division
     return BoardView(
         board=board,
-        title=board_title(board),
-        local=board.key.origin == LOCAL,
+        title=board_title(site, board),
+        track=words.TRACKS[key.track],
+        setup=words.setup(key.track),
+        division=words.DIVISIONS[key.division],
+        recipe=site.grid.recipes[key.recipe].title if key.recipe in site.grid.recipes else None,
+        pruning_recipe=training.title if training else None,
+        names=words.CONTROLS[key.division],
+        targets=_targets(site, key.benchmark, division),
+        trains=words.trains(key.track),
+        local=key.origin == LOCAL,
         unsandboxed=bool((board.rows["sandbox"] == "none").any()),
         panels=[_panel(site, phase, standing) for phase, standing in standings.items()],
         failures=[row for rows in board.by_submission.values() for row in rows if row.status != "ok"],
@@ -73,16 +122,72 @@ def view(site: Site, standings: Standings) -> BoardView:
     )
 
 
+def _targets(site: Site, name: str, division: Division) -> str:
+    """Such as "speedup 1.5, 2, 3"."""
+    values = [value if isinstance(value, str) else f"{value:g}" for value in site.grid.targets_of(name, division)]
+    return f"{site.grid.targets[division].axis} {', '.join(values)}"
+
+
 def _panel(site: Site, phase: Phase, standing: Standing) -> Panel:
-    charts = [_chart(site, standing, axis) for axis in AXIS_ORDER]
-    return Panel(phase, PHASES[phase], standing, charts, {axis: standing.front(axis) for axis in AXIS_ORDER})
+    track = words.TRACKS[standing.board.key.track]
+    axes: tuple[Axis, ...] = ("compression", "speedup")
+    return Panel(
+        phase=phase,
+        title=track.phases[phase],
+        note=track.notes.get(phase, ""),
+        standing=standing,
+        charts=[_chart(site, standing, axis) for axis in standing.axes],
+        fronts={axis: standing.front(axis) for axis in axes},
+        summaries=_summaries(standing),
+        reasons=_reasons(standing),
+    )
 
 
-def _chart(site: Site, standing: Standing, axis: Axis) -> Chart:
+def _chart(site: Site, standing: Standing, axis: Axis | None) -> Chart:
     count = len(standing.methods)
+    key = standing.board.key
     spec = tradeoff(compare(standing, axis, site.looks, site.titles))
-    label = f"{AXES[axis]}, {PHASES[standing.frame.phase].lower()}: {count} methods. The table below holds the same figures."
-    return Chart(f"{standing.id}-{axis}", AXES[axis], label, spec)
+    caption, phase = words.caption(axis, key.division), words.TRACKS[key.track].phases[standing.frame.phase]
+    label = f"{caption}, {phase}: {count} methods. The table below holds the same figures."
+    return Chart(f"{standing.id}-{axis or 'pattern'}", caption, label, spec)
+
+
+def _summaries(standing: Standing) -> list[Summary]:
+    """Columns of the figures that are defined on the board, its own axis first; none where the targets are patterns."""
+    materialised = standing.board.key.division == "structured"
+    speedup = "materialised speedup" if materialised else "theoretical speedup"
+    axes = [axis for axis in standing.axes if axis is not None]
+    full = {"compression": "compression", "speedup": speedup}
+    areas = []
+    for axis in axes:
+        if (span := standing.frame.span(axis)) is not None:
+            over = f"area under accuracy against log2 of {full[axis]} from {span[0]:g} to {span[1]:g}"
+            areas.append(Summary("area", axis, f"NAUC, {axis}", f"{over}, from chance (0) to the dense control (1)"))
+    reaches = [
+        Summary("reach", axis, f"{axis[0].upper()}@1", f"largest {full[axis]} within one point of the dense control")
+        for axis in axes
+    ]
+    return areas + reaches
+
+
+def _reasons(standing: Standing) -> list[str]:
+    """In words: which summary figures the whole board lacks."""
+    frame = standing.frame
+    if frame.primary is None:
+        return [words.NO_AXIS]
+    reasons = []
+    largest = max((target.factor for target in frame.feasible), default=1.0)
+    for axis in standing.axes:
+        if axis is None or frame.span(axis) is not None:
+            continue
+        if axis == frame.primary:
+            reasons.append(f"NAUC against {axis} needs two targets.")
+        else:
+            reasons.append(
+                f"NAUC against {axis} runs from 1 to a quarter of the largest target; that is {largest / 4:g} here, "
+                "so there is none."
+            )
+    return reasons
 
 
 def _missing(site: Site, standing: Standing) -> list[str]:

@@ -6,41 +6,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
-from leaderboard import statistics
+from leaderboard import statistics, words
 from leaderboard.charts import tradeoff
 from leaderboard.code import highlight
 from leaderboard.drawings import single
 from leaderboard.entries import Entry, Phase, Point, Target
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages import forgetting
-from leaderboard.pages.site import PHASES, Chart, Page, Site, Standings, board_of, board_title
+from leaderboard.pages.details import Group, Latency, Layer, groups, latency, layers
+from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import CONTROLS, Standing
 from leaderboard.statistics import Interval
+from leaderboard.words import TrackWords
 
 
 @dataclass(frozen=True)
 class Line:
-    """One target: both phases, differences to the matched controls, and cost."""
+    """One target: both phases, differences to the controls, and cost."""
 
     target: Target
     points: dict[Phase, Point]
     differences: dict[str, Interval]
     pruning_seconds: Interval
+    pruning_epochs: Interval
     pruning_memory_mb: Interval
     retraining_seconds: Interval
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One prunable layer and its mean density (0 to 1, nan where not measured) at every target."""
-
-    position: int
-    shape: str
-    total: int
-    densities: list[float]
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,11 @@ class Result:
 
     board: Board
     title: str
+    track: TrackWords
+    names: dict[str, str]
+    command: str
     benchmark: str
+    trains: bool
     local: bool
     unsandboxed: bool
     phases: list[Phase]
@@ -57,6 +53,8 @@ class Result:
     lines: list[Line]
     charts: list[Chart]
     layers: list[Layer]
+    groups: list[Group]
+    latency: Latency | None
     targets: list[Target]
     records: list[Any]
 
@@ -98,20 +96,28 @@ def result(site: Site, standings: Standings, slug: str) -> Result | None:
     rows = board.by_submission.get(slug)
     if rows is None:
         return None
+    key = board.key
     own = [row for row in rows if row.variant == "method"]
     targets = next(iter(standings.values())).frame.targets
-    benchmark = site.grid.benchmarks[board.key.benchmark].title
+    benchmark = site.grid.benchmarks[key.benchmark].title
+    usual = site.grid.recipe_name(key.benchmark, board.track) == key.recipe
     return Result(
         board=board,
-        title=board_title(board),
+        title=board_title(site, board),
+        track=words.TRACKS[key.track],
+        names=words.CONTROLS[key.division],
+        command="" if usual else f" --recipe {key.recipe}",
         benchmark=benchmark,
-        local=board.key.origin == LOCAL,
+        trains=words.trains(key.track),
+        local=key.origin == LOCAL,
         unsandboxed=any(row.sandbox == "none" for row in rows),
         phases=list(standings),
         standings=standings,
         lines=[_line(standings, slug, own, position) for position in range(len(targets))],
         charts=[_chart(site, one, slug, benchmark) for one in standings.values()],
-        layers=_layers(own, targets),
+        layers=layers(own, targets),
+        groups=groups(own, targets),
+        latency=latency(own, board.dense.itertuples(), targets),
         targets=targets,
         records=rows,
     )
@@ -138,6 +144,7 @@ def _line(standings: Standings, slug: str, own: list[Any], position: int) -> Lin
         points={phase: entry.points[position] for phase, entry in entries.items()},
         differences=_differences(next(iter(standings.values())), slug, position),
         pruning_seconds=_over(at, "pruning_seconds"),
+        pruning_epochs=_over(at, "pruning_epochs"),
         pruning_memory_mb=_over(at, "pruning_memory_mb"),
         retraining_seconds=_over(at, "retraining_seconds"),
     )
@@ -148,7 +155,7 @@ def _over(rows: list[Any], column: str) -> Interval:
 
 
 def _differences(standing: Standing, slug: str, position: int) -> dict[str, Interval]:
-    """Method minus matched control, paired by seed."""
+    """Method minus control, paired by seed."""
     entry = standing.entry(slug)
     if entry is None:
         return {}
@@ -165,24 +172,9 @@ def _by_seed(entry: Entry, position: int, standing: Standing) -> list[float]:
 
 
 def _chart(site: Site, standing: Standing, slug: str, benchmark: str) -> Chart:
-    phase = PHASES[standing.frame.phase]
-    spec = tradeoff(single(standing, slug, "compression", site.looks[slug], site.titles[slug]))
-    label = f"Top-1 against compression on {benchmark}, {phase.lower()}: {site.titles[slug]} and its matched controls."
-    return Chart(f"{standing.board.key.benchmark}-{standing.id}", phase, label, spec)
-
-
-def _layers(own: list[Any], targets: list[Target]) -> list[Layer]:
-    counted: dict[str, list[list[int]]] = {}
-    for row in own:
-        if row.layer_kept is not None:
-            counted.setdefault(row.target, []).append(row.layer_kept)
-    first = next((row for row in own if row.layer_kept is not None), None)
-    if first is None:
-        return []
-    totals = np.array(first.layer_total, dtype=float)
-    unknown = np.full(len(totals), np.nan)
-    means = {label: np.mean(kept, axis=0) / totals for label, kept in counted.items()}
-    return [
-        Layer(i, shape, first.layer_total[i], [float(means.get(target.label, unknown)[i]) for target in targets])
-        for i, shape in enumerate(first.layer_shape)
-    ]
+    key, axis = standing.board.key, standing.axes[0]
+    phase = words.TRACKS[key.track].phases[standing.frame.phase]
+    spec = tradeoff(single(standing, slug, axis, site.looks[slug], site.titles[slug]))
+    caption = words.caption(axis, key.division)
+    label = f"{caption} on {benchmark}, {phase}: {site.titles[slug]} and its controls."
+    return Chart(f"{key.benchmark}-{standing.id}", f"{caption}, {phase}", label, spec)

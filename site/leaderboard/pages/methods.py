@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evaluator.metadata import Metadata
+from leaderboard import words
 from leaderboard.pages.site import Page, Site, board_of
 
 
@@ -15,6 +16,11 @@ class Row:
     title: str
     metadata: Metadata | None
     benchmarks: list[str]
+
+    @property
+    def tracks(self) -> str:
+        """Open to the method, in words."""
+        return ", ".join(words.TRACKS[track].title.lower() for track in self.metadata.tracks) if self.metadata else ""
 
 
 def pages(site: Site) -> Iterator[Page]:

@@ -11,6 +11,7 @@ from typing import Any
 from evaluator.grid import Grid
 from evaluator.metadata import Submission
 from evaluator.records.record import DENSE
+from leaderboard import words
 from leaderboard.charts import Spec
 from leaderboard.entries import Phase
 from leaderboard.load import Board, Results
@@ -18,9 +19,6 @@ from leaderboard.series import Look, looks
 from leaderboard.standings import Standing
 
 Standings = dict[Phase, Standing]
-
-PHASES: dict[Phase, str] = {"after": "After retraining", "before": "Before retraining"}
-AXES = {"compression": "Top-1 against compression", "speedup": "Top-1 against theoretical speedup"}
 
 
 @dataclass(frozen=True)
@@ -87,5 +85,9 @@ def board_of(standings: Standings) -> Board:
     return next(iter(standings.values())).board
 
 
-def board_title(board: Board) -> str:
-    return f"{board.key.track} · {board.key.division}".capitalize()
+def board_title(site: Site, board: Board) -> str:
+    """Track and division, and the recipe where it is an alternative one."""
+    key = board.key
+    usual = site.grid.recipe_name(key.benchmark, board.track) == key.recipe
+    other = "" if usual else f" · {site.grid.recipes[key.recipe].title}"
+    return words.title(key.track, key.division) + other

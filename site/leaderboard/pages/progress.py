@@ -1,0 +1,117 @@
+"""How far the grid is measured: the cells that every method should have on a benchmark, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from evaluator.errors import Unpinned
+from evaluator.expectation import expected_inputs
+from evaluator.grid import Cell, Grid
+from leaderboard.load import PUBLISHED
+from leaderboard.pages.site import Site
+from leaderboard.statistics import interval
+
+Kind = tuple[str, str]
+"""A track and a division."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a benchmark is measured, in cells of methods (controls and alternative recipes not counted).
+
+    ``waiting`` counts the cells that nobody can measure yet, since the grid names no base model or no digest of the data;
+    ``infeasible`` counts targets, each once for its division.
+    """
+
+    name: str
+    title: str
+    tier: str
+    methods: int
+    measured: int
+    failed: int
+    missing: int
+    waiting: int
+    infeasible: int
+    local: int
+    dense: float | None
+
+    @property
+    def cells(self) -> int:
+        return self.measured + self.failed + self.missing + self.waiting
+
+
+def state(site: Site, name: str) -> State:
+    """Count the cells of one benchmark: a published record before one of this machine."""
+    frame = site.results.frame
+    benchmark = site.grid.benchmarks[name]
+    here = frame[frame["benchmark"] == name].sort_values("origin", ascending=False, kind="stable")
+    usual = {track: site.grid.recipe_name(name, track) for track in benchmark.tracks}
+    rows = here[(here["variant"] == "method") & (here["recipe"] == here["track"].map(usual))]
+    rows = rows.drop_duplicates(["submission", "cell"])
+    kinds = _kinds(site, name, {str(slug): set(zip(of["track"], of["division"], strict=True))
+                                for slug, of in rows.groupby("submission")})  # fmt: skip
+    expected = {cell.id: pinned(site.grid, cell) for cell in _cells(site.grid, name)}
+    rows = rows[rows["cell"].isin(expected)]
+    ok = int((rows["status"] == "ok").sum())
+    per_kind = _per_kind(site.grid, name)
+    unmeasured = {True: 0, False: 0}
+    done = set(zip(rows["submission"], rows["cell"], strict=True))
+    for slug, own in kinds.items():
+        for kind in own:
+            for cell in per_kind.get(kind, []):
+                unmeasured[expected[cell]] += (slug, cell) not in done
+    beyond = [cell for cell in _all_cells(site.grid, name) if not site.grid.feasible(cell)]
+    dense = interval(_dense(here))
+    return State(
+        name=name, title=benchmark.title, tier=site.grid.tiers[benchmark.tier].title, methods=len(kinds), measured=ok,
+        failed=len(rows) - ok, missing=unmeasured[True], waiting=unmeasured[False],
+        infeasible=len({(cell.division, cell.target) for cell in beyond}),
+        local=int((rows["origin"] != PUBLISHED).sum()), dense=dense.mean if dense.n else None,
+    )  # fmt: skip
+
+
+def _dense(here: pd.DataFrame) -> pd.Series:
+    """Accuracy of the base models, percent: one a seed."""
+    scored = here[(here["variant"] == "dense") & here["before_accuracy"].notna()]
+    return scored.drop_duplicates("seed")["before_accuracy"]
+
+
+def pinned(grid: Grid, cell: Cell) -> bool:
+    """Whether a cell can be measured: its data have digests, and its base model, where it starts from one, is there."""
+    try:
+        expected_inputs(grid, None, cell)
+    except Unpinned:
+        return False
+    return True
+
+
+def _kinds(site: Site, name: str, measured: dict[str, set[Kind]]) -> dict[str, set[Kind]]:
+    """Slug -> tracks and divisions in which it belongs on a benchmark: by its metadata, or else by its records."""
+    benchmark = site.grid.benchmarks[name]
+    kinds = {slug: own for slug, own in measured.items() if slug not in site.submissions}
+    for slug, submission in site.submissions.items():
+        division = submission.metadata.division
+        own: set[Kind] = {(track, division) for track in submission.metadata.tracks if track in benchmark.tracks}
+        if own and division in benchmark.divisions:
+            kinds[slug] = own
+    return kinds
+
+
+def _all_cells(grid: Grid, name: str) -> Iterator[Cell]:
+    for division in grid.benchmarks[name].divisions:
+        yield from grid.cells(name, division)
+
+
+def _cells(grid: Grid, name: str) -> Iterator[Cell]:
+    """Those that can be met at all."""
+    return (cell for cell in _all_cells(grid, name) if grid.feasible(cell))
+
+
+def _per_kind(grid: Grid, name: str) -> dict[Kind, list[str]]:
+    cells: dict[Kind, list[str]] = {}
+    for cell in _cells(grid, name):
+        cells.setdefault((cell.track, cell.division), []).append(cell.id)
+    return cells

@@ -1,0 +1,297 @@
+"""Tracks, divisions and recipes: every board says what it is, and has the figures that are defined on it."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+
+import pandas as pd
+import pytest
+import yaml
+from leaderboard.build import build, gather
+from leaderboard.pages.home import pages as home_pages
+from leaderboard.pages.progress import state
+from leaderboard.verify import problems
+
+from evaluator.repository import Repository
+from tests.site.methods import ALL_KINDS, USUAL, metadata_of, write_submission
+from tests.site.synthetic import Plan, fill, make_repository, open_everything
+
+NAME = "digits-cnn"
+TIMES, DASH = "\N{MULTIPLICATION SIGN}", "\N{EN DASH}"
+PAGE = f"benchmarks/{NAME}.html"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Repository:
+    """Two methods on every kind of board of one benchmark, and one retrained by another recipe too."""
+    repository = make_repository(tmp_path_factory.mktemp("tracks"))
+    open_everything(repository, NAME)
+    fill(repository, Plan(benchmarks=(NAME,), methods=2, kinds=ALL_KINDS))
+    fill(repository, Plan(benchmarks=(NAME,), methods=1, recipe="lenet-5-retraining"), submissions=False)
+    return repository
+
+
+@pytest.fixture(scope="module")
+def folder(repository):
+    return build(repository, repository.root / "public").folder
+
+
+@pytest.fixture(scope="module")
+def standings(repository):
+    """(track, division, recipe is the usual one) -> standings."""
+    site = gather(repository)
+    return {(one.board.key.track, one.board.key.division, one.board.key.recipe != "lenet-5-retraining"): of
+            for of in site.standings for one in [next(iter(of.values()))]}  # fmt: skip
+
+
+def page(folder, path=PAGE):
+    return unescape((folder / path).read_text(encoding="utf-8"))
+
+
+def board(folder, track, division):
+    """The part of the benchmark's page that shows one board (of the usual recipe)."""
+    parts = re.split(r'<section class="board" id="', page(folder))
+    return next(part for part in parts if part.startswith(f"{track}-{division}-"))
+
+
+def specs(part):
+    return [json.loads(spec) for spec in re.findall(r'class="spec">(.*?)</script>', part, re.DOTALL)]
+
+
+def head(part):
+    """Headings of its first table."""
+    return re.sub(r"<[^>]+>", " ", part[part.index("<thead>") :].split("</thead>")[0])
+
+
+def test_site_keeps_its_own_rules(folder):
+    assert problems(folder) == []
+
+
+def test_boards_are_listed_in_the_protocols_order(folder):
+    """And every one of them can be reached from the list."""
+    text = page(folder)
+    contents = text[text.index('id="boards"') : text.index("</nav>", text.index('id="boards"'))]
+    titles = re.findall(r'href="#[^"]+">([^<]+)</a>', contents)
+    assert titles == [
+        "Post-training · unstructured", "Post-training · structured", "One-shot · unstructured",
+        "One-shot · unstructured · 1 epoch, learning rate 0.01, cosine", "One-shot · semi-structured",
+        "One-shot · structured", "Iterative · unstructured", "At initialisation · unstructured",
+        "Sparse training · unstructured",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("track", "setup", "may", "then"),
+    [
+        ("post-training", "None retrained", "change those that it keeps", "Nothing is retrained."),
+        ("one-shot", "S4.2 of Wang et al. (2023)", "without training", "Recipe: 5 epochs"),
+        ("iterative", "S3.2 of Wang et al. (2023)", "train between them", "Methods train by: 10 epochs"),
+        ("at-init", "S3.2 of Wang et al. (2023)", "before any training", "trains what is left"),
+        ("sparse-training", "SX-A of Wang et al. (2023)", "trains the network itself", "Nothing is retrained."),
+    ],
+)
+def test_a_board_says_what_it_is(folder, track, setup, may, then):
+    part = board(folder, track, "unstructured")
+    assert all(words in part for words in (setup, may, then, "Single weights go"))
+
+
+def test_dense_control_is_named_by_what_it_had(folder):
+    assert "dense + same retraining" in board(folder, "iterative", "unstructured")
+    assert "dense, same training" in board(folder, "at-init", "unstructured")
+    assert "same retraining" not in board(folder, "post-training", "unstructured").split("<table")[1]
+
+
+def test_structured_boards_stand_on_speedup(folder, standings):
+    part = board(folder, "one-shot", "structured")
+    assert head(part).split()[:6] == ["Method", "NAUC,", "speedup", "S@1", "C@1", f"1.5{TIMES}"]
+    assert "Top-1 against materialised speedup" in part
+    first, second = specs(part)[:2]
+    titles = [spec["layer"][6]["encoding"]["x"]["axis"]["title"] for spec in (first, second)]
+    assert titles == ["Speedup, materialised: MACs, dense ÷ kept", "Compression: parameters, dense ÷ kept"]
+    assert first["layer"][6]["encoding"]["x"]["axis"]["values"] == [1.5, 2, 3]
+    entry = standings["one-shot", "structured", True]["after"].methods[0]
+    assert entry.area["speedup"].gap is None
+    assert entry.reach["speedup"][1.0].factor > 1
+
+
+def test_an_area_without_a_range_is_explained(folder, standings):
+    """To a quarter of three there is nothing above one."""
+    part = board(folder, "one-shot", "structured")
+    assert "NAUC, compression" not in part
+    assert "NAUC against compression runs from 1 to a quarter of the largest target; that is 0.75 here" in part
+    entry = standings["one-shot", "structured", True]["after"].methods[0]
+    assert entry.area["compression"].gap == "no range"
+
+
+def test_networks_from_scratch_are_controls(folder, standings):
+    """In the tables, charts and legends of boards that are retrained, and nowhere else."""
+    part = board(folder, "one-shot", "structured")
+    assert "Scratch-E and Scratch-B are the small network" in part
+    after, before = part.split('<div class="panel before">')
+    assert after.count("Scratch-B: the same for longer") == 1 + 2  # legend, and a row of each method
+    assert "Scratch-B: the same" not in before.split("<tbody data-slug=")[1]
+    assert {row["v"] for row in specs(part)[0]["datasets"]["controls"]} == {
+        "matched-random", "matched-magnitude", "scratch-e", "scratch-b"}  # fmt: skip
+    assert "Scratch" not in board(folder, "post-training", "structured")
+    assert "Scratch" not in board(folder, "one-shot", "unstructured")
+    assert standings["one-shot", "structured", True]["after"].variants[-2:] == ["scratch-e", "scratch-b"]
+
+
+def test_differences_to_scratch_stand_on_the_methods_page(folder, standings):
+    text = page(folder, "methods/one-shot-structured-0.html")
+    assert all(f"Against {name}" in text for name in ("matched random", "matched magnitude", "Scratch-E", "Scratch-B"))
+    assert "A method that does not beat them has found widths, not weights" in text
+    assert "Against Scratch-E" not in page(folder, "methods/post-training-structured-0.html")
+
+
+def test_patterns_have_a_table_and_a_chart_but_no_curve(folder, standings):
+    part = board(folder, "one-shot", "semi-structured")
+    assert head(part).split() == ["Method", "2:4", "1:4", "4:8", "Mean", "drop", "n"]
+    assert "A pattern is no point on an axis" in part
+    [spec] = specs(part.split('<div class="panel before">')[0])
+    x = spec["layer"][6]["encoding"]["x"]
+    assert x["axis"]["values"] == [1, 2, 4]
+    assert '["2:4", "1:4", "4:8"]' in x["axis"]["labelExpr"]
+    assert spec["layer"][5]["mark"]["strokeWidth"] == 0
+    assert len(spec["datasets"]["means"]) == 2 * 3
+    standing = standings["one-shot", "semi-structured", True]["after"]
+    assert {entry.area["compression"].gap for entry in standing.methods} == {"no axis"}
+    assert {entry.reach["speedup"][1.0].gap for entry in standing.methods} == {"no axis"}
+    assert set(standing.drop_ranks) == {entry.slug for entry in standing.methods}
+    means = [entry.mean_drop.interval.mean for entry in standing.methods]
+    assert means == sorted(means, reverse=True)
+
+
+def test_epochs_stand_where_a_method_trains(folder):
+    for track in ("iterative", "sparse-training"):
+        assert "Its epochs" in head(board(folder, track, "unstructured"))
+        assert "Its epochs" in page(folder, f"methods/{track}-unstructured-0.html")
+    assert "Its epochs" not in head(board(folder, "one-shot", "unstructured"))
+    assert f">2{DASH}8</td>" in board(folder, "sparse-training", "unstructured")
+    assert "up to 20 epochs of training" in page(folder, "methods/iterative-unstructured-0.html")
+
+
+def test_latency_has_its_circumstances(folder):
+    """Device, threads, batch and type; median, quartiles, and the ratio to dense, paired by seed."""
+    text = page(folder, "methods/one-shot-structured-1.html")
+    table = text[text.index("<h3>Latency") :].split("</table>")[0]
+    assert "cpu, 1 thread, float32, 10 runs" in table
+    assert "Batch 1, ms" in table
+    assert "Batch 128, ms" in table
+    assert "does other work meanwhile" in table
+    two = re.sub(r"<[^>]+>", " ", table[table.index(f'<th scope="row">2{TIMES}') :].split("</tr>")[0]).split()
+    median, ratio = sum(0.6 * (1 + seed) / 2 for seed in range(3)) / 3, 2.0
+    assert two[1:6] == [f"{median:.3f}", f"{0.9 * median:.3f}", DASH, f"{1.1 * median:.3f}", f"{ratio:.2f}"]
+    assert "<h3>Latency" not in page(folder, "methods/global-magnitude.html")
+
+
+def test_latency_without_a_dense_network_has_no_ratio(tmp_path):
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=(NAME,), methods=1, kinds=(("one-shot", "structured"),)))
+    dense = repository.published / NAME / "dense.jsonl"
+    records = [{**json.loads(line), "latency": []} for line in dense.read_text().splitlines()]
+    dense.write_text("".join(json.dumps(record) + "\n" for record in records))
+    text = page(build(repository, tmp_path / "public").folder, "methods/one-shot-structured-0.html")
+    assert "The dense network was not timed, so there is no ratio." in text
+
+
+def test_channels_kept_are_shown(folder):
+    text = page(folder, "methods/one-shot-structured-0.html")
+    table = text[text.index("<h3>Channels kept") :].split("</table>")[0]
+    assert re.findall(r'<td class="figure">([\d.]+)</td>', table) == ["11", "8", "5", "21", "16", "11"]
+    assert "<h3>Channels kept" not in page(folder, "methods/global-magnitude.html")
+
+
+def test_downloads_have_latency_channels_and_epochs(folder):
+    frame = pd.read_parquet(folder / "data" / "records.parquet")
+    timed = frame[frame["latency_batch"].notna()]
+    assert set(timed["variant"]) == {"method", "dense"}
+    assert set(timed["division"]) == {"structured"}
+    assert list(timed["latency_batch"].iloc[0]) == [1, 128]
+    assert frame.loc[frame["track"] == "sparse-training", "pruning_epochs"].max() == 8
+    assert {len(kept) for kept in frame.loc[frame["division"] == "structured", "channels"].dropna()} == {2}
+    summary = pd.read_csv(folder / "data" / "summary.csv")
+    patterns = summary[summary["division"] == "semi-structured"]
+    assert patterns["nauc_compression"].isna().all()
+    assert patterns.loc[patterns["variant"] == "method", "rank_drop_low"].notna().all()
+
+
+def test_another_recipe_is_another_board(folder):
+    text = page(folder, "methods/global-magnitude.html")
+    assert "one-shot · unstructured · 1 epoch, learning rate 0.01, cosine" in text
+    assert re.search(r"espalier evaluate global-magnitude --cell \S+ --recipe lenet-5-retraining --force", text)
+
+
+def test_state_counts_a_methods_own_tracks(repository):
+    """Each method in its division, on the tracks that its metadata opens; an alternative recipe is not counted."""
+    site = gather(repository)
+    found = state(site, NAME)
+    without_training = [kind for kind in ALL_KINDS if kind[0] in ("post-training", "one-shot")]
+    assert found.measured == len(ALL_KINDS) * 2 * 3 * 3
+    assert found.missing == len(without_training) * 2 * 3 * 3  # on the other of the two tracks that are open to them
+    assert (found.failed, found.waiting, found.infeasible) == (0, 0, 0)
+    assert found.methods == len(ALL_KINDS) * 2
+
+
+def test_a_benchmark_without_base_models_waits(tmp_path):
+    """Neither missing nor failed: nobody can measure it. Methods of other tracks and divisions are not counted at all."""
+    repository = make_repository(tmp_path)
+    for slug in ("global-magnitude", "one-shot-structured-0", "at-init-unstructured-0"):
+        write_submission(repository, metadata_of(slug))
+    path = repository.grid / "benchmarks.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["cifar10-resnet-20"].update(tracks=["one-shot"], divisions=["unstructured"])
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    found = state(gather(repository), "cifar10-resnet-20")
+    assert (found.methods, found.missing, found.failed, found.waiting) == (1, 0, 0, 15)
+    built = build(repository, tmp_path / "public")
+    assert "waits for its base models" in (built.folder / "index.html").read_text()
+    assert "Waiting for its base models" in (built.folder / "benchmarks" / "cifar10-resnet-20.html").read_text()
+
+
+def test_hero_is_a_published_curve(tmp_path):
+    """Not the patterns, not what only this machine measured, however many records there are."""
+    repository = make_repository(tmp_path)
+    open_everything(repository, NAME)
+    fill(repository, Plan(benchmarks=(NAME,), methods=3, kinds=(("one-shot", "semi-structured"),)))
+    fill(repository, Plan(benchmarks=(NAME,), methods=2, kinds=(USUAL,)))
+    fill(repository, Plan(benchmarks=("mnist-lenet-5",), methods=4), local=True)
+    [home] = home_pages(gather(repository))
+    key = home.context["standing"].board.key
+    assert (key.benchmark, key.division, key.origin) == (NAME, "unstructured", "published")
+
+
+def test_methods_are_told_apart_without_a_script(folder, visit):
+    """Radio buttons and the style sheet alone."""
+    opened = visit(folder / "methods.html").page
+    rows = "tbody => tbody.filter(t => t.checkVisibility()).map(t => t.dataset.division + ' ' + t.dataset.stage)"
+    shown = opened.eval_on_selector_all("tbody", rows)
+    assert len(shown) == len(ALL_KINDS) * 2
+    opened.get_by_text("channels", exact=True).click()
+    assert set(opened.eval_on_selector_all("tbody", rows)) == {"structured after"}
+    opened.locator("label[for=division-all]").click()
+    opened.locator("label[for=stage-during]").click()
+    assert set(opened.eval_on_selector_all("tbody", rows)) == {"unstructured during"}
+
+
+@pytest.mark.parametrize("path", [PAGE, "methods/one-shot-structured-0.html", "methods.html", "protocol.html", "index.html"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_pages_are_quiet_and_fit(folder, visit, path, width):
+    """With all boards on one page: nothing in the console, nothing sideways, every chart alive."""
+    seen = visit(folder / path, width=width)
+    for figure in seen.page.query_selector_all("figure.chart"):
+        if figure.is_visible():
+            figure.scroll_into_view_if_needed()
+            seen.page.wait_for_function("f => f.classList.contains('drawn')", arg=figure, timeout=10_000)
+    assert seen.console == []
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_board_can_be_folded(folder, visit):
+    opened = visit(folder / PAGE).page
+    table = opened.locator("section.board").first.locator("table.ranking:visible")
+    assert table.count() == 1
+    opened.locator("section.board summary").first.click()
+    assert table.count() == 0
