@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 COLOURS = 10
@@ -26,7 +27,11 @@ class Look:
         return f"var(--s{self.token})"
 
 
-def looks(slugs: Iterable[str]) -> dict[str, Look]:
-    """One look per slug, in alphabetical order."""
-    ordered = sorted(set(slugs))
-    return {slug: Look(i % COLOURS, SHAPES[i % len(SHAPES)]) for i, slug in enumerate(ordered)}
+def looks(kinds: Mapping[str, Hashable]) -> dict[str, Look]:
+    """One look per slug, in alphabetical order; those of one kind, which stand on the same boards, differ the most."""
+    found: dict[str, Look] = {}
+    numbers: Counter[Hashable] = Counter()
+    for slug, kind in sorted(kinds.items()):
+        found[slug] = Look(numbers[kind] % COLOURS, SHAPES[numbers[kind] % len(SHAPES)])
+        numbers[kind] += 1
+    return found

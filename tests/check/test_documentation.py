@@ -15,7 +15,7 @@ from evaluator.__main__ import app
 from evaluator.check import check_submission, code, files, imports, metadata, method, yaml_text
 from evaluator.job import Goal
 from evaluator.metadata import Facets, Metadata, Needs, Paper, Reported
-from tests.submissions.specimens import NETWORKS, job, network, total
+from tests.submissions.specimens import NETWORKS, job, network, permission, total
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -66,7 +66,8 @@ def test_code_in_the_guide_passes_the_check_and_prunes(code, tmp_path):
     numbers = dict.fromkeys(kinds[0].__annotations__ if "__annotations__" in vars(kinds[0]) else (), 8)
     for kind in NETWORKS:
         model = network(kind)
-        found = kinds[0](**numbers).prune(job(model, Goal(keep=total(model) // 5, speedup=2)))
+        work = job(model, Goal(keep=total(model) // 5, speedup=2), training=permission(model, 2))
+        found = kinds[0](**numbers).prune(work)
         assert found.channels or sum(int(mask.sum()) for mask in found.masks.values()) == total(model) // 5
 
 

@@ -68,7 +68,8 @@ class Site:
 
     @cached_property
     def looks(self) -> Mapping[str, Look]:
-        return looks(self.slugs)
+        kinds = {slug: one.metadata for slug, one in self.submissions.items()}
+        return looks({slug: (m.division, m.tracks) if (m := kinds.get(slug)) else None for slug in self.slugs})
 
     @cached_property
     def titles(self) -> Mapping[str, str]:
