@@ -6,7 +6,7 @@ Where n of every m neighbours are kept the proportions are the pattern's; where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -30,12 +30,6 @@ def matched_random(weights: Weights, masks: Mapping[int, Tensor], seed: int) -> 
 def matched_magnitude(weights: Weights, masks: Mapping[int, Tensor], seed: int) -> dict[int, Tensor]:  # noqa: ARG001
     """As many weights per layer as ``masks`` keeps, the largest."""
     return {i: keep_top(weight.abs(), int(masks[i].sum())) for i, weight in weights.items()}
-
-
-MATCHED: dict[Variant, Callable[[Weights, Mapping[int, Tensor], int], dict[int, Tensor]]] = {
-    "matched-random": matched_random,
-    "matched-magnitude": matched_magnitude,
-}
 
 
 def matched_pattern(variant: Variant, weights: Weights, pattern: tuple[int, int], seed: int) -> dict[int, Tensor]:
@@ -68,7 +62,8 @@ def control(
         return Artifact(channels=matched_channels(variant, groups, artifact.channels, seed))
     if pattern is not None:
         return Artifact(matched_pattern(variant, weights, pattern, seed))
-    return Artifact(MATCHED[variant](weights, artifact.masks, seed))
+    matched = matched_random if variant == "matched-random" else matched_magnitude
+    return Artifact(matched(weights, artifact.masks, seed))
 
 
 def _random(weights: Weights, seed: int) -> dict[int, Tensor]:

@@ -142,10 +142,12 @@ class Candidate:
     """A network on its way through the scorer.
 
     Args:
+        key: the score key.
         counts: of the artifact; that they meet the cell's target is the caller's to see.
         artifact: what is kept; None for the dense control.
     """
 
+    key: str
     cell: Cell
     variant: Variant
     counts: Counts

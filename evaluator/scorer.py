@@ -78,7 +78,6 @@ class _Queue:
         self.known = known
         self._cohorts: dict[str, list[Candidate]] = {}
         self._askers: dict[str, list[tuple[Todo, Variant, str]]] = {}
-        self._key_of: dict[int, str] = {}
 
     def add(self, todo: Todo, variant: Variant, artifact: Artifact | None) -> Iterator[Reply]:
         """The replies that are ready by now."""
@@ -98,14 +97,13 @@ class _Queue:
             self._askers[key].append((todo, variant, name))
         else:
             self._askers[key] = [(todo, variant, name)]
-            yield from self._enter(Candidate(todo.cell, variant, counts, artifact), key)
+            yield from self._enter(Candidate(key, todo.cell, variant, counts, artifact))
 
     def _miss(self, cell: Cell, counts: Counts, artifact: Artifact) -> str | None:
         return misses_target(cell, counts, dict(artifact.masks), self.bench.grid.targets[cell.division].tolerance)
 
-    def _enter(self, candidate: Candidate, key: str) -> Iterator[Reply]:
+    def _enter(self, candidate: Candidate) -> Iterator[Reply]:
         candidate.build(self.bench)
-        self._key_of[id(candidate)] = key
         recipe = candidate.recipe.functional() if candidate.recipe else None
         name = digest([candidate.cell.seed, recipe])
         cohort = self._cohorts.setdefault(name, [])
@@ -120,10 +118,9 @@ class _Queue:
 
     def _measure(self, cohort: list[Candidate]) -> Iterator[Reply]:
         for candidate, measurement in zip(cohort, evaluate(self.bench, cohort), strict=True):
-            key = self._key_of.pop(id(candidate))
-            self.known[key] = measurement
-            for todo, variant, name in self._askers.pop(key):
-                yield _reply(todo, variant, name, key, measurement)
+            self.known[candidate.key] = measurement
+            for todo, variant, name in self._askers.pop(candidate.key):
+                yield _reply(todo, variant, name, candidate.key, measurement)
 
 
 def _scored(variant: Variant, artifact: Artifact | None, name: str) -> str:

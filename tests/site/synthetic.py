@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from evaluator.canonical import digest
-from evaluator.expectation import expected_inputs
+from evaluator.expectation import expected_inputs, of_variant
 from evaluator.grid import Grid, load_grid
 from evaluator.grid.cells import FROM_FRESH, SETUP, TRAINING, Cell, pattern
 from evaluator.records import Cost, Counts, Environment, Latency, LayerCount, Record, Score, Store, controls_of
@@ -183,6 +183,7 @@ def _build(cell: Cell, slug: str, variant: str, status: str, scores: tuple[float
     first, second = (_score(a, dataset.split.test, dataset.classes) for a in scores or (0, 0))
     before, after = _scored(cell, variant, (first, second)) if scores else (None, None)
     inputs = expected_inputs(grid, None if slug == "dense" else submission_of(slug), cell, plan.recipe)
+    inputs = of_variant(grid, cell, inputs, variant)
     trains = variant == "method" and cell.track in TRAINING
     rng = random.Random(f"{cell.id} {slug} {variant} cost")
     day = 1 + sum(map(ord, slug)) % 28
