@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,7 @@ from evaluator.layers import Layer
 from evaluator.metadata import Needs
 from evaluator.method_training import Call, ForwardWeights, MethodTraining
 from evaluator.networks import prunable_layers
+from evaluator.observation import VisitChannels, VisitInputs, batch_statistics, visit_channels, visit_inputs
 from evaluator.outcome import Pruned
 from evaluator.selection import apportion, keep_n_of_m, keep_top, keep_top_by_row, keep_top_globally
 from evaluator.training import Hooks, Step
@@ -54,8 +55,10 @@ class Job:
         pattern: (n, m) where n of every m neighbours are kept; else None.
         epochs: how many epochs of training the method has in all; 0 on a track without training.
         masks: what :meth:`train` keeps at zero: position -> boolean tensor, True where the weight is kept. Empty at first.
+        channels: what :meth:`train` keeps silent: position of a group -> boolean tensor (channels,), True where the channel
+            stays. Filters, biases, scales and shifts of the others are held at zero. Empty at first.
         memory: tensors that hooks of :meth:`train` remember from step to step. An interrupted training goes on from its
-            model, ``masks``, ``memory``, ``learn`` and ``generator`` alone: a hook must keep nothing elsewhere.
+            model, ``masks``, ``channels``, ``memory``, ``learn`` and ``generator``: a hook must keep nothing elsewhere.
         generator: the source of all randomness, seeded by the cell's seed.
         device: where the model and the batches are.
         checkpoints: where long work without :meth:`train` may save what it has; training does so by itself.
@@ -81,6 +84,7 @@ class Job:
         self.checkpoints = Checkpoints()  # those of the sandbox take their place, where a run can be resumed
         self.device = next(model.parameters()).device
         self.masks: dict[int, Tensor] = {}
+        self.channels: dict[int, Tensor] = {}
         self.memory: dict[str, Tensor] = {}
         self._classifier = classifier
         self._names = [name for name, _ in prunable_layers(model, classifier)]
@@ -176,41 +180,25 @@ class Job:
         filled = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
         return float(loss.detach()), dict(enumerate(filled))
 
-    @contextmanager
-    def batch_statistics(self) -> Iterator[None]:
+    def batch_statistics(self) -> AbstractContextManager[None]:
         """Inside, BatchNorm normalises by each batch's own statistics and leaves its running ones alone."""
-        norms = [m for m in self.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        tracking = [norm.track_running_stats for norm in norms]
-        try:
-            for norm in norms:
-                norm.track_running_stats = False
-                norm.train()
-            yield
-        finally:
-            for norm, tracked in zip(norms, tracking, strict=True):
-                norm.track_running_stats = tracked
-            self.model.eval()
+        return batch_statistics(self.model)
 
-    def visit_inputs(self, images: Tensor, visit: Callable[[Layer, Tensor], None]) -> None:
+    def visit_inputs(self, images: Tensor, visit: VisitInputs) -> None:
         """Run ``images`` through the model and call ``visit(layer, inputs)`` just before each prunable layer, in order.
 
         What ``visit`` does to the layer's weight holds for the layers behind it, so that they see pruned inputs.
         """
+        visit_inputs(self.model, self._layers, images, visit)
 
-        def watch(layer: Layer) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-            def call(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-                visit(layer, inputs[0])  # whatever it returns must not become the layer's input
+    def visit_channels(self, images: Tensor, visit: VisitChannels) -> None:
+        """Run ``images`` through the model and call ``visit(group, slice, maps)`` wherever channels of a group pass.
 
-            return call
-
-        self.model.eval()
-        hooks = [layer.module.register_forward_pre_hook(watch(layer)) for layer in self._layers]
-        try:
-            with torch.no_grad():
-                self.model(images)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        ``maps`` is (images, channels, ...): what the slice's module reads on the side ``"in"``, what it makes on the
+        others. Where several layers make the channels, as around a shortcut, each is visited, and who reads them sees
+        their sum. Clone what is to be kept: the network may write over it.
+        """
+        visit_channels(self.model, self.groups(), images, visit)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -234,7 +222,8 @@ class Job:
         after_step: Callable[[Step], None] | None = None,
         learn: Sequence[Tensor] = (),
     ) -> float:
-        """Train the job's model by the track's recipe on all training images, weights outside ``masks`` kept at zero.
+        """Train the job's model by the track's recipe on all training images; what is outside ``masks`` and ``channels``
+        stays zero.
 
         On the sparse-training track all calls together are one training of :attr:`epochs` epochs. On the iterative track
         each call goes through the recipe's schedule by itself. ``step.progress`` (0 to 1) tells hooks where it stands.
@@ -245,8 +234,9 @@ class Job:
             weights: what the forward pass uses in place of a layer's weight, from (layer, weight); differentiable.
             penalty: added to the loss of each step.
             after_backward: may read and change gradients (``layer.parameter.grad``), those of masked weights too.
-            after_step: after the optimiser's step; may assign new ``job.masks[position]``. A weight that comes back then
-                is zero and without momentum. The step's gradients can still be read.
+            after_step: after the optimiser's step; may assign new ``job.masks[position]`` or ``job.channels[position]``.
+                What comes back then is zero and without momentum; a channel learns only after it is given weights. The
+                step's gradients can still be read.
             learn: tensors of the method's own, with ``requires_grad``, that are learned along, without weight decay.
 
         Returns:

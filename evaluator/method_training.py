@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from evaluator.channels import silenced
 from evaluator.checkpoints import Checkpoints
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
@@ -153,8 +154,8 @@ class _Run:
         self.job = job
         self.learn = list(call.learn)
         self._hook = call.hooks.after_step
-        self._masks: dict[int, Tensor] = {}
-        self._versions: dict[int, int] = {}
+        self._known: dict[tuple[str, int], Tensor] = {}
+        self._versions: dict[tuple[str, int], int] = {}
         self.trainee = Trainee(
             job.model,
             recipe,
@@ -172,23 +173,34 @@ class _Run:
             self.trainee.optimizer.state[tensor]["momentum_buffer"] = (
                 torch.zeros_like(tensor, requires_grad=False) if started is None else started
             )
-        self._follow_masks()
+        self._follow()
 
     def _after_step(self, step: Step) -> None:
         assert self._hook is not None
         self._hook(step)
-        masks = self.job.masks
-        known = masks.keys() == self._masks.keys() and all(masks[i] is mask for i, mask in self._masks.items())
-        if not known or self._versions != _versions(masks):
-            self._follow_masks()
+        kept = self._kept()
+        known = kept.keys() == self._known.keys() and all(kept[what] is mask for what, mask in self._known.items())
+        if not known or self._versions != _versions(kept):
+            self._follow()
 
-    def _follow_masks(self) -> None:
-        layers = {layer.position: layer.parameter for layer in self.job.layers()}
-        for i, mask in self.job.masks.items():
+    def _kept(self) -> dict[tuple[str, int], Tensor]:
+        """What the method wants kept, of layers and of channel groups."""
+        kept = {("layer", i): mask for i, mask in self.job.masks.items()}
+        return kept | {("group", i): mask for i, mask in self.job.channels.items()}
+
+    def _follow(self) -> None:
+        job = self.job
+        layers = {layer.position: layer.parameter for layer in job.layers()}
+        for i, mask in job.masks.items():
             if i not in layers or mask.shape != layers[i].shape or mask.dtype != torch.bool:
                 raise InvalidOutcome(f"job.masks[{i}] is no boolean tensor of the shape of layer {i}")
-        self._masks, self._versions = dict(self.job.masks), _versions(self.job.masks)
-        self.trainee.mask({layers[i]: mask for i, mask in self.job.masks.items()})
+        self._known = self._kept()
+        self._versions = _versions(self._known)
+        factors: dict[nn.Parameter, Tensor] = {layers[i]: mask for i, mask in job.masks.items()}
+        for parameter, stays in silenced(job.model, job.groups(), job.channels) if job.channels else ():
+            rows = stays.view(-1, *[1] * (parameter.dim() - 1)).expand_as(parameter)
+            factors[parameter] = factors[parameter] & rows if parameter in factors else rows
+        self.trainee.mask(factors)
 
     def end(self) -> dict[Tensor, Tensor]:
         """Leave the model as a method may use it; returns the momentum, none for masked weights."""
@@ -204,6 +216,7 @@ class _Run:
         tensors |= {f"momentum.{i}": momentum[tensor]["momentum_buffer"] for i, tensor in enumerate(self._learned)}
         tensors |= {f"learned.{i}": tensor.detach() for i, tensor in enumerate(self.learn)}
         tensors |= {f"mask.{i}": mask for i, mask in job.masks.items()}
+        tensors |= {f"channels.{i}": mask for i, mask in job.channels.items()}
         tensors |= {f"memory.{name}": tensor for name, tensor in job.memory.items()}
         tensors |= {"generator": job.generator.get_state(), "global": torch.get_rng_state()}
         if job.device.type == "cuda":
@@ -226,11 +239,12 @@ class _Run:
         job.model.load_state_dict(part("model."))
         for name, tensor in part("learned.").items():
             self.learn[int(name)].detach().copy_(tensor)
-        job.masks.clear()
-        job.masks.update({int(name): mask.to(job.device) for name, mask in part("mask.").items()})
+        for kept, prefix in ((job.masks, "mask."), (job.channels, "channels.")):
+            kept.clear()
+            kept.update({int(name): mask.to(job.device) for name, mask in part(prefix).items()})
         job.memory.clear()
         job.memory.update({name: tensor.to(job.device) for name, tensor in part("memory.").items()})
-        self._follow_masks()
+        self._follow()
         for name, tensor in part("momentum.").items():
             self.trainee.optimizer.state[self._learned[int(name)]]["momentum_buffer"].copy_(tensor)
         job.generator.set_state(tensors["generator"])
@@ -240,9 +254,9 @@ class _Run:
         return int(facts["epochs"]), float(facts["loss"])
 
 
-def _versions(masks: Mapping[int, Tensor]) -> dict[int, int]:
-    """How often each mask was changed in place."""
-    return {i: mask._version for i, mask in masks.items()}
+def _versions(kept: Mapping[tuple[str, int], Tensor]) -> dict[tuple[str, int], int]:
+    """How often each was changed in place."""
+    return {what: mask._version for what, mask in kept.items()}
 
 
 def _with_weights(job: Job, weights: ForwardWeights) -> Callable[[Tensor], Tensor]:

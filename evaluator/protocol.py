@@ -24,6 +24,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "job.py",
         "layers.py",
         "method_training.py",
+        "observation.py",
         "training.py",
         "sandbox/task.py",
         "selection.py",

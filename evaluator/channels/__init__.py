@@ -6,7 +6,7 @@ from evaluator.channels.costs import Costs, channel_costs
 from evaluator.channels.discovery import channel_groups, materialise
 from evaluator.channels.groups import ChannelGroup, Side, Slice, bound
 from evaluator.channels.solving import solve
-from evaluator.channels.surgery import Kept, remove_channels, silence
+from evaluator.channels.surgery import Kept, remove_channels, silence, silenced
 
 __all__ = [
     "ChannelGroup",
@@ -18,6 +18,7 @@ __all__ = [
     "materialise",
     "remove_channels",
     "silence",
+    "silenced",
     "Costs",
     "channel_costs",
     "solve",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,12 @@ def silence(model: nn.Module, groups: Sequence[ChannelGroup], kept: Kept) -> Non
     Raises:
         InvalidOutcome: as :func:`remove_channels`.
     """
+    for parameter, stays in silenced(model, groups, kept):
+        parameter.data[~stays] = 0
+
+
+def silenced(model: nn.Module, groups: Sequence[ChannelGroup], kept: Kept) -> Iterator[tuple[nn.Parameter, Tensor]]:
+    """What :func:`silence` would set to zero: (parameter, boolean (channels,), False for the rows to go), on its device."""
     _check(groups, kept)
     for group in groups:
         if group.position not in kept:
@@ -46,7 +52,7 @@ def silence(model: nn.Module, groups: Sequence[ChannelGroup], kept: Kept) -> Non
         for piece in group.slices:
             if piece.side != "in":
                 for parameter in model.get_submodule(piece.name).parameters(recurse=False):
-                    parameter.data[~kept[group.position].to(parameter.device)] = 0
+                    yield parameter, kept[group.position].to(parameter.device)
 
 
 def _check(groups: Sequence[ChannelGroup], kept: Kept) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from evaluator.channels import silence
 from evaluator.contract import Pruned, PruningMethod
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.metadata import Needs
@@ -66,15 +67,35 @@ def test_what_a_visitor_does_holds_for_the_layers_behind(kind):
     assert not any(module._forward_pre_hooks for module in work.model.modules())
 
 
-def test_hooks_go_even_when_a_visitor_fails():
+@pytest.mark.parametrize("look", ["visit_inputs", "visit_channels"])
+def test_hooks_go_even_when_a_visitor_fails(look):
     work = job(network("plain"), 5)
 
-    def fail(layer, inputs):
+    def fail(*_):
         raise RuntimeError("mine")
 
     with pytest.raises(RuntimeError, match="mine"):
-        work.visit_inputs(images().take(torch.arange(4))[0], fail)
-    assert not any(module._forward_pre_hooks for module in work.model.modules())
+        getattr(work, look)(images().take(torch.arange(4))[0], fail)
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in work.model.modules())
+
+
+@every_network
+def test_every_place_of_a_group_is_visited_channel_by_channel(kind):
+    """What a layer makes has as many channels as its group, and one that is silenced is silent wherever it passes."""
+    work = job(network(kind), 5)
+    gone = {group.position: torch.arange(group.size) == group.size - 1 for group in work.groups()}
+    silence(work.model, work.groups(), {position: ~mask for position, mask in gone.items()})
+    seen: list[tuple[int, str]] = []
+
+    def visit(group, piece, maps):
+        seen.append((group.position, piece.name))
+        assert maps.shape[:2] == (4, group.size)
+        assert not maps[:, gone[group.position]].any()
+        assert maps[:, ~gone[group.position]].any()
+
+    work.visit_channels(images().take(torch.arange(4))[0], visit)
+    assert sorted(seen) == sorted((group.position, piece.name) for group in work.groups() for piece in group.slices)
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in work.model.modules())
 
 
 @every_network

@@ -17,7 +17,7 @@ from evaluator.contract import Job, Step
 from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.metadata import Needs
 from evaluator.selection import keep_top
-from tests.submissions.specimens import NETWORKS, job, network, permission, total
+from tests.submissions.specimens import NETWORKS, images, job, network, permission, total
 
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 STEPS = 4
@@ -258,6 +258,72 @@ def test_a_mask_that_fits_no_layer_is_refused(masks):
         work.train(1)
 
 
+# -- silent channels ------------------------------------------------------------------------------------------------------
+
+
+def some_channels(work: Job, seed: int = 0) -> dict[int, Tensor]:
+    """Of every group a random half that stays, the first channel with it."""
+    random = torch.Generator().manual_seed(seed)
+    kept = {group.position: torch.rand(group.size, generator=random) < 0.5 for group in work.groups()}
+    for mask in kept.values():
+        mask[0] = True
+    return kept
+
+
+@every_network
+@pytest.mark.parametrize("continuous", [True, False])
+def test_silent_channels_stay_silent_and_their_removal_changes_nothing(kind, continuous):
+    work = trainable(kind, epochs=3, continuous=continuous)
+    work.channels = some_channels(work)
+    seen: list[float] = []
+
+    def look(step: Step) -> None:
+        for group in work.groups():
+            gone = ~work.channels[group.position]
+            seen.extend(float(filters[gone].abs().sum()) for filters in [*group.filters, *group.scales])
+
+    for epochs in (1, 2):
+        work.train(epochs, after_step=look)
+    assert not any(seen)
+    inputs = images().take(torch.arange(20))[0]
+    with torch.no_grad():
+        small = work.without_channels(work.channels)(inputs)
+        torch.testing.assert_close(small, work.model(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_channels_and_masks_hold_together_and_a_channel_that_is_released_may_be_given_weights():
+    work = trainable("plain", epochs=2)
+    work.masks = magnitude_masks(work, 0.5)
+    work.channels = some_channels(work)
+    group = work.groups()[0]
+    gone = ~work.channels[0]
+    layer = work.layers()[0]
+
+    def after_step(step: Step) -> None:
+        assert not layer.weight[~work.masks[0]].any()
+        if step.number <= STEPS:
+            assert not layer.weight[gone].any()
+        if step.number == STEPS:
+            del work.channels[0]
+            layer.weight[gone] = 0.1
+            group.scales[0][gone] = 1.0
+
+    work.train(2, after_step=after_step)
+    learned = layer.weight[gone]
+    assert ((learned != 0) == work.masks[0][gone]).all()
+    assert (learned[work.masks[0][gone]] != 0.1).all()
+
+
+@pytest.mark.parametrize(
+    "channels", [{9: torch.ones(8, dtype=torch.bool)}, {0: torch.ones(8)}, {0: torch.zeros(8, dtype=torch.bool)}]
+)
+def test_channels_that_fit_no_group_are_refused(channels):
+    work = trainable("plain")
+    work.channels = channels
+    with pytest.raises(InvalidOutcome, match="channel group"):
+        work.train(1)
+
+
 # -- forward weights, learned tensors -------------------------------------------------------------------------------------
 
 
@@ -407,7 +473,7 @@ class Killed(Exception):
 
 
 def run(kind: str, continuous: bool, checkpoints: Checkpoints | None, kill: tuple[int, int] | None = None) -> Job:
-    """A method with everything that a training can hold: masks, memory, learned tensors, draws; three calls of 3 epochs.
+    """A method with masks, channels, memory, learned tensors and draws, all that a training holds: 3 calls of 3 epochs.
 
     Args:
         kill: (call, step of the call) at which it dies.
@@ -416,7 +482,7 @@ def run(kind: str, continuous: bool, checkpoints: Checkpoints | None, kill: tupl
     work = job(model, total(model) // 3, training=permission(model, 9, continuous=continuous, checkpoints=checkpoints))
     scale = torch.ones(len(work.layers()), requires_grad=True)
     work.memory["mean"] = torch.zeros(())
-    masks, memory = work.masks, work.memory  # a method may hold them
+    masks, channels, memory = work.masks, work.channels, work.memory  # a method may hold them
 
     for call in range(3):
         taken = [0]  # not part of what goes on: only the kill reads it
@@ -430,6 +496,8 @@ def run(kind: str, continuous: bool, checkpoints: Checkpoints | None, kill: tupl
                 noise = torch.rand(1, generator=work.generator) + memory["mean"]
                 for i, weight in work.weights():
                     masks[i] = keep_top(weight.abs() + noise * weight, weight.numel() // 2)
+                if step.number > 4:
+                    channels.update(some_channels(work, step.number))
 
         torch.rand(call + 1)
         work.train(3, weights=lambda layer, w: w * scale[layer.position], after_step=after_step, learn=[scale])
@@ -475,6 +543,7 @@ def test_an_interrupted_training_ends_as_it_would_have(tmp_path, kind, continuou
     resumed = run(kind, continuous, Checkpoints(kept, written))
     assert same(whole, resumed)
     assert all(torch.equal(whole.masks[i], resumed.masks[i]) for i in whole.masks)
+    assert all(torch.equal(whole.channels[i], resumed.channels[i]) for i in whole.channels)
     assert all(torch.equal(whole.memory[name], resumed.memory[name]) for name in whole.memory)
 
 
