@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evaluator.forges.cache import Cache
 from evaluator.forges.dry import DryRun
-from evaluator.forges.forge import CONTEXT, MARKER, Approval, Change, Forge, Source, Status
+from evaluator.forges.forge import CONTEXT, MARKER, Approval, Change, Forge, Source, Status, approval_of
 from evaluator.forges.local import LocalForge
 from evaluator.forges.opening import open_forge
 from evaluator.forges.token import Token
@@ -16,6 +16,7 @@ __all__ = [
     "Source",
     "Status",
     "Approval",
+    "approval_of",
     "CONTEXT",
     "MARKER",
     "LocalForge",

@@ -89,9 +89,14 @@ def _tell(change: Change) -> None:
     out.print(f"change {change.number}: {change.state}, {change.head}")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """An error of ours is told without a traceback."""
     try:
         app()
     except EspalierError as error:
         err.print(f"[bold red]error[/]: {safe(error)}")
         raise SystemExit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 State = Literal["open", "merged", "closed"]
 Verdict = Literal["pending", "success", "failure", "error"]
+VERDICTS: dict[str, Verdict] = {"pending": "pending", "success": "success", "failure": "failure", "error": "error"}
+"""By what most forges call them."""
 
 TITLE_LENGTH = 200
 DESCRIPTION_LENGTH = 140
@@ -142,8 +144,13 @@ class Forge(Protocol):
         """Let connections go."""
 
 
+def approval_of(commit: str) -> str:
+    """The comment by which a maintainer approves a commit, on every forge."""
+    return f"espalier approve {commit}"
+
+
 def approved_commit(body: str) -> str | None:
-    """The commit that a comment approves: its first line is ``espalier approve COMMIT``, in full, and nothing else.
+    """The commit that a comment approves: its first line is ``espalier approve COMMIT``, in full, and no more.
 
     A quoted line starts with ``>`` and a longer one is talk, so that a commit is approved on purpose only.
     """

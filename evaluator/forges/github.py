@@ -9,12 +9,11 @@ from urllib.parse import quote
 
 from evaluator.errors import ForgeRefused
 from evaluator.forges import answers
-from evaluator.forges.forge import CONTEXT, Change, Comment, Source, Status, Verdict
+from evaluator.forges.forge import CONTEXT, VERDICTS, Change, Comment, Source, Status
 from evaluator.forges.http import Client
 from evaluator.forges.rest import RestForge
 from evaluator.forges.wire import Manners
 
-STATES: dict[str, Verdict] = {"pending": "pending", "success": "success", "failure": "failure", "error": "error"}
 DEEPEST = 300
 """Closed changes that are looked through for merged ones."""
 
@@ -68,7 +67,7 @@ class GitHub(RestForge):
         if not mine:
             return None
         last = max(mine, key=lambda one: answers.number(one, "id"))
-        state = STATES.get(answers.take(last, "state") or answers.take(last, "status"))
+        state = VERDICTS.get(answers.take(last, "state") or answers.take(last, "status"))
         description = answers.take(last, "description") or ""
         return Status(state, description, self._page_of(last, "target_url") or None) if state else None
 

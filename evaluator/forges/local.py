@@ -24,7 +24,7 @@ from typing import Any
 from evaluator.errors import ForgeError
 from evaluator.forges import words
 from evaluator.forges.answers import number, take, text
-from evaluator.forges.forge import CONTEXT, MARKER, Approval, Change, Comment, Source, Status, approved_commit
+from evaluator.forges.forge import CONTEXT, MARKER, VERDICTS, Approval, Change, Comment, Source, Status, approved_commit
 from evaluator.forges.git import alone, found, git
 from evaluator.forges.notes import Notes
 
@@ -63,7 +63,8 @@ class LocalForge:
 
     def status(self, change: Change) -> Status | None:
         kept = take(self._statuses.read(change.head), CONTEXT)
-        return Status(text(kept, "state"), text(kept, "description"), take(kept, "target_url")) if kept else None  # type: ignore[arg-type]
+        state = VERDICTS.get(text(kept, "state")) if kept else None
+        return Status(state, text(kept, "description"), take(kept, "target_url")) if state else None
 
     def set_status(self, change: Change, status: Status) -> None:
         with alone(self.path):

@@ -84,7 +84,7 @@ def parse(where: str) -> Address:
     """
     kind, _, rest = where.rpartition("+") if "+" in where.partition("://")[0] else ("", "", where)
     parts = urlsplit(rest)
-    if "@" in parts.netloc:
+    if "@" in where:
         raise UsageError("an address with a login or password in it", fix="leave it out; the token says who we are")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts)):
         raise UsageError("a token goes over https only", where=where, fix=f"such as {EXAMPLES}")

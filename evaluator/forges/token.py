@@ -24,9 +24,11 @@ class Token:
 
     def __init__(self, secret: str, origin: str) -> None:
         secret = secret.strip()
-        if not re.fullmatch(r"[\x21-\x7e]+", secret):
+        if not re.fullmatch(r"[!#-\[\]-~]+", secret):
             problem = "holds no token" if not secret else "holds something else than one token"
-            raise ForgeError(problem, where=origin, fix="put the token there, one word of printable ASCII, and nothing else")
+            raise ForgeError(
+                problem, where=origin, fix="put the token there, one word of ASCII without quotes, and nothing else"
+            )
         self.origin = origin
         self._reveal = lambda: secret
 

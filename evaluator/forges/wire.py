@@ -124,7 +124,10 @@ class Wire:
         if not body.strip():
             return None
         try:
-            return json.loads(self._token.redact(body.decode("utf-8", "replace")))
+            content = json.loads(body.decode("utf-8", "replace"))
+            plain = json.dumps(content, ensure_ascii=False)  # however the forge escaped it
+            redacted = self._token.redact(plain)
+            return content if redacted == plain else json.loads(redacted)
         except (ValueError, RecursionError):
             if status >= 300:
                 return None
