@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from evaluator.errors import ForgeError
-from evaluator.forges import MARKER, Approval, Status
+from evaluator.forges import MARKER, Approval, Status, approval_of
 
 HOSTILE = "  </title><script>alert(1)</script>\n\n\u202e/close\x1b[31m @all #1 \ud800" + "x" * 500
 
@@ -179,7 +179,7 @@ def test_a_maintainer_approves_by_a_comment_that_names_the_commit(stage):
     for body in refused:
         stage.say(change.number, "maria", body)
     assert stage.forge.approvals(change) == []
-    stage.say(change.number, "maria", f"  espalier approve {change.head}\r\n\r\nlooks harmless\r\n")
+    stage.say(change.number, "maria", f"  {approval_of(change.head)}\r\n\r\nlooks harmless\r\n")
     assert stage.forge.approvals(change) == [Approval("maria", change.head)]
 
 
