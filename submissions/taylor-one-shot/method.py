@@ -22,7 +22,7 @@ def contributions(job: Job, batch: Batch) -> list[Tensor]:
     return [torch.stack(part).sum(0).square() for part in products]
 
 
-class Taylor(PruningMethod):
+class TaylorOneShot(PruningMethod):
     """Keep the channels of largest E[(sum_s g_s w_s)^2], wherever they are (Molchanov et al. 2019, equation 8).
 
     The sum is the first-order change of a minibatch's loss when the channel is gated off. A gate z = 1 behind a
