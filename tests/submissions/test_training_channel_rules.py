@@ -284,7 +284,7 @@ def test_the_penalty_of_tpp_is_that_of_the_formula(kind: str, monkeypatch: pytes
                 wanted += sum(float(p.detach()[k].square().sum()) for k in gone) / 2
     penalty = penalty_of("tpp", work, monkeypatch, ceiling=0.5, rise=0.4)
     for number, strength in ((0, 0.0), (10, 0.125), (40, 0.5), (50, 0.5)):
-        assert float(penalty(Step(number, 100, 0.1))) == pytest.approx(strength * wanted, rel=1e-4)
+        assert float(penalty(Step(number, 100, 0.1)).detach()) == pytest.approx(strength * wanted, rel=1e-4)
 
 
 @every_network
