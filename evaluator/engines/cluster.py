@@ -7,6 +7,7 @@ that dies loses the groups it had, which run again on another; what they had pru
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -104,19 +105,15 @@ def _opened(root: str, device: str, sandbox: Any) -> Setting:
 
 def _on_worker(setting: Setting) -> Setting:
     """With the GPU that is the worker's own: by its number among local workers, else the first that it sees."""
-    from distributed import get_worker
-
-    name = get_worker().name
+    name = _library("distributed").get_worker().name
     return setting.of_worker(name if isinstance(name, int) else 0)
 
 
 def _client(scheduler: str, setting: Setting, workers: int, stack: ExitStack) -> Any:
-    try:
-        import distributed
-        from dask import config
-    except ImportError:
-        raise UsageError("Dask is not installed", fix="python -m pip install 'espalier[cluster]'") from None
-    config.set({"distributed.scheduler.allowed-failures": LOST_WORKERS, "distributed.admin.tick.limit": "60s"})
+    distributed = _library("distributed")
+    _library("dask").config.set(
+        {"distributed.scheduler.allowed-failures": LOST_WORKERS, "distributed.admin.tick.limit": "60s"}
+    )
     resources = {GPU: 1} if setting.device == "cuda" else {}
     if scheduler == LOCAL:
         options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None, "resources": resources}
@@ -132,14 +129,19 @@ def _client(scheduler: str, setting: Setting, workers: int, stack: ExitStack) ->
         raise UsageError(f"no Dask scheduler answers at {scheduler} ({error})", fix=fix) from None
 
 
-def _slurm(resources: dict[str, int]) -> Any:
+def _library(name: str) -> Any:
+    """A library of the extra `cluster`. Raises UsageError where it is not installed."""
     try:
-        from dask_jobqueue import SLURMCluster
+        return importlib.import_module(name)
     except ImportError:
-        raise UsageError("dask-jobqueue is not installed", fix="python -m pip install 'espalier[cluster]'") from None
+        raise UsageError(f"{name} is not installed", fix="python -m pip install 'espalier[cluster]'") from None
+
+
+def _slurm(resources: dict[str, int]) -> Any:
+    jobqueue = _library("dask_jobqueue")
     extra = ["--resources", ",".join(f"{name}={number}" for name, number in resources.items())] if resources else []
     try:
-        return SLURMCluster(worker_extra_args=extra, processes=1)
+        return jobqueue.SLURMCluster(worker_extra_args=extra, processes=1)
     except (ValueError, TypeError) as error:
         fix = "say what a job is under jobqueue.slurm in ~/.config/dask/jobqueue.yaml: cores, memory, queue"
         raise UsageError(f"dask-jobqueue cannot make Slurm jobs: {error}", fix=fix) from None
@@ -147,8 +149,7 @@ def _slurm(resources: dict[str, int]) -> Any:
 
 def _as_completed(tasks: Sequence[Any]) -> Iterator[Any]:
     """Waits by parts of a second: waiting without end would not hear Ctrl-C."""
-    from distributed import wait
-
+    wait = _library("distributed").wait
     waiting = set(tasks)
     while waiting:
         try:
