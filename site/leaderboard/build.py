@@ -24,7 +24,7 @@ from evaluator.repository import Repository
 from leaderboard import exports, pictures
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
-from leaderboard.pages import benchmark, data, home, method, methods, prose
+from leaderboard.pages import benchmark, data, home, method, methods, prose, taxonomy
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -100,6 +100,7 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         benchmark.pages(site),
         methods.pages(site),
         method.pages(site),
+        taxonomy.pages(site),
         prose.pages(),
         data.pages(site, downloads),
     )
