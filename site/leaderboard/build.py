@@ -22,9 +22,10 @@ from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 from leaderboard import exports, pictures
+from leaderboard.corpus import CORPUS
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
-from leaderboard.pages import benchmark, data, home, method, methods, prose, taxonomy
+from leaderboard.pages import benchmark, data, home, literature, method, methods, prose, taxonomy
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -73,6 +74,7 @@ def build(repository: Repository, output: Path, *, local: bool = True, say: Say 
             _write(folder / page.path, render(env, page))
         for download, frame in tables:
             exports.write(frame, folder / "data", download.stem)
+        shutil.copytree(CORPUS, folder / "data" / "literature")
         shutil.copytree(STATIC, folder / "static")
         _write(folder / MARKER, _marker(site))
         say("verifying")
@@ -101,6 +103,7 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         methods.pages(site),
         method.pages(site),
         taxonomy.pages(site),
+        literature.pages(site),
         prose.pages(),
         data.pages(site, downloads),
     )
