@@ -25,7 +25,7 @@ from leaderboard import exports, pictures
 from leaderboard.corpus import CORPUS
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
-from leaderboard.pages import benchmark, data, home, literature, method, methods, prose, taxonomy
+from leaderboard.pages import benchmark, data, findings, home, literature, method, methods, prose, taxonomy
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -103,6 +103,7 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         methods.pages(site),
         method.pages(site),
         taxonomy.pages(site),
+        findings.pages(site),
         literature.pages(site),
         prose.pages(),
         data.pages(site, downloads),

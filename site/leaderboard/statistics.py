@@ -68,6 +68,16 @@ def paired(values: ArrayLike, reference: ArrayLike) -> Interval:
     return interval(np.asarray(values, dtype=float) - np.asarray(reference, dtype=float))
 
 
+def paired_p(difference: Interval) -> float:
+    """Two-sided p of the t test behind an interval of paired differences; nan where there is too little to test."""
+    if difference.n < 2:
+        return math.nan
+    if difference.sd == 0:
+        return 1.0 if difference.mean == 0 else 0.0
+    t = abs(difference.mean) * math.sqrt(difference.n) / difference.sd
+    return float(2 * special.stdtr(difference.n - 1, -t))
+
+
 def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
     """Mean accuracy over [low, high] in log2: the trapezoid under a(x), divided by its width.
 
