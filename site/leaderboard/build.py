@@ -21,11 +21,11 @@ from evaluator.grid import load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard import exports, pictures
+from leaderboard import comparison, exports, pictures
 from leaderboard.corpus import CORPUS
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
-from leaderboard.pages import benchmark, data, findings, home, literature, method, methods, prose, taxonomy
+from leaderboard.pages import benchmark, compare, data, findings, home, literature, method, methods, prose, taxonomy
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -74,6 +74,8 @@ def build(repository: Repository, output: Path, *, local: bool = True, say: Say 
             _write(folder / page.path, render(env, page))
         for download, frame in tables:
             exports.write(frame, folder / "data", download.stem)
+        for name, text in comparison.files(site):
+            _write(folder / name, text)
         shutil.copytree(CORPUS, folder / "data" / "literature")
         shutil.copytree(STATIC, folder / "static")
         _write(folder / MARKER, _marker(site))
@@ -103,6 +105,7 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         methods.pages(site),
         method.pages(site),
         taxonomy.pages(site),
+        compare.pages(site),
         findings.pages(site),
         literature.pages(site),
         prose.pages(),

@@ -96,6 +96,19 @@ def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
     return float(np.trapezoid(np.interp(grid, position, height), grid) / (end - start))
 
 
+def at(x: ArrayLike, accuracy: ArrayLike, factor: float) -> float:
+    """Accuracy at a factor on the line through the points, in log2; nan outside them, and where a point is missing."""
+    order = np.argsort(np.asarray(x, dtype=float), kind="stable")
+    position = np.log2(np.asarray(x, dtype=float)[order])
+    height = np.asarray(accuracy, dtype=float)[order]
+    place = math.log2(factor)
+    if not (np.isfinite(position).all() and np.isfinite(height).all()) or position.size == 0:
+        return math.nan
+    if not position[0] - 1e-9 <= place <= position[-1] + 1e-9:
+        return math.nan
+    return float(np.interp(place, position, height))
+
+
 def nauc(area: float, dense: float, chance: float) -> float:
     """``area`` between chance (0) and the dense control (1): (AUC - c) / (a0 - c)."""
     return (area - chance) / (dense - chance) if dense > chance else math.nan
