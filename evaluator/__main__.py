@@ -16,6 +16,8 @@ from evaluator.commands.evaluate import evaluate
 from evaluator.commands.grid import grid
 from evaluator.commands.new import new
 from evaluator.commands.plan import plan
+from evaluator.commands.promote import promote
+from evaluator.commands.runner import runner
 from evaluator.commands.show import show
 from evaluator.commands.site import site
 from evaluator.commands.smoke import smoke
@@ -30,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (new, check, smoke, plan, evaluate, show, audit, grid, bases):
+for verb in (new, check, smoke, plan, evaluate, show, audit, promote, grid, bases, runner):
     app.command()(verb)
 app.add_typer(site, name="site")
 

@@ -46,11 +46,12 @@ class Built:
     warnings: list[str]
 
 
-def build(repository: Repository, output: Path, *, local: bool = True, say: Say = lambda _: None) -> Built:
+def build(repository: Repository, output: Path, *, local: bool = True, notice: str = "", say: Say = lambda _: None) -> Built:
     """Build the site of ``repository`` into ``output``, replacing the site there.
 
     Args:
         local: also show what was measured on this machine.
+        notice: stands on top of every page.
         say: called with a line at every step.
 
     Raises:
@@ -60,7 +61,7 @@ def build(repository: Repository, output: Path, *, local: bool = True, say: Say 
     """
     _refuse_foreign(output)
     say("reading records")
-    site = gather(repository, local=local)
+    site = gather(repository, local=local, notice=notice)
     say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; laying out pages")
     tables = list(exports.tables(site.results, site.standings))
     pages = list(all_pages(site, [download for download, _ in tables]))
@@ -87,14 +88,14 @@ def build(repository: Repository, output: Path, *, local: bool = True, say: Say 
     return Built(output, len(pages), len(site.results.frame), site.warnings)
 
 
-def gather(repository: Repository, *, local: bool = True) -> Site:
+def gather(repository: Repository, *, local: bool = True, notice: str = "") -> Site:
     """Read everything that any page needs."""
     grid = load_grid(repository.grid)
     results = load_results(repository, grid, local=local)
     warnings = list(results.warnings)
     submissions = dict(_submissions(repository, warnings))
     standings = [make_standings(board, grid) for board in results.boards]
-    return Site(grid, results, submissions, standings, warnings, _date(results.newest))
+    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice)
 
 
 def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
