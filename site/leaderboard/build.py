@@ -21,10 +21,11 @@ from evaluator.grid import load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard import exports, pictures
+from leaderboard import comparison, exports, pictures
+from leaderboard.corpus import CORPUS
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
-from leaderboard.pages import benchmark, data, home, method, methods, prose
+from leaderboard.pages import benchmark, compare, data, findings, home, literature, method, methods, prose, taxonomy
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -74,6 +75,9 @@ def build(repository: Repository, output: Path, *, local: bool = True, notice: s
             _write(folder / page.path, render(env, page))
         for download, frame in tables:
             exports.write(frame, folder / "data", download.stem)
+        for name, text in comparison.files(site):
+            _write(folder / name, text)
+        shutil.copytree(CORPUS, folder / "data" / "literature")
         shutil.copytree(STATIC, folder / "static")
         _write(folder / MARKER, _marker(site))
         say("verifying")
@@ -101,6 +105,10 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         benchmark.pages(site),
         methods.pages(site),
         method.pages(site),
+        taxonomy.pages(site),
+        compare.pages(site),
+        findings.pages(site),
+        literature.pages(site),
         prose.pages(),
         data.pages(site, downloads),
     )
