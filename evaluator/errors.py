@@ -8,6 +8,7 @@ EspalierError
 ├── DataError           a data set is missing or damaged
 ├── BaseModelError      a base model is missing or damaged
 ├── StoreError          the results store cannot be read or written
+│   └── SignatureError  published records are not signed, or not by whom they should be
 ├── Interrupted         the user stopped us (exit code 130)
 ├── SandboxError        no sandbox is to be had, or it could not be started
 └── ContractError       a method broke the contract (raised inside the sandbox)
@@ -69,6 +70,10 @@ class BaseModelError(EspalierError):
 
 
 class StoreError(EspalierError):
+    pass
+
+
+class SignatureError(StoreError):
     pass
 
 
