@@ -75,10 +75,14 @@ def broken(record: Record, how: Callable[[Content], object]) -> Record:
     return Record.model_validate(content)
 
 
-def test_what_this_repository_publishes_is_sound(grid: Grid) -> None:
+def test_what_this_repository_publishes_is_sound(grid: Grid, tmp_path: Path) -> None:
     """Every record of every submission; whether they are signed is not looked at here."""
-    report = verify(Repository(ROOT), grid)
-    assert [problem for problem in report.problems if "sign" not in problem.what] == []
+    for folder in ("evaluator", "bases"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    unsigned = shutil.ignore_patterns("allowed_signers", "*.sig", ".lock")
+    shutil.copytree(ROOT / "results", tmp_path / "results", ignore=unsigned)
+    report = verify(Repository(tmp_path), grid)
+    assert report.problems == []
     assert report.records > 1000
 
 
