@@ -13,14 +13,17 @@ from evaluator.commands.audit import audit
 from evaluator.commands.bases import bases
 from evaluator.commands.check import check
 from evaluator.commands.evaluate import evaluate
+from evaluator.commands.gc import gc
 from evaluator.commands.grid import grid
 from evaluator.commands.new import new
 from evaluator.commands.plan import plan
 from evaluator.commands.promote import promote
 from evaluator.commands.runner import runner
 from evaluator.commands.show import show
+from evaluator.commands.sign import sign
 from evaluator.commands.site import site
 from evaluator.commands.smoke import smoke
+from evaluator.commands.verify import verify
 from evaluator.errors import EspalierError, Interrupted
 from evaluator.terminal import err, safe
 
@@ -32,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (new, check, smoke, plan, evaluate, show, audit, promote, grid, bases, runner):
+for verb in (new, check, smoke, plan, evaluate, show, audit, promote, sign, verify, gc, grid, bases, runner):
     app.command()(verb)
 app.add_typer(site, name="site")
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from evaluator.canonical import digest_bytes, digest_file, write_atomically
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Artifacts:
@@ -15,6 +19,12 @@ class Artifacts:
 
     def path(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every file with its SHA-256, whole or not."""
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
+            if _SHA256.fullmatch(path.name) and path == self.path(path.name):
+                yield path.name, path
 
     def holds(self, sha256: str) -> bool:
         """Whether the file is there and whole."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,6 +20,7 @@ NAME = re.compile(r"[a-z0-9-]{1,40}")
 NAMES = 64
 """How many checkpoints a cell can have, whose names differ."""
 SUFFIX = ".safetensors"
+MARK_SUFFIX = ".json"
 NEW = "checkpoint-"
 """How the name of a file begins that has yet to be taken out of the sandbox."""
 
@@ -40,13 +43,22 @@ class Mark(BaseModel):
     seconds: float = 0.0
 
 
+def checkpoints(repository: Repository) -> Iterator[tuple[str, list[Path]]]:
+    """What there is of every unfinished cell, by its prune key, in the order in which it may be removed."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((repository.state / "checkpoints").glob("*"), key=lambda path: path.suffix != MARK_SUFFIX):
+        if re.fullmatch(r"[0-9a-f]{64}", path.stem):
+            found.setdefault(path.stem, []).append(path)
+    yield from sorted(found.items())
+
+
 class Unfinished:
     """The checkpoints of one cell: a folder named by its prune key, and a mark beside it, out of the sandbox's sight."""
 
     def __init__(self, repository: Repository, key: str, environment: Environment, limits: Limits) -> None:
         self.key = key
         self.folder = repository.state / "checkpoints" / key
-        self._mark = self.folder.with_suffix(".json")
+        self._mark = self.folder.with_suffix(MARK_SUFFIX)
         self._here = Mark(environment=environment, limits=limits)
 
     def resume(self) -> float:

@@ -8,6 +8,7 @@ EspalierError
 ├── DataError           a data set is missing or damaged
 ├── BaseModelError      a base model is missing or damaged
 ├── StoreError          the results store cannot be read or written
+│   └── SignatureError  published records are not signed, or not by whom they should be
 ├── ForgeError          the forge where changes are proposed cannot be used, or answers nonsense
 │   ├── ForgeRefused    it does not grant a request
 │   ├── ForgeBusy       it lets us in again only later than we may wait
@@ -74,6 +75,10 @@ class BaseModelError(EspalierError):
 
 
 class StoreError(EspalierError):
+    pass
+
+
+class SignatureError(StoreError):
     pass
 
 

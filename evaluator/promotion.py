@@ -13,13 +13,15 @@ from evaluator.repository import Repository
 DONE = ("fresh", "failed")
 
 
-def promote(repository: Repository, grid: Grid, submissions: Sequence[Submission], selection: Selection) -> list[Record]:
-    """Copy what is done here and not yet there; returns the records that were copied.
+def promote(
+    repository: Repository, grid: Grid, submissions: Sequence[Submission], selection: Selection, published: Store
+) -> list[Record]:
+    """Copy what is done here and not yet there, in ``published``; returns the records that were copied.
 
     What stands among the published records, and is not stale, stays. Nothing is copied that was measured without a sandbox
     or on another device than the tier's, or rests on other inputs than today's.
     """
-    local, published = Store(repository.local), Store(repository.published)
+    local = Store(repository.local)
     with published.writing():
         here, there = (make_plan(repository, grid, submissions, [store], selection).cells for store in (local, published))
         wanted = _done(here) - _done(there)

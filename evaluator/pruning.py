@@ -52,6 +52,19 @@ class Prunings:
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
 
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every file with the prune key that it is kept under."""
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*.json"):
+            if path == self._path(path.stem):
+                yield path.stem, path
+
+    def outcome(self, path: Path) -> str | None:
+        """The SHA-256 of the outcome that a file names, if any."""
+        try:
+            return Pruning.model_validate_json(path.read_bytes()).outcome
+        except (FileNotFoundError, ValidationError):
+            return None
+
     def get(self, key: str, environment: Environment, limits: Limits) -> Pruning | None:
         """The pruning under ``key``, if it was made here under the same limits and its outcome is still whole."""
         try:

@@ -27,3 +27,9 @@ def bubblewrap() -> None:
     """The real sandbox."""
     reason = "bubblewrap is not installed" if shutil.which("bwrap") is None else "bubblewrap cannot make namespaces here"
     need("sandbox", available() == "bubblewrap", reason)
+
+
+@pytest.fixture(scope="session")
+def ssh_keygen() -> None:
+    """OpenSSH, which signs records and checks signatures."""
+    need("ssh", shutil.which("ssh-keygen") is not None, "ssh-keygen is not installed (Debian: apt install openssh-client)")

@@ -11,7 +11,7 @@ import typer
 
 from evaluator.artifacts import Artifacts
 from evaluator.churn import Predictions, disagreement, enough
-from evaluator.commands.options import Benchmarks, Json, Root, select
+from evaluator.commands.options import Benchmarks, Json, Key, Root, published_store, select
 from evaluator.errors import UsageError
 from evaluator.grid import Grid
 from evaluator.records import Audits, Churn, Store
@@ -50,6 +50,7 @@ def audit(
     write: Annotated[
         bool, typer.Option("--write", help="keep the churn beside the records, where the site takes it from")
     ] = False,
+    sign_with: Key = None,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
@@ -58,7 +59,7 @@ def audit(
     Recall per class is in every record. Churn needs the predictions, which stay on the machine that measured.
     """
     from leaderboard.audit import audit as audited
-    from leaderboard.load import folder_of, load_results
+    from leaderboard.load import PUBLISHED, load_results
 
     selected = select(root, benchmarks=benchmark)
     repository, grid = selected.repository, selected.grid
@@ -70,7 +71,8 @@ def audit(
     rows = [_row(one, predictions, grid) for one in found]
     if write:
         for origin in dict.fromkeys(row.audited.board.key.origin for row in rows):
-            _write([row for row in rows if row.audited.board.key.origin == origin], Store(folder_of(repository, origin)))
+            store = published_store(repository, sign_with) if origin == PUBLISHED else Store(repository.local)
+            _write([row for row in rows if row.audited.board.key.origin == origin], store)
     if as_json:
         print_json({"rows": [_as_json(row, grid) for row in rows], "missing": _missing_json(rows)})
     else:
@@ -115,7 +117,7 @@ def _write(rows: Sequence[Row], store: Store) -> None:
         one, key = row.audited, row.audited.board.key
         place = (key.track, key.division, key.recipe, key.device_class, one.target, one.phase)
         files.setdefault((key.benchmark, one.submission), {})[place] = row.churn
-    audits = Audits(store.folder)
+    audits = Audits(store.folder, store.key)
     with store.writing():
         for file, found in files.items():
             merged = {**audits.read(*file), **found}

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from evaluator.commands.options import Benchmarks, Cells, Json, RecipeName, Root, Slugs, Tier, select
+from evaluator.commands.options import Benchmarks, Cells, Json, Key, RecipeName, Root, Slugs, Tier, published_store, select
 from evaluator.data import prepare
 from evaluator.engines import Engine, open_engine
 from evaluator.errors import Interrupted, SandboxError, UsageError
@@ -46,6 +46,7 @@ def evaluate(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="measure again what is fresh")] = False,
     publish: Annotated[bool, typer.Option("--publish", help="write to results/ instead of the local store")] = False,
+    sign_with: Key = None,
     store: Annotated[Path | None, typer.Option(help="write to this folder, and look at no other store")] = None,
     device: Annotated[Device, typer.Option(help="where to measure")] = "auto",
     sandbox: Annotated[Walls, typer.Option(help="none: submissions run with your rights")] = "auto",
@@ -57,7 +58,7 @@ def evaluate(
     """Measure every selected cell that is missing or stale; safe to stop and start again at any moment."""
     selected = select(root, slugs, tier, benchmark, cell, recipe)
     repository, grid, run_all = selected.repository, selected.grid, open_engine(engine, scheduler)
-    target = Store(store or (repository.published if publish else repository.local))
+    target = published_store(repository, sign_with) if publish and not store else Store(store or repository.local)
     read = [target] if store or publish else [Store(repository.published), target]
     records: list[Record] = []
     with target.writing():

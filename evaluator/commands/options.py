@@ -12,7 +12,9 @@ from evaluator.errors import SubmissionError, UsageError
 from evaluator.grid import Grid, load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.plan import Selection
+from evaluator.records import AllowedSigners, SigningKey, Store
 from evaluator.records.record import DENSE
+from evaluator.records.signatures import SIGNERS, published_files
 from evaluator.repository import Repository
 from evaluator.terminal import err, safe
 
@@ -25,6 +27,10 @@ RecipeName = Annotated[
     str | None, typer.Option("--recipe", help="retrain by this alternative recipe instead, where a benchmark knows it")
 ]
 Cells = Annotated[list[str] | None, typer.Option(help="only this cell, by its id (may be repeated)")]
+Key = Annotated[
+    Path | None,
+    typer.Option("--sign-with", metavar="KEY", envvar="ESPALIER_SIGNING_KEY", help="sign what is published with this key"),
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,23 @@ def select(
     _check_cells(grid, cells or [])
     selection = Selection(frozenset(slugs or []), frozenset(chosen), frozenset(cells or []), recipe)
     return Selected(repository, grid, submissions, selection)
+
+
+def published_store(repository: Repository, key: Path | None) -> Store:
+    """The store of published records, to be written to: it signs if there is a key, and says so if it should and does not.
+
+    Raises:
+        SignatureError: the key's signatures do not count, or somebody else has changed what is published.
+    """
+    signers = AllowedSigners.of(repository.published)
+    if signers is not None and key is not None:
+        signers.require(published_files(repository.published))
+        return Store(repository.published, SigningKey(key, signers))
+    if key is not None:
+        err.print(f"not signed: there is no {safe(repository.published / SIGNERS)}, which says whose signatures count")
+    elif signers is not None:
+        err.print("[bold]not signed[/]: until `espalier sign` has signed what is published now, no site is built of it")
+    return Store(repository.published)
 
 
 def _with_alternative(grid: Grid, chosen: set[str], recipe: str) -> set[str]:

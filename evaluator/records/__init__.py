@@ -14,9 +14,11 @@ from evaluator.records.record import (
     Variant,
     controls_of,
 )
+from evaluator.records.signatures import AllowedSigners, SigningKey
 from evaluator.records.store import Store
 
 __all__ = [
+    "AllowedSigners",
     "Audits",
     "Churn",
     "Cost",
@@ -27,6 +29,7 @@ __all__ = [
     "LayerCount",
     "Record",
     "Score",
+    "SigningKey",
     "Status",
     "Store",
     "Variant",

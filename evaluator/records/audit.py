@@ -14,9 +14,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from evaluator.canonical import canonical_json, write_atomically
+from evaluator.canonical import canonical_json
 from evaluator.errors import StoreError
 from evaluator.grid.cells import Division, Track
+from evaluator.records.signatures import SigningKey, remove, write
 
 SCHEMA: Literal[1] = 1
 
@@ -95,10 +96,11 @@ class Churn(BaseModel):
 
 
 class Audits:
-    """The published churn in the folder of a store."""
+    """The published churn in the folder of a store; ``key`` signs every file that is written."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: SigningKey | None = None) -> None:
         self.folder = folder
+        self.key = key
 
     def path(self, benchmark: str, submission: str) -> Path:
         return self.folder / benchmark / "audit" / f"{submission}.jsonl"
@@ -131,9 +133,9 @@ class Audits:
         path = self.path(benchmark, submission)
         lines = [canonical_json(f.model_dump(mode="json")) + "\n" for f in sorted(figures, key=lambda f: f.place)]
         if lines:
-            write_atomically(path, "".join(lines).encode())
+            write(path, "".join(lines).encode(), self.key)
         else:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _parse(line: bytes, where: str) -> Churn:

@@ -16,11 +16,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evaluator.canonical import canonical_json, write_atomically
+from evaluator.canonical import canonical_json
 from evaluator.errors import StoreError
 from evaluator.records.record import SCHEMA, Record
+from evaluator.records.signatures import SigningKey, write
 
 Identity = tuple[Any, ...]
+
+_RESTORE = "restore the file from git, or delete the line: the cell is then measured again"
 
 
 def _one_to_two(record: dict[str, Any]) -> dict[str, Any]:
@@ -33,23 +36,28 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _one_to_tw
 
 
 class Store:
-    """Records in ``folder``; ``results/`` when published, the local state otherwise."""
+    """Records in ``folder``; ``results/`` when published, the local state otherwise.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        key: signs every file that is written; None: nothing is signed.
+    """
+
+    def __init__(self, folder: Path, key: SigningKey | None = None) -> None:
         self.folder = folder
+        self.key = key
 
     def path(self, benchmark: str, submission: str) -> Path:
         return self.folder / benchmark / f"{submission}.jsonl"
 
     def read(self, benchmark: str, submission: str) -> dict[Identity, Record]:
-        """The records of one file by identity; empty when there is none."""
+        """The records of one file by identity; empty when there is none. Raises StoreError as :func:`read_file`."""
         path = self.path(benchmark, submission)
-        return {record.identity: record for record in read_records(path)} if path.is_file() else {}
+        return {record.identity: record for record in read_file(path)} if path.is_file() else {}
 
     def of(self, benchmark: str) -> Iterator[Record]:
         """Every record of a benchmark, in a fixed order."""
         for path in sorted((self.folder / benchmark).glob("*.jsonl")):
-            yield from read_records(path)
+            yield from read_file(path)
 
     def __iter__(self) -> Iterator[Record]:
         """Every record, in a fixed order."""
@@ -72,11 +80,10 @@ class Store:
             kept = [r for r in merged.values() if _belongs(r, methods.get((r.recipe, r.cell)))]
             self._write(self.path(benchmark, submission), kept)
 
-    @staticmethod
-    def _write(path: Path, records: Iterable[Record]) -> None:
+    def _write(self, path: Path, records: Iterable[Record]) -> None:
         ordered = sorted(records, key=_order)
         lines = "".join(canonical_json(record.model_dump(mode="json")) + "\n" for record in ordered)
-        write_atomically(path, lines.encode())
+        write(path, lines.encode(), self.key)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -119,8 +126,27 @@ def _order(record: Record) -> tuple[Any, ...]:
     return (record.track, record.division, record.variant, record.recipe, numeric, record.seed)
 
 
+def read_file(path: Path) -> list[Record]:
+    """The records of a file in a store.
+
+    Raises:
+        StoreError: as :func:`read_records`; or a record belongs into another file, or is there twice.
+    """
+    records = read_records(path)
+    place = (path.parent.name, path.stem)
+    seen: set[Identity] = set()
+    for number, record in enumerate(records, 1):
+        where, own = f"{path}:{number}", (record.benchmark, record.submission)
+        if own != place:
+            raise StoreError(f"this is of {'/'.join(own)}, which has a file of its own", where=where, fix=_RESTORE)
+        if record.identity in seen:
+            raise StoreError("this record is there twice", where=where, fix=_RESTORE)
+        seen.add(record.identity)
+    return records
+
+
 def read_records(path: Path) -> list[Record]:
-    """The records of one file.
+    """The records of one file, wherever it lies.
 
     Raises:
         StoreError: a line is damaged, or of a newer schema than this version reads.
@@ -141,12 +167,11 @@ def _parse(line: bytes, where: str) -> Record:
 
 def _parse_older(line: bytes, where: str, error: ValidationError) -> Record:
     """The slow path: upgrade an older schema step by step, or explain the damage."""
-    fix = "restore the file from git, or delete the line: the cell is then measured again"
     try:
         content = json.loads(line)
         version = content["schema_version"]
     except (ValueError, KeyError, TypeError):
-        raise StoreError("this line is not a record", where=where, fix=fix) from None
+        raise StoreError("this line is not a record", where=where, fix=_RESTORE) from None
     if not isinstance(version, int) or version > SCHEMA:
         raise StoreError(
             f"schema version {version!r} is newer than this Espalier reads ({SCHEMA})", where=where, fix="update Espalier"
@@ -154,11 +179,11 @@ def _parse_older(line: bytes, where: str, error: ValidationError) -> Record:
     if version == SCHEMA:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(f"{place}: {problem['msg']}", where=where, fix=fix)
+        raise StoreError(f"{place}: {problem['msg']}", where=where, fix=_RESTORE)
     while version < SCHEMA:
         content = UPGRADES[version](content)
         version += 1
     try:
         return Record.model_validate(content)
     except ValidationError as later:
-        raise StoreError(f"the upgrade failed: {later.errors()[0]['msg']}", where=where, fix=fix) from None
+        raise StoreError(f"the upgrade failed: {later.errors()[0]['msg']}", where=where, fix=_RESTORE) from None

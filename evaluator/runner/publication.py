@@ -32,13 +32,10 @@ def commit_records(workspaces: Workspaces, slug: str, title: str, key: Path | No
         ForgeError: main moved meanwhile, or may not be pushed to; the next pass tries again.
     """
     repository, clone = workspaces.main, workspaces.clone
-    stages.do(repository, "promote", slug)
+    stages.do(repository, "promote", slug, *(("--sign-with", str(key)) if key is not None else ()))
     clone.git("add", "--", "results", folder=repository.root)
     if not clone.git("status", "--porcelain", "--", "results", folder=repository.root):
         return False
-    if key is not None:
-        stages.do(repository, "sign", "--key", str(key))
-        clone.git("add", "--", "results", folder=repository.root)
     clone.git("commit", "--quiet", "--no-verify", "-m", title, "--", "results", folder=repository.root)
     made = clone.git("rev-parse", "HEAD", folder=repository.root)
     clone.git("push", "--quiet", "--no-verify", clone.url, f"{made}:refs/heads/{MAIN}", folder=repository.root)

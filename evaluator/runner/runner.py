@@ -14,6 +14,7 @@ from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges import Change, Forge, Status
 from evaluator.records import Record, Store
+from evaluator.records.signatures import SIGNERS
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.changes import Refused, submission_of
@@ -255,8 +256,8 @@ class Runner:
     def _preview(self, checked: Checked) -> tuple[Path, str | None]:
         """The site with the change's records laid over the published ones."""
         repository, number = checked.repository, checked.change.number
+        (repository.published / SIGNERS).unlink(missing_ok=True)  # these records are nobody's word yet
         stages.do(repository, "promote", checked.slug)
-        (repository.published / "allowed_signers").unlink(missing_ok=True)  # these records are nobody's word yet
         folder = self.home / "previews" / str(number)
         notice = f"Preview of change {number}: not published"
         stages.do(repository, "site", "build", "--no-local", "--notice", notice, "--output", str(folder))

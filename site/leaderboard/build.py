@@ -46,17 +46,26 @@ class Built:
     warnings: list[str]
 
 
-def build(repository: Repository, output: Path, *, local: bool = True, notice: str = "", say: Say = lambda _: None) -> Built:
+def build(
+    repository: Repository,
+    output: Path,
+    *,
+    local: bool = True,
+    notice: str = "",
+    drawings: Path | None = None,
+    say: Say = lambda _: None,
+) -> Built:
     """Build the site of ``repository`` into ``output``, replacing the site there.
 
     Args:
         local: also show what was measured on this machine.
         notice: stands on top of every page.
+        drawings: folder in which charts are kept from build to build (default: among the local state).
         say: called with a line at every step.
 
     Raises:
         SiteError: ``output`` is something else than a site, or the new site breaks its own rules.
-        StoreError: a file of records is damaged.
+        StoreError: a file of records is damaged, or not signed where it has to be.
         GridError: the grid is invalid.
     """
     _refuse_foreign(output)
@@ -67,10 +76,10 @@ def build(repository: Repository, output: Path, *, local: bool = True, notice: s
     pages = list(all_pages(site, [download for download, _ in tables]))
     specs = [chart.spec for page in pages for chart in page.charts]
     say(f"drawing {len(specs)} charts")
-    drawings = pictures.draw(specs, repository.state / "cache" / "charts")
+    drawn = pictures.draw(specs, drawings or repository.state / "cache" / "charts")
     with _staging(output) as folder:
         say(f"writing {len(pages)} pages")
-        env = environment(site, drawings)
+        env = environment(site, drawn)
         for page in pages:
             _write(folder / page.path, render(env, page))
         for download, frame in tables:

@@ -17,6 +17,8 @@ from leaderboard.load import LOCAL, PUBLISHED, Results
 from leaderboard.standings import Standing
 
 FORMATS = ("csv", "json", "parquet")
+LOCAL_PREFIX = "local-"
+"""How files begin that hold what a machine measured for itself."""
 SUMMARY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("benchmark, track, division, recipe, device_class", "the board; figures are comparable only within one"),
     ("phase", "before or after retraining"),
@@ -51,7 +53,7 @@ class Download:
 def tables(results: Results, standings: Iterable[dict[Phase, Standing]]) -> Iterator[tuple[Download, pd.DataFrame]]:
     """The tables to offer: published ones first; those of this machine apart."""
     summary = pd.DataFrame([row for phases in standings for one in phases.values() for row in summary_rows(one)])
-    for origin, prefix, words in ((PUBLISHED, "", "published"), (LOCAL, "local-", "measured on this machine")):
+    for origin, prefix, words in ((PUBLISHED, "", "published"), (LOCAL, LOCAL_PREFIX, "measured on this machine")):
         frame = results.frame[results.frame["origin"] == origin]
         if frame.empty:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,10 @@ import pandas as pd
 
 from evaluator.grid import Grid
 from evaluator.grid.cells import Division, Track
-from evaluator.records import Audits, Churn, Record, Store
+from evaluator.records import AllowedSigners, Audits, Churn, Record, Store
 from evaluator.records.audit import Place
 from evaluator.records.record import DENSE
+from evaluator.records.signatures import published_files
 from evaluator.repository import Repository
 from leaderboard.columns import COLUMNS, LOG
 from leaderboard.freshness import Freshness
@@ -76,12 +77,17 @@ def _tuples(frame: pd.DataFrame) -> Iterable[Any]:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that was measured and may be shown; ``churn`` is by origin, benchmark, submission and place."""
+    """Everything that was measured and may be shown.
+
+    ``churn`` is by origin, benchmark, submission and place; ``signers``, who signed published records, by benchmark and
+    submission, has nothing where nobody has to sign.
+    """
 
     frame: pd.DataFrame
     boards: list[Board]
     warnings: list[str] = field(default_factory=list)
     churn: dict[tuple[str, str, str, Place], Churn] = field(default_factory=dict)
+    signers: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
 
     @property
     def newest(self) -> str | None:
@@ -94,8 +100,10 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> R
 
     Raises:
         StoreError: a file of a store, or of an audit beside it, is damaged.
+        SignatureError: published records are not signed by whom the repository names.
     """
     warnings: list[str] = []
+    signers = _signers(repository.published)
     origins = (PUBLISHED, LOCAL) if local else (PUBLISHED,)
     frame = pd.concat([_read(repository, origin, grid, warnings) for origin in origins], ignore_index=True)
     churn = {
@@ -103,7 +111,14 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> R
         for origin in origins
         for one in Audits(folder_of(repository, origin))
     }
-    return Results(frame, _boards(frame, grid), warnings, churn)
+    return Results(frame, _boards(frame, grid), warnings, churn, signers)
+
+
+def _signers(published: Path) -> dict[tuple[str, str], str | None]:
+    """Who signed each file of records; nobody where the repository names no signers, as a fork may not."""
+    signers = AllowedSigners.of(published)
+    verdicts = signers.require(published_files(published)) if signers else []
+    return {(verdict.file.parent.name, verdict.file.stem): verdict.signer for verdict in verdicts}
 
 
 def folder_of(repository: Repository, origin: str) -> Path:

@@ -68,6 +68,7 @@ def test_only_the_command_line_imports_the_site() -> None:
     assert {name for name in users if not within(name, ("leaderboard",))} <= {
         "evaluator.commands.audit",
         "evaluator.commands.site",
+        "evaluator.commands.verify",
     }
 
 

@@ -48,6 +48,7 @@ class Result:
     trains: bool
     local: bool
     unsandboxed: bool
+    signer: str | None
     phases: list[Phase]
     standings: Standings
     lines: list[Line]
@@ -111,6 +112,7 @@ def result(site: Site, standings: Standings, slug: str) -> Result | None:
         trains=words.trains(key.track),
         local=key.origin == LOCAL,
         unsandboxed=any(row.sandbox == "none" for row in rows),
+        signer=None if key.origin == LOCAL else site.results.signers.get((key.benchmark, slug)),
         phases=list(standings),
         standings=standings,
         lines=[_line(standings, slug, own, position) for position in range(len(targets))],

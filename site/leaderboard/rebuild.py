@@ -1,0 +1,89 @@
+"""Whether a site can be derived from the records: built again from them elsewhere, it has to be the same, byte for byte.
+
+That holds for every number at once: those in the downloads, in the tables of the pages, and behind and in the charts.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evaluator.repository import Repository
+from leaderboard.build import MARKER, build
+from leaderboard.errors import SiteError
+from leaderboard.exports import LOCAL_PREFIX
+from leaderboard.verify import same
+
+
+class Difference(NamedTuple):
+    """A file of the site that is not as the records have it, and how."""
+
+    file: str
+    what: str
+
+
+class Comparison(NamedTuple):
+    """All differences, in the order of the files, and what they probably come from."""
+
+    differences: list[Difference]
+    hint: str | None
+
+
+def compare(
+    repository: Repository, site: Path, *, local: bool = False, say: Callable[[str], None] = lambda _: None
+) -> Comparison:
+    """Build the site of ``repository`` again, charts included, and compare.
+
+    Args:
+        site: the folder of a built site.
+        local: whether it also shows what was measured on this machine.
+
+    Raises:
+        SiteError: ``site`` is no site, or none can be built of these records.
+    """
+    if not (site / MARKER).is_file():
+        raise SiteError(f"there is no site here (no {MARKER})", where=site, fix="espalier site build")
+    with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
+        again = Path(scratch) / "site"
+        build(repository, again, local=local, drawings=Path(scratch) / "drawings", say=say)
+        differences = [Difference(name, _difference(site / name, again / name)) for name in same(site, again)]
+        return Comparison(differences, _hint(differences, site, again) if differences else None)
+
+
+def _difference(found: Path, expected: Path) -> str:
+    if not expected.is_file():
+        return "is not made from these records"
+    if not found.is_file():
+        return "is missing"
+    try:
+        pair = [path.read_text(encoding="utf-8").splitlines() for path in (found, expected)]
+    except UnicodeDecodeError:
+        return "differs"
+    line = next((number for number, (a, b) in enumerate(zip_longest(*pair), 1) if a != b), None)
+    return f"differs from line {line} on" if line else "differs in how its lines end"
+
+
+def _hint(differences: list[Difference], site: Path, again: Path) -> str:
+    """What the differences probably come from, and the remedy."""
+    old, new = (_facts(folder / MARKER) for folder in (site, again))
+    if any(one.file.startswith(f"data/{LOCAL_PREFIX}") for one in differences):
+        return "it shows what some machine measured: build it with --no-local, or compare with --local"
+    if old.get("grid_digest") != new.get("grid_digest"):
+        return "it was built with another grid: take the checkout that it was built from"
+    if old.get("records") != new.get("records"):
+        return f"it was built of {old.get('records')} records, here are {new.get('records')}: `espalier site build`"
+    if old.get("date") != new.get("date"):
+        return f"its date is {old.get('date')}, here it is {new.get('date')}: other records, or another SOURCE_DATE_EPOCH"
+    return "it was changed after it was built, or built of other records or by other versions: `espalier site build`"
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_bytes())
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
