@@ -12,7 +12,7 @@ from typing import Any
 
 from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, ForgeError
-from evaluator.forges import Change, Forge, Status
+from evaluator.forges import Change, Forge, Status, words
 from evaluator.records import Record, Store
 from evaluator.records.signatures import SIGNERS
 from evaluator.repository import Repository
@@ -160,20 +160,20 @@ class Runner:
                 return None  # pushed to meanwhile: the next pass sees the new commit
             slug = submission_of(clone, change.head)
         except Refused as refusal:
-            self._say(change, "failure", "not one submission", notes=[refusal.what, refusal.fix or ""])
+            self._say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
             return None
         repository = self.workspaces.prepare(change.number, change.head, slug)
         note = repository.state / "change.json"
         seen = f"{change.head} {clone.main}"
         write_atomically(note, json.dumps({"slug": slug}).encode())
         checked = Checked(change, slug, repository)
-        passed = repository.state / "passed"
-        if passed.is_file() and passed.read_text(encoding="utf-8") == seen:
-            return checked
-        if not self._is_sound(checked):
-            return None
-        write_atomically(passed, seen.encode())
-        return checked
+        verdicts = {sound: repository.state / ("sound" if sound else "unsound") for sound in (True, False)}
+        for sound, verdict in verdicts.items():
+            if verdict.is_file() and verdict.read_text(encoding="utf-8") == seen:
+                return checked if sound else None
+        sound = self._is_sound(checked)
+        write_atomically(verdicts[sound], seen.encode())
+        return checked if sound else None
 
     def _is_sound(self, checked: Checked) -> bool:
         """`check`, then `smoke`; what they find goes to the author at once."""
@@ -261,7 +261,7 @@ class Runner:
         folder = self.home / "previews" / str(number)
         notice = f"Preview of change {number}: not published"
         stages.do(repository, "site", "build", "--no-local", "--notice", notice, "--output", str(folder))
-        page = f"{number}/methods/{checked.slug}/index.html"
+        page = f"{number}/methods/{checked.slug}.html"
         return folder, f"{self.previews.rstrip('/')}/{page}" if self.previews else None
 
     # -- words --------------------------------------------------------------------------------------------------------
