@@ -117,6 +117,8 @@ class Runner:
                 log.info("would publish records", extra={"change": change.number, "submission": slug})
                 continue
             if slug is not None:
+                if not self._measures_as_before(change):
+                    continue
                 adopt(self.workspaces.of(change.number), self.workspaces.main)
                 self._commit(change, slug)
             self.workspaces.remove(change.number)
@@ -127,6 +129,18 @@ class Runner:
             self._keep_lease()
             if publish_site(self.workspaces, self.target):
                 log.info("site published", extra={"commit": self.workspaces.clone.main})
+
+    def _measures_as_before(self, change: Change) -> bool:
+        """The sentinels, before anything is published; where they deviate, all of it waits for a maintainer."""
+        self._keep_lease()
+        found = stages.ask(self.workspaces.main, "sentinels", *self.selection)
+        if not found["ok"]:
+            log.error(
+                "not published: this machine no longer measures what it did", extra={"deviations": found["deviations"]}
+            )
+            self.forge.set_status(change, Status("error", "not published: the sentinels deviate; a maintainer has to look"))
+            self._heartbeat("stopped by the sentinels")
+        return bool(found["ok"])
 
     def _commit(self, change: Change, slug: str) -> None:
         try:
