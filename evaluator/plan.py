@@ -49,6 +49,7 @@ class Planned:
             "cell": self.cell.id,
             "state": self.state,
             "reasons": list(self.reasons),
+            "todo": list(self.todo),
             "seconds": self.seconds,
         }
 

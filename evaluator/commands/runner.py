@@ -48,6 +48,7 @@ def runner(
     branch: Annotated[str | None, typer.Option(help="publish the site as this branch")] = None,
     program: Annotated[str | None, typer.Option(help="publish the site by this program: PROGRAM FOLDER COMMIT")] = None,
     previews: Annotated[str | None, typer.Option(help="address under which HOME/previews can be read")] = None,
+    budget: Annotated[float, typer.Option(help="hours of a pass for whatever is missing or stale on main", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print every write instead of making it")] = False,
     root: Root = None,
 ) -> None:
@@ -70,6 +71,7 @@ def runner(
             target=target,
             previews=previews,
             poll=poll,
+            budget=3600 * budget,
             dry=dry_run,
         )
         try:

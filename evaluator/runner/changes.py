@@ -38,6 +38,14 @@ def submission_of(clone: Clone, head: str) -> str:
     return slug
 
 
+def merged_submission(clone: Clone, commit: str) -> str | None:
+    """The slug of the one submission that a commit of main brought; None where it brought something else."""
+    try:
+        return _one_slug(list(clone.touched(f"{commit}^", commit)))
+    except Refused:
+        return None
+
+
 def _one_slug(entries: list[Entry]) -> str:
     parts = [entry.path.split("/") for entry in entries]
     slugs = {part[1] for part in parts if part[0] == FOLDER and len(part) > 2 and SLUG.fullmatch(part[1])}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,11 @@ from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges import Change, Forge, Status, words
 from evaluator.records import Record, Store
+from evaluator.records.record import DENSE
 from evaluator.records.signatures import SIGNERS
 from evaluator.repository import Repository
 from evaluator.runner import stages
-from evaluator.runner.changes import Refused, submission_of
+from evaluator.runner.changes import Refused, merged_submission, submission_of
 from evaluator.runner.lease import Lease
 from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site, pushed_away
 from evaluator.runner.report import Report
@@ -55,6 +58,7 @@ class Runner:
         target: where the site goes; None: nowhere.
         previews: address under which ``home/previews`` can be read; None: it cannot.
         poll: seconds between two looks at the forge while cells are measured.
+        budget: seconds of a pass for what is missing or stale on main beside what was merged.
         dry: write nothing to the project or the site, and measure nothing.
     """
 
@@ -68,6 +72,7 @@ class Runner:
     target: Target | None = None
     previews: str | None = None
     poll: float = 30.0
+    budget: float = 0.0
     dry: bool = False
     now: Callable[[], float] = time.time
 
@@ -85,6 +90,7 @@ class Runner:
             waiting = [checked for change in self.forge.open_changes() if (checked := self._try(self._greet, change))]
             for checked in waiting:
                 self._try(self._measure, checked)
+            self._nightly()
             self._sweep()
             self._heartbeat("idle")
         except Lost as error:
@@ -108,27 +114,61 @@ class Runner:
     # -- what is merged -----------------------------------------------------------------------------------------------
 
     def _publish(self) -> None:
-        """Records of merged changes to main, and the site, whatever is not there yet."""
+        """Records of what was merged to main, measured now where they are missing; then the site, if it is another."""
+        unpublished = self._unpublished()
         for change in reversed(self.forge.merged_changes()):
-            if change.number not in self.workspaces.numbers():
-                continue
-            slug = self._slug(change)
-            if self.dry:
+            slug = merged_submission(self.workspaces.clone, change.merge_commit) if change.merge_commit else None
+            waits = change.number in self.workspaces.numbers()
+            if slug in unpublished and self.dry:
                 log.info("would publish records", extra={"change": change.number, "submission": slug})
+            elif slug in unpublished and self._measures_as_before(change):
+                if waits:
+                    adopt(self.workspaces.of(change.number), self.workspaces.main)
+                self._catch_up(str(slug), f"Records of {slug} (change {change.number})")
+            elif slug in unpublished:
                 continue
-            if slug is not None:
-                if not self._measures_as_before(change):
-                    continue
-                adopt(self.workspaces.of(change.number), self.workspaces.main)
-                self._commit(change, slug)
-            self.workspaces.remove(change.number)
-        if self.target is not None and self.dry:
+            if waits and not self.dry:
+                self.workspaces.remove(change.number)
+        self._publish_site()
+
+    def _publish_site(self) -> None:
+        if self.target is None:
+            return
+        if self.dry:
             shown = self.target.shows(self.workspaces.clone.main)
             log.info("the site is up to date" if shown else "would publish the site")
-        elif self.target is not None:
-            self._keep_lease()
-            if publish_site(self.workspaces, self.target):
-                log.info("site published", extra={"commit": self.workspaces.clone.main})
+            return
+        self._keep_lease()
+        if publish_site(self.workspaces, self.target):
+            log.info("site published", extra={"commit": self.workspaces.clone.main})
+
+    def _unpublished(self) -> dict[str, int]:
+        """Submissions of main of which something can be measured that is missing or stale, with how many cells."""
+        plan = stages.ask(self.workspaces.main, "plan", "--published", *self.selection)
+        return Counter(cell["submission"] for cell in plan["cells"] if cell["todo"] and cell["submission"] != DENSE)
+
+    def _nightly(self) -> None:
+        """What else is missing or stale on main, the submissions with most of it first, for as long as the budget lasts."""
+        deadline = self.now() + self.budget
+        for slug, _ in Counter(self._unpublished()).most_common() if self.budget and not self.dry else ():
+            if self.now() < deadline:
+                self._catch_up(slug, f"Records of {slug}", deadline)
+                self._publish_site()
+
+    def _catch_up(self, slug: str, title: str, deadline: float = math.inf) -> None:
+        """Measure what is missing of a submission of main, and publish what there is."""
+        main = self.workspaces.main
+        progress = Progress.of(main, slug, self.selection)
+        if progress.done < progress.cells:
+            log.info("measuring for main", extra={"submission": slug, "cells": progress.cells - progress.done})
+            evaluation = Evaluation(main, slug, self._options)
+            try:
+                while not evaluation.wait(self.poll) and self.now() < deadline:
+                    self._keep_lease()
+                    self._heartbeat("measuring")
+            finally:
+                evaluation.stop()
+        self._commit(slug, title)
 
     def _measures_as_before(self, change: Change) -> bool:
         """The sentinels, before anything is published; where they deviate, all of it waits for a maintainer."""
@@ -142,26 +182,23 @@ class Runner:
             self._heartbeat("stopped by the sentinels")
         return bool(found["ok"])
 
-    def _commit(self, change: Change, slug: str) -> None:
+    def _commit(self, slug: str, title: str) -> None:
         try:
-            if commit_records(self.workspaces, slug, f"Records of {slug} (change {change.number})", self.key):
-                log.info("records published", extra={"change": change.number, "submission": slug})
+            made = commit_records(self.workspaces, slug, title, self.key)
         except ForgeError as error:
             if not pushed_away(error):
                 raise
             self.workspaces.clone.open()
             self.workspaces.update_main()
-            commit_records(self.workspaces, slug, f"Records of {slug} (change {change.number})", self.key)
+            made = commit_records(self.workspaces, slug, title, self.key)
+        if made:
+            log.info("records published", extra={"submission": slug})
         self.workspaces.update_main()
 
-    def _slug(self, change: Change) -> str | None:
-        """What a merged change was about, by the name that its workspace was made for."""
-        note = self.workspaces.of(change.number).state / "change.json"
-        try:
-            slug = json.loads(note.read_text(encoding="utf-8"))["slug"]
-        except (OSError, ValueError, KeyError):
-            return None
-        return str(slug) if (self.workspaces.main.submissions / str(slug)).is_dir() else None
+    @property
+    def _options(self) -> tuple[str, ...]:
+        """Of `espalier evaluate`."""
+        return (*self.selection, *((f"--workers={self.workers}",) if self.workers else ()))
 
     # -- what is new --------------------------------------------------------------------------------------------------
 
@@ -177,9 +214,7 @@ class Runner:
             self._say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
             return None
         repository = self.workspaces.prepare(change.number, change.head, slug)
-        note = repository.state / "change.json"
         seen = f"{change.head} {clone.main}"
-        write_atomically(note, json.dumps({"slug": slug}).encode())
         checked = Checked(change, slug, repository)
         verdicts = {sound: repository.state / ("sound" if sound else "unsound") for sound in (True, False)}
         for sound, verdict in verdicts.items():
@@ -220,8 +255,7 @@ class Runner:
         progress = Progress.of(repository, slug, self.selection)
         if progress.done < progress.cells:
             log.info("measuring", extra={"change": change.number, "submission": slug, "cells": progress.cells})
-            workers = (f"--workers={self.workers}",) if self.workers else ()
-            evaluation = Evaluation(repository, slug, (*self.selection, *workers))
+            evaluation = Evaluation(repository, slug, self._options)
             try:
                 if not self._watch(evaluation, checked):
                     return
