@@ -104,6 +104,12 @@ def evaluate(session: nox.Session) -> None:
 
 
 @session
+def runner(session: nox.Session) -> None:
+    """Evaluate open changes, report, publish what was merged; `-- --help` says how."""
+    run(session, "espalier", "runner", *session.posargs)
+
+
+@session
 def bench(session: nox.Session) -> None:
     """Measure how fast Espalier itself is."""
     run(session, "python", "-m", "benchmarks", *session.posargs)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from benchmarks.scale import measure
 
 
 def bench() -> None:
@@ -25,12 +24,9 @@ def bench() -> None:
             "1",
         ]
         store = Path(folder)
-        started = time.perf_counter()
-        subprocess.run([*command, "--store", str(store), "--force"], check=True, capture_output=True)
-        wall = time.perf_counter() - started
+        wall, peak = measure([*command, "--store", str(store), "--force"], Path.cwd())
         records = [json.loads(line) for path in store.glob("*/*.jsonl") for line in path.read_text().splitlines()]
     scored = {r["score_key"]: r["cost"]["retraining_seconds"] for r in records}
     work = sum(scored.values()) + sum(r["cost"]["pruning_seconds"] for r in records)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"\nOverhead: {len(records)} records in {wall:.1f} s, of which pruning and training {work:.1f} s")
     print(f"  {(wall - work) / len(records):.2f} s a record beside its computation; largest process {peak:.0f} MB")

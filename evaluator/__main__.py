@@ -17,6 +17,8 @@ from evaluator.commands.gc import gc
 from evaluator.commands.grid import grid
 from evaluator.commands.new import new
 from evaluator.commands.plan import plan
+from evaluator.commands.promote import promote
+from evaluator.commands.runner import runner
 from evaluator.commands.show import show
 from evaluator.commands.sign import sign
 from evaluator.commands.site import site
@@ -33,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (new, check, smoke, plan, evaluate, show, audit, grid, bases, sign, verify, gc):
+for verb in (new, check, smoke, plan, evaluate, show, audit, promote, sign, verify, gc, grid, bases, runner):
     app.command()(verb)
 app.add_typer(site, name="site")
 

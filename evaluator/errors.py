@@ -9,6 +9,11 @@ EspalierError
 ├── BaseModelError      a base model is missing or damaged
 ├── StoreError          the results store cannot be read or written
 │   └── SignatureError  published records are not signed, or not by whom they should be
+├── ForgeError          the forge where changes are proposed cannot be used, or answers nonsense
+│   ├── ForgeRefused    it does not grant a request
+│   ├── ForgeBusy       it lets us in again only later than we may wait
+│   └── ForgeSilent     no answer came that could be used
+│       └── AnswerLost  of a write; whether it was done is unknown
 ├── Interrupted         the user stopped us (exit code 130)
 ├── SandboxError        no sandbox is to be had, or it could not be started
 └── ContractError       a method broke the contract (raised inside the sandbox)
@@ -74,6 +79,34 @@ class StoreError(EspalierError):
 
 
 class SignatureError(StoreError):
+    pass
+
+
+class ForgeError(EspalierError):
+    pass
+
+
+class ForgeRefused(ForgeError):
+    """``status`` is HTTP's, from 300 to 499."""
+
+    def __init__(self, what: str, *, status: int, where: object = None, fix: str | None = None) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.status = status
+
+
+class ForgeBusy(ForgeError):
+    """``seconds`` from now it may be asked again."""
+
+    def __init__(self, what: str, *, seconds: float, where: object = None, fix: str | None = None) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.seconds = seconds
+
+
+class ForgeSilent(ForgeError):
+    pass
+
+
+class AnswerLost(ForgeSilent):
     pass
 
 

@@ -135,11 +135,14 @@ def make_plan(
             wanted = [cell for cell in wanted if selection.knows(cell, grid)]
             feasible = [cell for cell in wanted if subject is None or grid.feasible(cell)]
             infeasible += [cell for cell in wanted if cell not in feasible]
+            named = not selection.slugs or slug in selection.slugs  # the dense control comes along unasked
+            if not named:
+                beside = {(p.cell.benchmark, p.cell.track, p.cell.division) for p in planned}
+                feasible = [cell for cell in feasible if (benchmark, cell.track, cell.division) in beside]
             if not feasible:
                 continue
             # what is measured now goes to the last store, and needs the dense control beside it there
             alone = subject is None and any(p.todo and p.cell.benchmark == benchmark for p in planned)
-            named = not selection.slugs or slug in selection.slugs  # the dense control comes along unasked
             looked_at = stores[-1:] if alone else stores
             judges = _judges(expectation, looked_at, benchmark, slug, recipe=selection.recipe, force=force and named)
             planned += [_first_done([judge(subject, cell) for judge in judges]) for cell in feasible]

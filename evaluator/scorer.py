@@ -117,10 +117,28 @@ class _Queue:
             yield from self._measure(self._cohorts.pop(next(iter(self._cohorts))))
 
     def _measure(self, cohort: list[Candidate]) -> Iterator[Reply]:
-        for candidate, measurement in zip(cohort, evaluate(self.bench, cohort), strict=True):
+        measured = _together(self.bench, cohort)
+        if measured is None:  # each half begins anew
+            for half in (cohort[: len(cohort) // 2], cohort[len(cohort) // 2 :]):
+                for candidate in half:
+                    candidate.build(self.bench)
+                yield from self._measure(half)
+            return
+        for candidate, measurement in zip(cohort, measured, strict=True):
             self.known[candidate.key] = measurement
             for todo, variant, name in self._askers.pop(candidate.key):
                 yield _reply(todo, variant, name, candidate.key, measurement)
+
+
+def _together(bench: Bench, cohort: list[Candidate]) -> list[Measurement] | None:
+    """The measurements; None where the GPU's memory is too small for so many networks side by side."""
+    try:
+        return evaluate(bench, cohort)
+    except torch.OutOfMemoryError:
+        if len(cohort) == 1:
+            raise
+        torch.cuda.empty_cache()
+        return None
 
 
 def _scored(variant: Variant, artifact: Artifact | None, name: str) -> str:

@@ -31,6 +31,7 @@ def check_method(path: Path, tree: ast.Module, nodes: list[ast.AST], metadata: d
     if metadata is not None:
         yield from _hyperparameters(path, method, metadata.get("hyperparameters"))
         yield from _needs(path, nodes, metadata.get("needs"))
+        yield from _own_training(path, nodes, metadata.get("needs"))
     yield from _branches(path, nodes)
 
 
@@ -130,6 +131,25 @@ def _needs(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
             yield warning(
                 path, 1, "needs", message, f"set needs.{key}: false in metadata.yaml, unless it is reached otherwise"
             )
+
+
+def _own_training(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
+    """An optimiser in a method that reads labelled data: no epoch of its own loop would be counted."""
+    if not isinstance(needs, dict) or not (needs.get("data") and needs.get("labels")):
+        return
+    line = next((node.lineno for node in nodes if _is_optimiser(node)), None)  # type: ignore[attr-defined]
+    if line is not None:
+        fix = "train the network by job.train, whose epochs are counted; say under deviations what else is optimised"
+        yield warning(path, line, "own-training", "an optimiser beside labelled data: is this training of its own?", fix)
+
+
+def _is_optimiser(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        named = [f"{node.module}.{alias.name}" for alias in node.names]
+        return any(name.startswith("torch.optim") for name in named)
+    if isinstance(node, ast.Import):
+        return any(alias.name.startswith("torch.optim") for alias in node.names)
+    return isinstance(node, ast.Attribute) and node.attr == "optim" and _last_name(node.value) == "torch"
 
 
 def _learns(nodes: list[ast.AST]) -> bool:

@@ -14,7 +14,7 @@ import typer
 
 from evaluator.commands.options import Benchmarks, Cells, Json, Key, RecipeName, Root, Slugs, Tier, published_store, select
 from evaluator.data import prepare
-from evaluator.engines import ENGINES
+from evaluator.engines import Engine, open_engine
 from evaluator.errors import Interrupted, SandboxError, UsageError
 from evaluator.grid import Grid
 from evaluator.group import make_groups
@@ -50,12 +50,14 @@ def evaluate(
     store: Annotated[Path | None, typer.Option(help="write to this folder, and look at no other store")] = None,
     device: Annotated[Device, typer.Option(help="where to measure")] = "auto",
     sandbox: Annotated[Walls, typer.Option(help="none: submissions run with your rights")] = "auto",
+    engine: Annotated[Literal["local", "dask"], typer.Option(help="this machine, or a Dask cluster")] = "local",
+    scheduler: Annotated[str | None, typer.Option(help="of Dask: an address, local or slurm")] = None,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
     """Measure every selected cell that is missing or stale; safe to stop and start again at any moment."""
     selected = select(root, slugs, tier, benchmark, cell, recipe)
-    repository, grid = selected.repository, selected.grid
+    repository, grid, run_all = selected.repository, selected.grid, open_engine(engine, scheduler)
     target = published_store(repository, sign_with) if publish and not store else Store(store or repository.local)
     read = [target] if store or publish else [Store(repository.published), target]
     records: list[Record] = []
@@ -79,7 +81,7 @@ def evaluate(
                 err.print(WARNING)
             _prepare_data(plan, grid)
             _sweep(repository)
-            records = _measure(plan, setting, target, workers or setting.gpus or os.cpu_count() or 1)
+            records = _measure(plan, setting, target, workers or setting.gpus or os.cpu_count() or 1, run_all)
     report(plan, records, target, as_json=as_json)
 
 
@@ -88,13 +90,13 @@ def _prepare_data(plan: Plan, grid: Grid) -> None:
         prepare(name, grid.datasets[name], say=err.print, thorough=True)
 
 
-def _measure(plan: Plan, setting: Setting, target: Store, workers: int) -> list[Record]:
+def _measure(plan: Plan, setting: Setting, target: Store, workers: int, run_all: Engine) -> list[Record]:
     total = sum(len(planned.todo) for planned in plan.todo)
     err.print(f"{total} to measure, about {duration(plan.seconds and plan.seconds / workers)} with {workers} workers")
     records = []
     try:
         with CellProgress(total, workers, plan.seconds) as progress:
-            for record in ENGINES["local"](make_groups(plan.todo, workers), setting, workers):
+            for record in run_all(make_groups(plan.todo, workers), setting, workers):
                 target.add([record])
                 records.append(record)
                 progress.advance(f"{record.submission} on {record.cell.id}, {record.variant}: {record.status}")

@@ -55,6 +55,12 @@ def settle_task(config: dict[str, Any]) -> None:
             _limit_memory(config["limits"]["memory_mb"] << 20, config["limits"]["processes"])
 
 
+def leave_with_parent() -> None:
+    """Of a child process: be killed when its parent ends, however that ends."""
+    if LINUX:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _counts_by_name_space() -> bool:
     """Since Linux 5.14 a user's processes count within a user name space, not with all the others that he runs."""
     major, minor = os.uname().release.split(".")[:2]

@@ -21,10 +21,11 @@ from evaluator.grid import load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard import exports, pictures
+from leaderboard import comparison, exports, pictures
+from leaderboard.corpus import CORPUS
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
-from leaderboard.pages import benchmark, data, home, method, methods, prose
+from leaderboard.pages import benchmark, compare, data, findings, home, literature, method, methods, prose, taxonomy
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -46,12 +47,19 @@ class Built:
 
 
 def build(
-    repository: Repository, output: Path, *, local: bool = True, drawings: Path | None = None, say: Say = lambda _: None
+    repository: Repository,
+    output: Path,
+    *,
+    local: bool = True,
+    notice: str = "",
+    drawings: Path | None = None,
+    say: Say = lambda _: None,
 ) -> Built:
     """Build the site of ``repository`` into ``output``, replacing the site there.
 
     Args:
         local: also show what was measured on this machine.
+        notice: stands on top of every page.
         drawings: folder in which charts are kept from build to build (default: among the local state).
         say: called with a line at every step.
 
@@ -62,7 +70,7 @@ def build(
     """
     _refuse_foreign(output)
     say("reading records")
-    site = gather(repository, local=local)
+    site = gather(repository, local=local, notice=notice)
     say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; laying out pages")
     tables = list(exports.tables(site.results, site.standings))
     pages = list(all_pages(site, [download for download, _ in tables]))
@@ -76,6 +84,9 @@ def build(
             _write(folder / page.path, render(env, page))
         for download, frame in tables:
             exports.write(frame, folder / "data", download.stem)
+        for name, text in comparison.files(site):
+            _write(folder / name, text)
+        shutil.copytree(CORPUS, folder / "data" / "literature")
         shutil.copytree(STATIC, folder / "static")
         _write(folder / MARKER, _marker(site))
         say("verifying")
@@ -86,14 +97,14 @@ def build(
     return Built(output, len(pages), len(site.results.frame), site.warnings)
 
 
-def gather(repository: Repository, *, local: bool = True) -> Site:
+def gather(repository: Repository, *, local: bool = True, notice: str = "") -> Site:
     """Read everything that any page needs."""
     grid = load_grid(repository.grid)
     results = load_results(repository, grid, local=local)
     warnings = list(results.warnings)
     submissions = dict(_submissions(repository, warnings))
     standings = [make_standings(board, grid) for board in results.boards]
-    return Site(grid, results, submissions, standings, warnings, _date(results.newest))
+    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice)
 
 
 def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
@@ -103,6 +114,10 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         benchmark.pages(site),
         methods.pages(site),
         method.pages(site),
+        taxonomy.pages(site),
+        compare.pages(site),
+        findings.pages(site),
+        literature.pages(site),
         prose.pages(),
         data.pages(site, downloads),
     )

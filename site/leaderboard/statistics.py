@@ -68,6 +68,16 @@ def paired(values: ArrayLike, reference: ArrayLike) -> Interval:
     return interval(np.asarray(values, dtype=float) - np.asarray(reference, dtype=float))
 
 
+def paired_p(difference: Interval) -> float:
+    """Two-sided p of the t test behind an interval of paired differences; nan where there is too little to test."""
+    if difference.n < 2:
+        return math.nan
+    if difference.sd == 0:
+        return 1.0 if difference.mean == 0 else 0.0
+    t = abs(difference.mean) * math.sqrt(difference.n) / difference.sd
+    return float(2 * special.stdtr(difference.n - 1, -t))
+
+
 def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
     """Mean accuracy over [low, high] in log2: the trapezoid under a(x), divided by its width.
 
@@ -84,6 +94,19 @@ def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
     inner = position[(position > start) & (position < end)]
     grid = np.concatenate(([start], inner, [end]))
     return float(np.trapezoid(np.interp(grid, position, height), grid) / (end - start))
+
+
+def at(x: ArrayLike, accuracy: ArrayLike, factor: float) -> float:
+    """Accuracy at a factor on the line through the points, in log2; nan outside them, and where a point is missing."""
+    order = np.argsort(np.asarray(x, dtype=float), kind="stable")
+    position = np.log2(np.asarray(x, dtype=float)[order])
+    height = np.asarray(accuracy, dtype=float)[order]
+    place = math.log2(factor)
+    if not (np.isfinite(position).all() and np.isfinite(height).all()) or position.size == 0:
+        return math.nan
+    if not position[0] - 1e-9 <= place <= position[-1] + 1e-9:
+        return math.nan
+    return float(np.interp(place, position, height))
 
 
 def nauc(area: float, dense: float, chance: float) -> float:

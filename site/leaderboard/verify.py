@@ -1,7 +1,7 @@
 """What must hold of a built site before it replaces the old one.
 
-Every internal link and fragment leads somewhere; nothing is loaded from outside; no script or style is inline, so that
-the content security policy of the pages can forbid them.
+Every internal link and fragment leads somewhere (a fragment with = is the state of a page, not a place in it); nothing is
+loaded from outside; no script or style is inline, so that the content security policy of the pages can forbid them.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _links(name: str, tag: str, attributes: dict[str, str], files: set[str], tar
     target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(path))) if path else name
     if target not in files:
         yield f"links to {url}, which is not there"
-    elif fragment and target in targets and fragment not in targets[target]:
+    elif fragment and "=" not in fragment and target in targets and fragment not in targets[target]:
         yield f"links to {url}, but nothing has that identifier"
 
 

@@ -1,11 +1,14 @@
-"""First-order Taylor expansion: channels whose removal would change the loss least go."""
+"""First-order Taylor expansion: while the network trains, channels whose removal would change the loss least go."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from evaluator.contract import Batch, ChannelGroup, Job, Pruned, PruningMethod
+from evaluator.contract import ChannelGroup, Job, Pruned, PruningMethod, Step
+from evaluator.selection import keep_top_globally
 
 
 def gates(group: ChannelGroup) -> list[torch.nn.Module]:
@@ -14,29 +17,63 @@ def gates(group: ChannelGroup) -> list[torch.nn.Module]:
     return norms or [piece.module for piece in group.slices if piece.side == "out"]
 
 
-def contributions(job: Job, batch: Batch) -> list[Tensor]:
-    """(sum_s g_s w_s)^2 of every channel, group by group; s runs over the parameters of its gates."""
-    parameters = [[p for module in gates(group) for p in module.parameters(recurse=False)] for group in job.groups()]
-    gradients = iter(torch.autograd.grad(job.loss(batch), [p for part in parameters for p in part]))
-    products = [[(p.detach() * next(gradients)).double().reshape(len(p), -1).sum(1) for p in part] for part in parameters]
-    return [torch.stack(part).sum(0).square() for part in products]
+def contributions(groups: Sequence[ChannelGroup]) -> Tensor:
+    """(sum_s g_s w_s)^2 of the channels of all groups, from a step's gradients; s runs over the parameters of its gates."""
+    sums = []
+    for group in groups:
+        parameters = [p for module in gates(group) for p in module.parameters(recurse=False)]
+        products = [(p.detach() * p.grad).double().reshape(len(p), -1).sum(1) for p in parameters]
+        sums.append(torch.stack(products).sum(0))
+    return torch.cat(sums).square()
+
+
+def fewer(job: Job, scores: Mapping[int, Tensor], share: float) -> dict[int, Tensor]:
+    """What stays once the given share of those channels goes that the target would now remove, lowest scores first."""
+    ranked = {p: torch.where(job.channels[p], score, -1.0) for p, score in scores.items()}
+    target = job.keep_channels(ranked, scope="global").channels
+    staying, final = (sum(int(mask.sum()) for mask in kept.values()) for kept in (job.channels, target))
+    order = {p: torch.where(target[p], torch.inf, score) for p, score in ranked.items()}
+    return keep_top_globally(order, staying - round(share * (staying - final)))
 
 
 class Taylor(PruningMethod):
-    """Keep the channels of largest E[(sum_s g_s w_s)^2], wherever they are (Molchanov et al. 2019, equation 8).
+    """Remove the channels of smallest (sum_s g_s w_s)^2, some at a time (Molchanov et al. 2019, equation 8).
 
     The sum is the first-order change of a minibatch's loss when the channel is gated off. A gate z = 1 behind a
     BatchNorm, which the paper finds best, has the gradient gamma dL/dgamma + beta dL/dbeta, so that s runs over scale and
     shift; without a BatchNorm it runs over the filter and its bias. A channel that has several gates, as around a shortcut,
-    is one set of parameters. The loss is comparable everywhere, hence so are the scores, and there is one threshold.
-    The paper removes a few channels at a time between steps of training; here all go at once, by the mean of the scores.
+    is one set of parameters. A removal goes by the mean over the minibatches since the last one, averaged over removals:
+    score <- m score + (1 - m) mean. ``removals`` are spread evenly over the share ``until`` of the training, and each takes
+    its part of the channels that still have to go for the target.
     """
 
-    batches: int
-    batch_size: int
+    removals: int
+    until: float
+    momentum: float
+
+    def due(self, number: int, steps: int) -> int:
+        """How many removals there have been after ``number`` of ``steps``."""
+        return int(self.removals * min(number / (self.until * steps), 1.0))
 
     def prune(self, job: Job) -> Pruned:
-        total = [torch.zeros(group.size, dtype=torch.float64, device=job.device) for group in job.groups()]
-        for batch in job.train_batches(self.batches, self.batch_size):
-            total = [old + new for old, new in zip(total, contributions(job, batch), strict=True)]
-        return job.keep_channels(dict(enumerate(total)), scope="global")
+        groups, memory = job.groups(), job.memory
+        sizes = [group.size for group in groups]
+        job.channels = {g.position: torch.ones(g.size, dtype=torch.bool, device=job.device) for g in groups}
+        nothing = torch.zeros(sum(sizes), dtype=torch.float64, device=job.device)
+        memory.update({"sum": nothing, "batches": nothing[:1], "score": nothing})
+
+        def after_backward(_: Step) -> None:
+            memory["sum"] = memory["sum"] + contributions(groups)
+            memory["batches"] = memory["batches"] + 1
+
+        def after_step(step: Step) -> None:
+            before, now = self.due(step.number, step.steps), self.due(step.number + 1, step.steps)
+            if now > before:
+                mean = memory["sum"] / memory["batches"]
+                memory["score"] = self.momentum * memory["score"] + (1 - self.momentum) * mean
+                memory.update({"sum": nothing, "batches": nothing[:1]})
+                scores = dict(enumerate(memory["score"].split(sizes)))
+                job.channels.update(fewer(job, scores, (now - before) / (self.removals - before)))
+
+        job.train(job.epochs, after_backward=after_backward, after_step=after_step)
+        return Pruned(channels=job.channels)

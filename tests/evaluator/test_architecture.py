@@ -78,7 +78,15 @@ def test_modules_stay_small(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["evaluator.records", "evaluator.plan", "evaluator.check", "evaluator.__main__", "leaderboard.build"]
+    "module",
+    [
+        "evaluator.records",
+        "evaluator.plan",
+        "evaluator.check",
+        "evaluator.forges",
+        "evaluator.__main__",
+        "leaderboard.build",
+    ],
 )
 def test_the_quick_parts_do_not_load_pytorch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

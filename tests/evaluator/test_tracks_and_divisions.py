@@ -92,6 +92,15 @@ def test_each_method_is_measured_on_the_tracks_that_are_open_to_it(records: Reco
     assert failed == {"greedy"}
 
 
+def test_a_lone_submission_asks_for_the_dense_controls_of_its_own_tables(measured: Miniature) -> None:
+    def dense(*slugs: str) -> set[str]:
+        return {c["cell"] for c in measured.json("plan", *slugs)["cells"] if c["submission"] == "dense"}
+
+    assert dense("fresh") == {"digits-cnn/at-init/unstructured/1/0"}
+    assert dense("fresh", "pattern") == {"digits-cnn/at-init/unstructured/1/0", "digits-cnn/one-shot/semi-structured/1/0"}
+    assert len(dense()) == len(dense("dense")) == 12
+
+
 def test_setup_and_recipe_belong_to_the_track(records: Records) -> None:
     found = {
         slug: (only(records, slug)["setup"], only(records, slug)["recipe"]) for slug in ("channels", "fresh", "gradual")

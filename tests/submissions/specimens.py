@@ -104,14 +104,20 @@ def images(number: int = 500) -> Images:
 
 
 def permission(
-    model: nn.Module, epochs: int, *, continuous: bool = False, checkpoints: Checkpoints | None = None, **recipe: float | str
+    model: nn.Module,
+    epochs: int,
+    *,
+    continuous: bool = False,
+    data: Images | None = None,
+    checkpoints: Checkpoints | None = None,
+    **recipe: float | str,
 ) -> MethodTraining:
-    """Permission to train ``model``, whose weights of now are the initial ones; four steps to an epoch."""
+    """Permission to train ``model``, whose weights of now are the initial ones; an epoch has four steps without ``data``."""
     return MethodTraining(
         Recipe.model_validate({"title": "tiny", "lr": 0.05, "batch": 128, "epochs": epochs, **recipe}),
         epochs,
         continuous=continuous,
-        images=images(),
+        images=images() if data is None else data,
         initial={name: tensor.clone() for name, tensor in model.state_dict().items()},
         seed=3,
         checkpoints=checkpoints,

@@ -108,7 +108,8 @@ def test_touches_nothing_but_the_prunable_weights(slug, kind):
         if id(tensor) not in weights and not trains:
             assert torch.equal(tensor, before[name]), f"{slug} changes {name}: keep the model in eval mode"
     assert not any(module.training for module in work.model.modules()), f"{slug} leaves the model in training mode"
-    assert not any(module._forward_pre_hooks for module in work.model.modules()), f"{slug} leaves hooks behind"
+    hooked = (module._forward_pre_hooks or module._forward_hooks for module in work.model.modules())
+    assert not any(hooked), f"{slug} leaves hooks behind"
 
 
 @every_submission

@@ -13,7 +13,7 @@ from evaluator.checkpoint_files import NEW, SUFFIX
 from evaluator.checkpoints import Checkpoints
 from evaluator.contract import Job, Pruned
 from evaluator.training import Trainee
-from tests.submissions.specimens import EPOCHS, SLUGS, job, method, network, permission, submission, total
+from tests.submissions.specimens import EPOCHS, SLUGS, goal, job, method, network, permission, submission
 
 TRAINING = [slug for slug in SLUGS if submission(slug).metadata.needs.training_epochs]
 OFTEN = {"every": 2}
@@ -27,13 +27,13 @@ def run(slug: str, checkpoints: Checkpoints | None) -> tuple[Job, Pruned]:
     metadata = submission(slug).metadata
     model = network("plain")
     allowed = permission(model, EPOCHS, continuous=metadata.stage == "during", checkpoints=checkpoints)
-    work = job(model, total(model) // 3, needs=metadata.needs, training=allowed)
+    work = job(model, goal(slug, model), needs=metadata.needs, training=allowed)
     torch.manual_seed(0)
     changes = {name: value for name, value in OFTEN.items() if name in metadata.hyperparameters}
     return work, method(slug, **changes).prune(work)
 
 
-@pytest.mark.parametrize("slug", [slug for slug in TRAINING if submission(slug).metadata.division == "unstructured"])
+@pytest.mark.parametrize("slug", TRAINING)
 @pytest.mark.parametrize("steps", [6, 15])
 def test_an_interrupted_method_ends_as_it_would_have(slug, steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same network and masks, bit for bit, after a kill in the second and in the fourth epoch."""
@@ -58,6 +58,8 @@ def test_an_interrupted_method_ends_as_it_would_have(slug, steps, tmp_path: Path
         shutil.move(path, kept / path.name.removeprefix(NEW))
     assert list(kept.iterdir())
     found, again = run(slug, Checkpoints(kept, written))
-    assert all(torch.equal(outcome.masks[i], again.masks[i]) for i in outcome.masks), f"{slug}: use job.memory in hooks"
+    for one, other in ((outcome.masks, again.masks), (outcome.channels, again.channels)):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[i], other[i]) for i in one), f"{slug}: use job.memory in hooks"
     for name, tensor in expected.model.state_dict().items():
         assert torch.equal(tensor, found.model.state_dict()[name]), f"{slug}: use job.memory in hooks"

@@ -15,6 +15,7 @@ from evaluator.job import Goal
 from evaluator.networks import architecture
 from tests.evaluator.grids import GRID, made_up
 from tests.submissions.specimens import (
+    EPOCHS,
     EVERYTHING,
     NETWORKS,
     TYPICAL,
@@ -24,6 +25,7 @@ from tests.submissions.specimens import (
     network,
     of_division,
     outcome,
+    permission,
     submission,
 )
 
@@ -45,7 +47,8 @@ def on_the_grid(name: str, speedup: float, slug: str) -> Job:
     goal, needs = Goal(speedup=speedup), submission(slug).metadata.needs
     data = made_up(300, kind.shape)
     random = torch.Generator().manual_seed(0)
-    return Job(model, kind.classifier, goal, train=data, validation=data, needs=needs, generator=random)
+    training = permission(model, EPOCHS, data=data) if needs.training_epochs else None
+    return Job(model, kind.classifier, goal, train=data, validation=data, needs=needs, generator=random, training=training)
 
 
 def assert_highest_stay(score: Tensor, mask: Tensor) -> None:
@@ -199,7 +202,7 @@ def test_taylor_scores_are_the_squared_gradients_of_gates(kind: str) -> None:
     """z = 1 is multiplied with the channels behind each BatchNorm, or behind the layer; the score is (dL/dz)^2."""
     work = structured(kind)
     batch = next(work.train_batches(1, 32))
-    found = module("taylor").contributions(work, batch)
+    found = module("taylor-one-shot").contributions(work, batch)
     for group in work.groups():
         gate = torch.ones(group.size, requires_grad=True)
 
@@ -219,7 +222,7 @@ def test_taylor_scores_are_the_squared_gradients_of_gates(kind: str) -> None:
 def test_taylor_leaves_batchnorm_statistics_alone(kind: str) -> None:
     model = network(kind)
     work = job(model, Goal(speedup=2))
-    method("taylor").prune(work)
+    method("taylor-one-shot").prune(work)
     for name, tensor in model.named_buffers():
         assert torch.equal(tensor, dict(work.model.named_buffers())[name])
 
@@ -227,8 +230,8 @@ def test_taylor_leaves_batchnorm_statistics_alone(kind: str) -> None:
 def test_taylor_adds_up_minibatches() -> None:
     """The mean of squares, not the square of the mean, which is near zero at a minimum of the loss."""
     work = structured("plain")
-    one, two = [module("taylor").contributions(work, batch) for batch in work.train_batches(2, 16)]
-    channels = method("taylor", batches=2, batch_size=16).prune(structured("plain")).channels
+    one, two = [module("taylor-one-shot").contributions(work, batch) for batch in work.train_batches(2, 16)]
+    channels = method("taylor-one-shot", batches=2, batch_size=16).prune(structured("plain")).channels
     expected = work.keep_channels({p: a + b for p, (a, b) in enumerate(zip(one, two, strict=True))}).channels
     assert all(torch.equal(channels[p], expected[p]) for p in expected)
 

@@ -8,10 +8,14 @@ from typing import Any
 from leaderboard import words
 from leaderboard.charts import tradeoff
 from leaderboard.drawings import compare
+from leaderboard.findings import findings
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.progress import state
 from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import Standing
+
+SHOWN = 3
+"""Findings on this page, the most telling ones."""
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -29,6 +33,7 @@ def pages(site: Site) -> Iterator[Page]:
         "hero": chart,
         "standing": standing,
         "board_title": board_title(site, board_of(hero)) if hero is not None else "",
+        "findings": findings(site)[:SHOWN],
         "local_only": hero is not None and board_of(hero).key.origin != PUBLISHED,
     }
     yield Page(

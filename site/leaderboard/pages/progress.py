@@ -19,24 +19,53 @@ Kind = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class State:
-    """How far a benchmark is measured, in cells of methods (controls and alternative recipes not counted).
+class Tally:
+    """Cells of one method on one benchmark (controls and alternative recipes not counted).
 
-    ``waiting`` counts the cells that nobody can measure yet, since the grid names no base model or no digest of the data;
-    ``infeasible`` counts targets, each once for its division.
+    ``waiting`` counts the cells that nobody can measure yet, since the grid names no base model or no digest of the data.
+    """
+
+    measured: int = 0
+    failed: int = 0
+    missing: int = 0
+    waiting: int = 0
+
+    @property
+    def cells(self) -> int:
+        return self.measured + self.failed + self.missing + self.waiting
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a benchmark is measured, in cells of its methods; ``infeasible`` counts targets, each once for its division.
+
+    ``methods``: those that belong on the benchmark; ``tallies`` has every method with a cell or a record there.
     """
 
     name: str
     title: str
     tier: str
     methods: int
-    measured: int
-    failed: int
-    missing: int
-    waiting: int
+    tallies: dict[str, Tally]
     infeasible: int
     local: int
     dense: float | None
+
+    @property
+    def measured(self) -> int:
+        return sum(tally.measured for tally in self.tallies.values())
+
+    @property
+    def failed(self) -> int:
+        return sum(tally.failed for tally in self.tallies.values())
+
+    @property
+    def missing(self) -> int:
+        return sum(tally.missing for tally in self.tallies.values())
+
+    @property
+    def waiting(self) -> int:
+        return sum(tally.waiting for tally in self.tallies.values())
 
     @property
     def cells(self) -> int:
@@ -55,22 +84,31 @@ def state(site: Site, name: str) -> State:
                                 for slug, of in rows.groupby("submission")})  # fmt: skip
     expected = {cell.id: pinned(site.grid, cell) for cell in _cells(site.grid, name)}
     rows = rows[rows["cell"].isin(expected)]
-    ok = int((rows["status"] == "ok").sum())
-    per_kind = _per_kind(site.grid, name)
-    unmeasured = {True: 0, False: 0}
-    done = set(zip(rows["submission"], rows["cell"], strict=True))
-    for slug, own in kinds.items():
-        for kind in own:
-            for cell in per_kind.get(kind, []):
-                unmeasured[expected[cell]] += (slug, cell) not in done
     beyond = [cell for cell in _all_cells(site.grid, name) if not site.grid.feasible(cell)]
     dense = interval(_dense(here))
     return State(
-        name=name, title=benchmark.title, tier=site.grid.tiers[benchmark.tier].title, methods=len(kinds), measured=ok,
-        failed=len(rows) - ok, missing=unmeasured[True], waiting=unmeasured[False],
+        name=name, title=benchmark.title, tier=site.grid.tiers[benchmark.tier].title, methods=len(kinds),
+        tallies=_tallies(rows, kinds, _per_kind(site.grid, name), expected),
         infeasible=len({(cell.division, cell.target) for cell in beyond}),
         local=int((rows["origin"] != PUBLISHED).sum()), dense=dense.mean if dense.n else None,
     )  # fmt: skip
+
+
+def _tallies(
+    rows: pd.DataFrame, kinds: dict[str, set[Kind]], per_kind: dict[Kind, list[str]], expected: dict[str, bool]
+) -> dict[str, Tally]:
+    """Slug -> its cells. ``rows``: one per measured cell; ``expected``: cell -> whether it can be measured."""
+    done: dict[str, dict[str, bool]] = {}
+    for slug, cell, status in zip(rows["submission"], rows["cell"], rows["status"], strict=True):
+        done.setdefault(str(slug), {})[str(cell)] = status == "ok"
+    found = {}
+    for slug in sorted(kinds.keys() | done.keys()):
+        own = done.get(slug, {})
+        measured = sum(own.values())
+        left = [cell for kind in kinds.get(slug, ()) for cell in per_kind.get(kind, []) if cell not in own]
+        missing = sum(expected[cell] for cell in left)
+        found[slug] = Tally(measured, len(own) - measured, missing, len(left) - missing)
+    return found
 
 
 def _dense(here: pd.DataFrame) -> pd.Series:

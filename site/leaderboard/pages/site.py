@@ -59,6 +59,8 @@ class Site:
     standings: list[Standings]
     warnings: list[str]
     date: str | None
+    notice: str = ""
+    """On top of every page, where this is not the published site."""
 
     @cached_property
     def slugs(self) -> list[str]:

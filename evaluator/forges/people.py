@@ -1,0 +1,85 @@
+"""What people do on a local forge: open a change, push to it, approve, merge or close it.
+
+python -m evaluator.forges create forge.git --from . --maintainer me
+python -m evaluator.forges open forge.git HEAD --from . --title "A method" --author somebody
+python -m evaluator.forges approve forge.git 1 --by me
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evaluator.canonical import canonical_json
+from evaluator.errors import ForgeError
+from evaluator.forges.forge import Change
+from evaluator.forges.git import alone, found, git
+from evaluator.forges.local import LocalForge
+
+
+def create(path: Path, checkout: Path, commit: str = "HEAD", *, maintainers: list[str] | None = None) -> LocalForge:
+    """A new bare repository whose main is ``commit`` of a checkout."""
+    path.mkdir(parents=True, exist_ok=True)
+    git(path, "init", "--quiet", "--bare", "--initial-branch=main")
+    for name in maintainers or []:
+        git(path, "config", "--add", "espalier.maintainer", name)
+    git(checkout, "push", "--quiet", str(path.resolve()), f"{_commit(checkout, commit)}:refs/heads/main")
+    return LocalForge(path)
+
+
+def open_change(
+    forge: LocalForge, checkout: Path, commit: str = "HEAD", *, title: str, author: str, base: str = "main"
+) -> Change:
+    """Propose a commit of a checkout. The change is there once everything of it is: a crash leaves nothing half open."""
+    head = _commit(checkout, commit)
+    with alone(forge.path):
+        number = max((int(name.partition("/")[0]) for name in forge.refs()), default=0) + 1
+        content = canonical_json({"number": number, "title": title, "author": author, "base": base})
+        blob = git(forge.path, "hash-object", "-w", "--stdin", stdin=content)
+        git(checkout, "push", "--quiet", str(forge.path), f"{head}:refs/pull/{number}/head")
+        git(forge.path, "update-ref", f"refs/pull/{number}/change", blob)
+    return forge.change(number)
+
+
+def push(forge: LocalForge, checkout: Path, number: int, commit: str = "HEAD") -> Change:
+    """Make another commit the head of a change, as after a forced push."""
+    forge.change(number)
+    git(checkout, "push", "--quiet", "--force", str(forge.path), f"{_commit(checkout, commit)}:refs/pull/{number}/head")
+    return forge.change(number)
+
+
+def approve(forge: LocalForge, number: int, by: str, commit: str | None = None) -> Change:
+    """Approve what the change proposes now, if that is ``commit``."""
+    change = forge.change(number)
+    if commit and commit != change.head:
+        raise ForgeError(f"change {number} proposes {change.head[:12]} now", where=forge.path, fix="look at it again")
+    forge.approve(change, by)
+    return change
+
+
+def merge(forge: LocalForge, number: int, by: str = "maintainer") -> Change:
+    """Merge with a commit of two parents, whatever else happened to the base branch meanwhile."""
+    with alone(forge.path):
+        change = forge.change(number)
+        if change.state != "open":
+            raise ForgeError(f"change {number} is {change.state}", where=forge.path)
+        base = git(forge.path, "rev-parse", "--verify", f"refs/heads/{change.base}")
+        tree = found(forge.path, "merge-tree", "--write-tree", base, change.head)
+        if tree is None:
+            fix = f"merge {change.base} into it and push (or install git 2.38 or later)"
+            raise ForgeError(f"change {number} cannot be merged as it is", where=forge.path, fix=fix)
+        message = f"Merge change {number}: {change.title}"
+        parents = ["-p", base, "-p", change.head]
+        commit = git(forge.path, "commit-tree", tree, *parents, stdin=message, person=by)
+        git(forge.path, "update-ref", f"refs/heads/{change.base}", commit, base)
+    return forge.change(number)
+
+
+def close(forge: LocalForge, number: int) -> Change:
+    """Turn a change down."""
+    change = forge.change(number)
+    git(forge.path, "update-ref", f"refs/pull/{number}/closed", change.head)
+    return forge.change(number)
+
+
+def _commit(checkout: Path, commit: str) -> str:
+    return git(checkout, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}")

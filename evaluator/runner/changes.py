@@ -1,0 +1,69 @@
+"""What a change touches: one submission and nothing else, or it is not the runner's to evaluate."""
+
+from __future__ import annotations
+
+import re
+
+from evaluator.errors import EspalierError
+from evaluator.runner.git import Clone, Entry
+
+FOLDER = "submissions"
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
+PLAIN = ("100644", "100755")
+ABSENT = "000000"
+MOST_FILES = 20
+MOST_BYTES = 256_000
+SHOWN = 5
+
+
+class Refused(EspalierError):
+    """The change is not one submission; its message is for its author."""
+
+
+def submission_of(clone: Clone, head: str) -> str:
+    """The slug of the one submission that a commit adds or changes, compared with where it left main.
+
+    Raises:
+        Refused: it touches something else, removes the submission, or holds what is no plain small file.
+    """
+    base = clone.merge_base(clone.main, head)
+    if base is None:
+        raise Refused("this branch has no history in common with main", fix="start it from main")
+    entries = list(clone.touched(base, head))
+    slug = _one_slug(entries)
+    files = list(clone.files(head, f"{FOLDER}/{slug}"))
+    if not files:
+        raise Refused(f"this removes {FOLDER}/{slug}", fix="a maintainer removes methods by hand")
+    _check_files(clone, files)
+    return slug
+
+
+def _one_slug(entries: list[Entry]) -> str:
+    parts = [entry.path.split("/") for entry in entries]
+    slugs = {part[1] for part in parts if part[0] == FOLDER and len(part) > 2 and SLUG.fullmatch(part[1])}
+    foreign = [e.path for e, part in zip(entries, parts, strict=True)
+               if not (part[0] == FOLDER and len(part) > 2 and SLUG.fullmatch(part[1]))]  # fmt: skip
+    if foreign:
+        raise Refused(f"this touches more than a submission: {_listed(foreign)}",
+                      fix=f"propose {FOLDER}/<slug>/ alone, and everything else as a change of its own")  # fmt: skip
+    if not slugs:
+        raise Refused("this changes nothing", fix=f"add {FOLDER}/<slug>/metadata.yaml and method.py")
+    if len(slugs) > 1:
+        raise Refused(
+            f"this touches several submissions: {_listed(sorted(slugs))}", fix="propose each as a change of its own"
+        )
+    return slugs.pop()
+
+
+def _check_files(clone: Clone, files: list[Entry]) -> None:
+    if odd := [entry.path for entry in files if entry.mode not in PLAIN]:
+        raise Refused(f"a submission has plain files only, no links and no repositories: {_listed(odd)}")
+    if len(files) > MOST_FILES:
+        raise Refused(f"a submission has two files; this one has {len(files)}")
+    if large := [entry.path for entry in files if clone.size(entry.blob) > MOST_BYTES]:
+        raise Refused(f"files of a submission have at most {MOST_BYTES // 1000} kB: {_listed(large)}")
+
+
+def _listed(paths: list[str]) -> str:
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return ", ".join(paths[:SHOWN]) + more

@@ -1,0 +1,111 @@
+"""The runner's own bare clone. Nothing of a stranger's commit is ever checked out: its files are read as blobs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluator.errors import ForgeError
+
+MAIN = "main"
+SETTINGS = (
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "fetch.fsckObjects=true"),
+    *("-c", "gc.auto=0"),
+    *("-c", "user.name=Espalier"),
+    *("-c", "user.email=espalier@localhost"),
+)
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "XDG_CONFIG_HOME")
+COMMIT = re.compile(r"[0-9a-f]{40,64}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file that a change touches; modes are git's, all zeros where there is no file."""
+
+    old_mode: str
+    mode: str
+    blob: str
+    path: str
+
+
+class Clone:
+    """A bare clone of the project in ``folder``.
+
+    Args:
+        url: whence main is fetched, and whither records and the lease are pushed, with git's own credentials.
+    """
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+
+    def open(self) -> None:
+        """Make the clone unless it is there, and fetch main."""
+        if not (self.folder / "HEAD").is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.git("init", "--quiet", "--bare", "--initial-branch", "runner", str(self.folder))
+        self.fetch(self.url, f"refs/heads/{MAIN}", f"refs/heads/{MAIN}")
+
+    def fetch(self, url: str, ref: str, into: str) -> str:
+        """The commit that a ref of another repository has now; kept under ``into``."""
+        self.git("fetch", "--quiet", "--no-tags", "--force", url, f"+{ref}:{into}")
+        return self.git("rev-parse", f"{into}^{{commit}}")
+
+    @property
+    def main(self) -> str:
+        """The commit of main that was fetched last."""
+        return self.git("rev-parse", f"refs/heads/{MAIN}")
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        found = self.run("merge-base", one, other)
+        return found.stdout.decode().strip() or None
+
+    def touched(self, base: str, head: str) -> Iterator[Entry]:
+        """Every file that differs between two commits."""
+        listed = self.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head, check=True).stdout
+        fields = listed.decode("utf-8", "surrogateescape").split("\0")
+        for meta, path in zip(fields[::2], fields[1::2], strict=False):
+            old_mode, mode, _, blob, _ = meta.lstrip(":").split(" ")
+            yield Entry(old_mode, mode, blob, path)
+
+    def files(self, commit: str, folder: str) -> Iterator[Entry]:
+        """Every file that a commit has in ``folder``."""
+        listed = self.run("ls-tree", "-r", "-z", "--full-tree", commit, f"{folder}/", check=True).stdout
+        for line in filter(None, listed.decode("utf-8", "surrogateescape").split("\0")):
+            meta, path = line.split("\t", 1)
+            mode, _, blob = meta.split(" ")
+            yield Entry(mode, mode, blob, path)
+
+    def size(self, blob: str) -> int:
+        """In bytes."""
+        return int(self.git("cat-file", "-s", blob))
+
+    def read(self, blob: str) -> bytes:
+        return self.run("cat-file", "blob", blob, check=True).stdout
+
+    def git(self, *arguments: str, folder: Path | None = None) -> str:
+        """What git prints. Raises ForgeError with what it complains of."""
+        return self.run(*arguments, check=True, folder=folder).stdout.decode("utf-8", "replace").strip()
+
+    def run(
+        self, *arguments: str, check: bool = False, folder: Path | None = None, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run git without a shell, without questions, and without the secrets of our environment."""
+        kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("GIT_SSH")}
+        done = subprocess.run(
+            ["git", *SETTINGS, *arguments],
+            cwd=folder or self.folder,
+            env=kept | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1"},
+            input=stdin,
+            capture_output=True,
+            check=False,
+        )
+        if check and done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+            raise ForgeError(f"git {arguments[0]}: {said[-1]}", where=self.folder)
+        return done

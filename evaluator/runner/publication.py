@@ -1,0 +1,175 @@
+"""After a merge: records to main, signed; then the whole site, built, verified, and put in place in one step."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluator.canonical import write_atomically
+from evaluator.errors import EspalierError, ForgeError
+from evaluator.repository import Repository
+from evaluator.runner import stages
+from evaluator.runner.git import MAIN, Clone
+from evaluator.runner.workspace import Workspaces
+
+RELEASES = 3
+"""How many published sites are kept, the present one with them."""
+
+
+class PublishError(EspalierError):
+    """The site could not be published; the one that was there before still is."""
+
+
+def commit_records(workspaces: Workspaces, slug: str, title: str, key: Path | None) -> bool:
+    """Bring what main's workspace has measured of a submission to main; whether there was anything.
+
+    Raises:
+        ForgeError: main moved meanwhile, or may not be pushed to; the next pass tries again.
+    """
+    repository, clone = workspaces.main, workspaces.clone
+    stages.do(repository, "promote", slug, *(("--sign-with", str(key)) if key else ()))
+    clone.git("add", "--", "results", folder=repository.root)
+    if not clone.git("status", "--porcelain", "--", "results", folder=repository.root):
+        return False
+    clone.git("commit", "--quiet", "--no-verify", "-m", title, "--", "results", folder=repository.root)
+    made = clone.git("rev-parse", "HEAD", folder=repository.root)
+    clone.git("push", "--quiet", "--no-verify", clone.url, f"{made}:refs/heads/{MAIN}", folder=repository.root)
+    clone.fetch(clone.url, f"refs/heads/{MAIN}", f"refs/heads/{MAIN}")
+    return True
+
+
+def adopt(change: Repository, main: Repository) -> None:
+    """What was measured for a change is from now on what was measured for main: records, artifacts, prunings."""
+    for source, target in ((change.local, main.local), (change.artifacts, main.artifacts),
+                           (change.state / "prunings", main.state / "prunings")):  # fmt: skip
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    """A second name for the file where the file system allows it, else a copy; in place of what is there, in one step."""
+    with tempfile.TemporaryDirectory(dir=Path(target).parent) as folder:
+        new = Path(folder) / "new"
+        try:
+            os.link(source, new)
+        except OSError:
+            shutil.copy2(source, new)
+        new.replace(target)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A site in a folder that a web server shows: a link that points to the release of the day."""
+
+    path: Path
+
+    def shows(self, commit: str) -> bool:
+        return self.path.is_symlink() and self.path.resolve().name == commit
+
+    def beat(self, seconds: int) -> None:
+        """Say in the footer of the pages when the runner was last seen."""
+        script = self.path / "static" / "heartbeat.js"
+        if script.is_file():
+            text = re.sub(r"\(\d+\);\s*$", f"({seconds});\n", script.read_text(encoding="utf-8"))
+            write_atomically(script, text.encode())
+
+    def publish(self, site: Path, commit: str) -> None:
+        """Raises PublishError where something else than such a link is there."""
+        if self.path.exists() and not self.path.is_symlink():
+            raise PublishError("this is no link of ours", where=self.path, fix="name a place where nothing is yet")
+        releases = self.path.with_name(f"{self.path.name}.releases")
+        release = releases / commit
+        if not release.is_dir():
+            releases.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=releases, prefix=".") as folder:
+                shutil.copytree(site, Path(folder) / "site")
+                (Path(folder) / "site").rename(release)
+        with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".") as folder:
+            link = Path(folder) / "link"
+            link.symlink_to(release.relative_to(self.path.parent))
+            link.replace(self.path)
+        old = sorted((path for path in releases.iterdir() if path != release), key=lambda path: path.stat().st_mtime)
+        for path in old[: -(RELEASES - 1)]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A site as the only content of a branch, as forges show it: each publication is one commit."""
+
+    clone: Clone
+    name: str
+
+    def shows(self, commit: str) -> bool:
+        listed = self.clone.git("ls-remote", self.clone.url, f"refs/heads/{self.name}").split()
+        if not listed:
+            return False
+        found = self.clone.fetch(self.clone.url, f"refs/heads/{self.name}", f"refs/heads/{self.name}")
+        return self.clone.git("log", "-1", "--format=%B", found).endswith(commit)
+
+    def publish(self, site: Path, commit: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            options = ("--git-dir", str(self.clone.folder), "--work-tree", str(site))
+            variables = os.environ | {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+            (site / ".nojekyll").touch()
+            done = subprocess.run(["git", *options, "add", "--all", "--force", "."], env=variables, cwd=site,
+                                  capture_output=True, check=False)  # fmt: skip
+            tree = subprocess.run(["git", *options, "write-tree"], env=variables, cwd=site, capture_output=True, check=False)
+        if done.returncode or tree.returncode:
+            raise PublishError("the site cannot be written to git", where=self.name)
+        parent = self.clone.run("rev-parse", "--verify", "--quiet", f"refs/heads/{self.name}").stdout.decode().strip()
+        parents = ("-p", parent) if parent else ()
+        made = self.clone.git("commit-tree", tree.stdout.decode().strip(), *parents, "-m", f"Site of {commit}")
+        self.clone.git("push", "--quiet", "--no-verify", self.clone.url, f"{made}:refs/heads/{self.name}")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program of the maintainer's that puts the site where it belongs; it gets the folder and the commit as arguments.
+
+    Args:
+        state: remembers which commit it was last called for, in a file.
+    """
+
+    program: str
+    state: Path
+
+    def shows(self, commit: str) -> bool:
+        return self.state.is_file() and self.state.read_text() == commit
+
+    def publish(self, site: Path, commit: str) -> None:
+        done = subprocess.run([self.program, str(site), commit], capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["it said nothing"]
+            raise PublishError(f"it ended with {done.returncode}: {said[-1]}", where=self.program)
+        self.state.write_text(commit)
+
+
+Target = Folder | Branch | Command
+
+
+def publish_site(workspaces: Workspaces, target: Target) -> bool:
+    """Build main's site and put it in place unless it is there; whether it was.
+
+    Raises:
+        EspalierError: the site cannot be built, or does not hold what the records say; the old one stays.
+    """
+    commit, repository = workspaces.clone.main, workspaces.main
+    if target.shows(commit):
+        return False
+    with tempfile.TemporaryDirectory(dir=workspaces.folder, prefix="site-") as folder:
+        site = Path(folder) / "site"
+        stages.do(repository, "site", "build", "--no-local", "--strict", "--output", str(site))
+        stages.do(repository, "verify", "--site", str(site))
+        target.publish(site, commit)
+    return True
+
+
+def pushed_away(error: ForgeError) -> bool:
+    """Whether somebody else pushed to main first."""
+    return "rejected" in str(error) or "fetch first" in str(error)

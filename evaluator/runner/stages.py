@@ -1,0 +1,130 @@
+"""What is done with a submission, each in a child process that runs main's code and sees no secret of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evaluator.errors import EspalierError
+from evaluator.repository import Repository
+from evaluator.sandbox.confine import leave_with_parent
+
+KEPT = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "XDG_CACHE_HOME"),
+    *("ESPALIER_DATA", "ESPALIER_CACHE"),
+)
+PATIENCE = 30.0
+"""Seconds that an evaluation has to end by itself when it is told to."""
+
+
+def environment(repository: Repository) -> dict[str, str]:
+    """Of a child process: what it needs by name, and the code of the checkout it works in, which is main's."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    code = os.pathsep.join((str(repository.root), str(repository.root / "site")))
+    return kept | {"PYTHONPATH": code, "PYTHONUTF8": "1"}
+
+
+def command(repository: Repository, *arguments: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "evaluator", *arguments, "--root", str(repository.root)]
+
+
+def ask(repository: Repository, *arguments: str) -> Any:
+    """What a command says as JSON, whether it found problems (exit code 1) or not.
+
+    Raises:
+        EspalierError: it failed otherwise.
+    """
+    done = _run(repository, *arguments, "--json")
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        raise _failure(repository, arguments, done.stderr) from None
+
+
+def do(repository: Repository, *arguments: str) -> None:
+    """Run a command that must succeed. Raises EspalierError with what it complains of."""
+    done = _run(repository, *arguments)
+    if done.returncode:
+        raise _failure(repository, arguments, done.stderr or done.stdout)
+
+
+def _run(repository: Repository, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(repository, *arguments),
+        env=environment(repository),
+        cwd=repository.root,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=leave_with_parent,
+    )
+
+
+def _failure(repository: Repository, arguments: Sequence[str], said: str) -> EspalierError:
+    lines = said.strip().splitlines() or ["it said nothing"]
+    return EspalierError(f"espalier {' '.join(arguments[:2])} failed: {lines[0]}", where=repository.root)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the cells of a submission are."""
+
+    done: int
+    cells: int
+    seconds: float | None
+
+    @classmethod
+    def of(cls, repository: Repository, slug: str, selection: Sequence[str]) -> Progress:
+        """By the records; the dense controls beside a method are not counted."""
+        plan = ask(repository, "plan", slug, *selection)
+        cells = [cell for cell in plan["cells"] if cell["submission"] == slug]
+        done = sum(cell["state"] in ("fresh", "failed") for cell in cells)
+        return cls(done, len(cells), plan["seconds"])
+
+
+@dataclass
+class Evaluation:
+    """The grid, at work on one submission in a process group of its own."""
+
+    repository: Repository
+    slug: str
+    selection: Sequence[str] = ()
+    log: Path | None = None
+    _process: subprocess.Popen[bytes] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        log = self.log or self.repository.state / "evaluation.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                command(self.repository, "evaluate", self.slug, *self.selection),
+                env=environment(self.repository),
+                cwd=self.repository.root,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                preexec_fn=leave_with_parent,  # noqa: PLW1509 (a runner has one thread)
+            )
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within so many seconds."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it; what was measured is kept."""
+        for number in (signal.SIGINT, signal.SIGKILL):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, number)
+                self.wait(PATIENCE)

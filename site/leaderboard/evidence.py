@@ -1,0 +1,69 @@
+"""What a finding is, on which boards findings rest, and how a line of evidence is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaderboard.load import PUBLISHED
+from leaderboard.pages.site import Site, Standings, board_of, board_title
+from leaderboard.standings import Standing
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of evidence: where it holds, and its figures in the order of the columns.
+
+    ``shares``: better, tied and worse, where the line is a tally.
+    """
+
+    label: str
+    href: str
+    figures: tuple[str, ...]
+    shares: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence, how it was found, and the table behind it."""
+
+    id: str
+    title: str
+    sentence: str
+    how: str
+    columns: tuple[str, ...]
+    lines: list[Line]
+
+
+def telling(site: Site) -> list[Standings]:
+    """Boards that sentences rest on: published ones (this machine's where there are none), with the usual recipe, and not of
+    the first tier, which only shows that methods work, where there are others."""
+    usual = [one for one in site.standings if _usual(site, one)]
+    published = [one for one in usual if board_of(one).key.origin == PUBLISHED] or usual
+    lowest = next(iter(site.grid.tiers), "")
+    later = [one for one in published if site.grid.benchmarks[board_of(one).key.benchmark].tier != lowest]
+    return later or published
+
+
+def _usual(site: Site, standings: Standings) -> bool:
+    board = board_of(standings)
+    return site.grid.recipe_name(board.key.benchmark, board.track) == board.key.recipe
+
+
+def first(standings: Standings) -> Standing:
+    """After retraining, where there is such a score."""
+    return next(iter(standings.values()))
+
+
+def line_of(site: Site, standing: Standing, figures: tuple[str, ...], shares: tuple[int, int, int] | None = None) -> Line:
+    """Evidence that holds on one board."""
+    key = standing.board.key
+    label = f"{site.grid.benchmarks[key.benchmark].title}: {board_title(site, standing.board).lower()}"
+    return Line(label, f"benchmarks/{key.benchmark}.html#{key.anchor}", figures, shares)
+
+
+def plain(value: float) -> str:
+    """Two digits, and no negative zero."""
+    shown = f"{value:.2f}"
+    return ("0.00" if float(shown) == 0 else shown).replace("-", MINUS)

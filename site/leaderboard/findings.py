@@ -1,0 +1,205 @@
+"""Sentences that the records support: each is computed at build time, stands with its evidence, and is absent without it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from leaderboard import words
+from leaderboard.contests import Tally, against, retraining_orders, reversals, tally
+from leaderboard.entries import Phase
+from leaderboard.evidence import MINUS, Finding, Line, first, line_of, plain, telling
+from leaderboard.pages.site import Site, Standings, board_of
+from leaderboard.standings import Standing
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+WITHIN = 1.0
+"""Points of accuracy that a network may lose and still count as nearly the dense one."""
+
+
+def findings(site: Site) -> list[Finding]:
+    """Those for which there are records, the most telling first."""
+    boards = telling(site)
+    makers: tuple[Callable[[Site, list[Standings]], Finding | None], ...] = (
+        score_or_allocation, tied_best, retraining_order, random_allocation, axes_differ, nearly_dense,
+    )  # fmt: skip
+    return [found for maker in makers if (found := maker(site, boards)) is not None]
+
+
+def score_or_allocation(site: Site, boards: list[Standings]) -> Finding | None:
+    """Against magnitude with the same densities."""
+    found = _duels(site, boards, "matched-magnitude")
+    if found is None:
+        return None
+    lines, totals = found
+    wins = " and ".join(
+        f"in {one.better or 'none'} of {one.contests} comparisons {_when(phase)}" for phase, one in totals.items()
+    )
+    losses = " and ".join(f"{one.worse or 'none'} {_when(phase)}" for phase, one in totals.items())
+    sentence = f"With the same densities by layer, a method's score beats plain magnitude {wins}; it loses in {losses}."
+    return Finding("score-or-allocation", "Is it the score, or only the allocation?", sentence, _DUEL, _DUEL_COLUMNS, lines)
+
+
+def random_allocation(site: Site, boards: list[Standings]) -> Finding | None:
+    """Against random weights with the same densities."""
+    found = _duels(site, boards, "matched-random")
+    if found is None:
+        return None
+    lines, totals = found
+    ties = " and ".join(f"in {one.tied + one.worse} of {one.contests} comparisons {_when(phase)}"
+                        for phase, one in totals.items())  # fmt: skip
+    sentence = f"Random weights in the densities that a method chose cannot be told from its own choice, or beat it, {ties}."
+    return Finding("random-allocation", "How far does chance get?", sentence, _DUEL, _DUEL_COLUMNS, lines)
+
+
+def tied_best(site: Site, boards: list[Standings]) -> Finding | None:
+    """How many share the first place."""
+    lines, counts = [], []
+    for standings in boards:
+        standing = first(standings)
+        ranking = standing.ranking()
+        if len(ranking) > 1:
+            best = sum(low == 1 for low, _ in ranking.values())
+            counts.append(best)
+            lines.append(line_of(site, standing, (str(len(ranking)), str(best))))
+    if not counts:
+        return None
+    single = counts.count(1)
+    sharing = sorted(count for count in counts if count > 1)
+    span = f"{sharing[0]} to {sharing[-1]}" if len(set(sharing)) > 1 else f"{sharing[0]}" if sharing else ""
+    if not single:
+        sentence = f"No board has a single best method: {span} share the first place."
+    elif not sharing:
+        sentence = f"Every board ({single}) has a single best method."
+    else:
+        single_best = f"{single} of {len(counts)} boards {'has' if single == 1 else 'have'} a single best method"
+        sentence = f"{single_best}; on the others {span} share the first place."
+    how = (
+        "Paired t tests over seeds with Holm's correction; all that are not significantly worse than the best share "
+        "rank 1. With few seeds only large differences are significant: a tie says that more cannot be known, not "
+        "that methods are equal."
+    )
+    return Finding("tied-best", "Is there a best method?", sentence, how, ("Methods", "Share rank 1"), lines)
+
+
+def retraining_order(site: Site, boards: list[Standings]) -> Finding | None:
+    """Kendall's tau between before and after."""
+    lines, means = [], []
+    for standings in boards:
+        if "after" not in standings or "before" not in standings:
+            continue
+        for label, tau in retraining_orders(standings["after"], standings["before"]).items():
+            means.append(tau.mean)
+            target = label if ":" in label else f"{label}{TIMES}"
+            spread = f" ± {tau.half:.2f}" if math.isfinite(tau.half) else ""
+            lines.append(line_of(site, standings["after"], (target, f"{plain(tau.mean)}{spread}", str(tau.n))))
+    if not means:
+        return None
+    mean = sum(means) / len(means)
+    said = "hardly tells" if mean < 0.35 else "tells only in part" if mean < 0.7 else "mostly tells"
+    sentence = (
+        f"How methods stand before retraining {said} how they stand after it: Kendall's tau between the two orders is "
+        f"{plain(mean)} on average over {len(means)} targets, from {plain(min(means))} to {plain(max(means))}."
+    )
+    how = (
+        f"Tau is 1 where both orders are the same, 0 where they are unrelated, {MINUS}1 where they are opposite. One "
+        "tau per seed, over the methods with all seeds at the target, three or more; mean over seeds ± half the 95 % "
+        "t interval."
+    )
+    return Finding("retraining-order", "Does retraining change the order?", sentence, how, ("Target", "Tau", "Seeds"), lines)
+
+
+def axes_differ(site: Site, boards: list[Standings]) -> Finding | None:
+    """Compression against speedup."""
+    lines, found = [], []
+    for standings in boards:
+        standing = first(standings)
+        if (one := reversals(standing)) is not None:
+            found.append(one)
+            figures = (str(one.methods), f"{one.reversed} of {one.pairs}", str(one.certain), plain(one.tau))
+            lines.append(line_of(site, standing, figures))
+    if not found:
+        return None
+    pairs, turned, certain = (sum(getattr(one, name) for one in found) for name in ("pairs", "reversed", "certain"))
+    where = f"{len(found)} board{'s' if len(found) > 1 else ''}"
+    if turned:
+        sentence = (
+            f"The order of methods by NAUC on compression is not that on speedup: {turned} of {pairs} pairs of methods "
+            f"on {where} change places, {certain or 'none'} of them significantly on both axes."
+        )
+    else:
+        sentence = f"On {where} methods stand in the same order by NAUC on compression and on speedup."
+    how = (
+        "Over the methods with an area on both axes; a pair is significant where both its orders survive Holm's correction."
+    )
+    columns = ("Methods", "Pairs reversed", "Significantly", "Tau of the two orders")
+    return Finding("axes-differ", "Does the axis matter?", sentence, how, columns, lines)
+
+
+def nearly_dense(site: Site, boards: list[Standings]) -> Finding | None:
+    """The largest target at which the whole interval of some method is above a loss of one point."""
+    lines, reached = [], []
+    for standings in boards:
+        standing = first(standings)
+        if standing.frame.primary is None:
+            continue
+        best: tuple[float, str, list[str]] | None = None
+        for position, target in enumerate(standing.frame.targets):
+            drops = {entry.slug: entry.points[position].drop for entry in standing.methods}
+            kept = [slug for slug, drop in drops.items() if drop.n > 1 and drop.low > -WITHIN]
+            if kept:
+                best = (target.factor, f"{target.label}{TIMES}", kept)
+        if best is not None:
+            benchmark = site.grid.benchmarks[standing.board.key.benchmark].title
+            reached.append(f"{best[1]} {standing.frame.primary} on {benchmark} ({_kind(standing)})")
+            names = ", ".join(site.titles[slug] for slug in best[2])
+            lines.append(line_of(site, standing, (best[1], f"{len(best[2])} of {len(standing.methods)}", names)))
+    if not reached:
+        return None
+    listed = "; ".join(reached[:3]) + (f"; {len(reached) - 3} more boards below" if len(reached) > 3 else "")
+    sentence = f"At least one method stays within one point of the dense network, with its whole interval, up to {listed}."
+    how = (
+        "Accuracy minus that of the dense control with the same retraining, paired by seed, 95 % t interval. More may "
+        "be possible: where intervals are wide they cannot say so."
+    )
+    columns = ("Largest target", "Methods", "Which")
+    return Finding("nearly-dense", "How much costs nearly nothing?", sentence, how, columns, lines)
+
+
+_DUEL = (
+    "Every method at every target against the control with its own densities (or widths), paired by base model and "
+    "seed: better or worse where the 95 % t interval of the difference leaves out zero, which chance alone does in 5 "
+    "of 100 comparisons. The last column counts those that remain so after Holm's correction over the board. Where "
+    "method and control are the same network, there is nothing to compare."
+)
+_DUEL_COLUMNS = ("Score", "Better", "Cannot be told apart", "Worse", "Same network", "After Holm")
+
+
+def _duels(site: Site, boards: list[Standings], variant: str) -> tuple[list[Line], dict[Phase, Tally]] | None:
+    """Evidence per board and phase, and the totals of each phase.
+
+    Not where a method trains longer than its control does; and a method that draws at random has no score to compare.
+    """
+    lines: list[Line] = []
+    totals: dict[Phase, Tally] = {}
+    chance = {slug for slug, one in site.submissions.items() if one.metadata.facets.criterion == "random"}
+    for standings in boards:
+        if words.trains(board_of(standings).key.track):
+            continue
+        for phase, standing in standings.items():
+            one = tally(contest for contest in against(standing, variant) if contest.slug not in chance)
+            if not one.contests:
+                continue
+            totals[phase] = totals.get(phase, Tally()) + one
+            called = words.TRACKS[standing.board.key.track].phases.get(phase, phase)
+            figures = (called, *map(str, (one.better, one.tied, one.worse, one.same, one.certain)))
+            lines.append(line_of(site, standing, figures, (one.better, one.tied, one.worse)))
+    return (lines, dict(sorted(totals.items()))) if totals else None
+
+
+def _when(phase: Phase) -> str:
+    return {"after": "after retraining", "before": "as pruned"}[phase]
+
+
+def _kind(standing: Standing) -> str:
+    return words.title(standing.board.key.track, standing.board.key.division).lower()

@@ -1,0 +1,100 @@
+"""LRP: channels through which little of a decision's relevance flows go."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evaluator.contract import Batch, ChannelGroup, Job, Pruned, PruningMethod
+
+PASSING = (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.ReLU6, nn.GELU)
+"""Modules that hand relevance through, element by element."""
+EPSILON = 1e-6
+"""Share of a layer's mean sum by which sums are kept from zero: more than their rounding errors."""
+SILENT = 1e-20
+"""What is smaller, as where a filter has decayed to nothing, is zero."""
+
+
+def never_zero(values: Tensor) -> Tensor:
+    """A divisor by which nothing comes of zero."""
+    return values.where(values.abs() > SILENT, torch.inf)
+
+
+def carry(z: Tensor, output: Tensor, divisor: Tensor) -> Tensor:
+    """``output``, with such a gradient that relevance, which is value times gradient, is shared out as z is made up."""
+    return output.detach() + (z - z.detach()) * (output / divisor).detach()
+
+
+def share_by_positive_parts(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """A hook for the z+ rule: z_j = sum_i (x_i w_ij)^+; biases get nothing."""
+
+    def times(x: Tensor, weight: Tensor) -> Tensor:
+        if isinstance(layer, nn.Conv2d):
+            return F.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+        return F.linear(x, weight)
+
+    x, w = inputs[0], layer.weight
+    z = times(x.clamp(min=0), w.clamp(min=0)) + times(x.clamp(max=0), w.clamp(max=0))
+    return carry(z, output, z + EPSILON * z.mean().clamp(min=1e-12))
+
+
+def share_one_to_one(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    return carry(inputs[0], output, never_zero(inputs[0]))
+
+
+def instrumented(job: Job) -> tuple[nn.Module, list[ChannelGroup]]:
+    """A copy of the model in which value times gradient is relevance, and its groups."""
+    model, groups = copy.deepcopy((job.model, job.groups()))
+    for module in model.requires_grad_(False).modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(share_by_positive_parts)
+        elif isinstance(module, PASSING):
+            module.register_forward_hook(share_one_to_one)
+    return model, groups
+
+
+def relevance(model: nn.Module, layers: Sequence[nn.Module], batch: Batch) -> list[Tensor]:
+    """Of everything that each layer makes, for the label of each image; it starts with 1 per image."""
+    made: dict[nn.Module, Tensor] = {}
+
+    def keep(layer: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
+        made[layer] = output
+
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
+    logits = model(batch[0].clone().requires_grad_()).gather(1, batch[1].unsqueeze(1))
+    for hook in hooks:
+        hook.remove()
+    outputs = [made[layer] for layer in layers]
+    gradients = torch.autograd.grad((logits / never_zero(logits).detach()).sum(), outputs)
+    return [output.detach() * gradient for output, gradient in zip(outputs, gradients, strict=True)]
+
+
+class LRP(PruningMethod):
+    """Keep the channels of largest relevance for the right answers, wherever they are (Yeom et al. 2021).
+
+    Layer-wise relevance propagation hands an output's relevance back: R_i = sum_j (x_i w_ij)^+ / sum_k (x_k w_kj)^+ R_j
+    through convolutions and linear layers (alpha 1, beta 0; biases get none), unchanged through BatchNorm and activations,
+    to the winner of a maximum, and in proportion through averages and sums, as around a shortcut. Each image starts with 1
+    at the logit of its label, which every layer conserves, so that layers are comparable and there is one threshold. A
+    channel's score is sum |R| over images, positions, and the layers that make it.
+    """
+
+    batches: int
+    batch_size: int
+
+    def prune(self, job: Job) -> Pruned:
+        model, groups = instrumented(job)
+        owners = [(group.position, piece.module) for group in groups for piece in group.slices if piece.side == "out"]
+        totals = {g.position: torch.zeros(g.size, dtype=torch.float64, device=job.device) for g in groups}
+        for batch in job.train_batches(self.batches, self.batch_size):
+            flows = relevance(model, [layer for _, layer in owners], batch)
+            for (position, layer), flow in zip(owners, flows, strict=True):
+                by_channel = flow.movedim(-1 if isinstance(layer, nn.Linear) else 1, 0)
+                totals[position] += by_channel.abs().flatten(1).sum(1, dtype=torch.float64)
+        return job.keep_channels(totals, scope="global")

@@ -1,0 +1,124 @@
+"""The cluster engine with a real Dask scheduler and real workers: the records of one machine, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.evaluator.figures import RANDOM, figures
+from tests.miniature import Miniature
+
+pytestmark = [
+    pytest.mark.usefixtures("bubblewrap"),
+    pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="Dask is not installed (extra `cluster`)"),
+]
+WORKERS = 3
+SBATCH = """#!/bin/sh
+# stands for Slurm: a job runs here and now, in the background
+setsid sh "$1" >"$1.log" 2>&1 &
+echo "Submitted batch job $!"
+"""
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
+    """Measured by the local engine."""
+    mini = prepared(tmp_path_factory.mktemp("calm"))
+    mini.run("evaluate", "--workers", "1")
+    return mini
+
+
+def prepared(root: Path) -> Miniature:
+    mini = Miniature(root)
+    mini.submit("largest")
+    mini.submit("chance", RANDOM)
+    mini.submit("broken", "raise ValueError('mine')")
+    return mini
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler's address, and its workers: processes of their own, which the test may kill."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    scheduler = _start("scheduler", "--host", address, "--no-dashboard", folder=tmp_path)
+    workers = [
+        _start("worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard", "--name", str(name), folder=tmp_path)
+        for name in range(WORKERS)
+    ]
+    yield address, workers
+    for process in (*workers, scheduler):
+        process.kill()
+        process.wait()
+
+
+def _start(kind: str, *arguments: str, folder: Path) -> subprocess.Popen[bytes]:
+    with (folder / f"{kind}.log").open("ab") as log:
+        command = [sys.executable, "-P", "-m", "distributed.cli.dask_" + kind, *arguments]
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+
+
+def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, calm: Miniature, cluster) -> None:
+    address, workers = cluster
+    mini = prepared(tmp_path / "cluster")
+    evaluation = subprocess.Popen(mini.command("evaluate", "--engine", "dask", "--scheduler", address), cwd=mini.root)
+    deadline = time.monotonic() + 120
+    while not mini.records() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(workers[0].pid, signal.SIGKILL)  # in the middle: some records are there, others are not
+    assert evaluation.wait(timeout=300) == 0
+    assert figures(mini.records()) == figures(calm.records())
+    assert len(mini.records()) == len(calm.records())
+    assert {record["status"] for record in mini.records()} == {"ok", "method_error"}
+
+
+def test_workers_of_its_own(tmp_path: Path, calm: Miniature) -> None:
+    mini = prepared(tmp_path)
+    shown = mini.json("evaluate", "--engine", "dask", "--workers", "2")
+    assert shown["measured"]["ok"] == sum(record["status"] == "ok" for record in calm.records())
+    assert figures(mini.records()) == figures(calm.records())
+
+
+def test_jobs_of_slurm(tmp_path: Path, calm: Miniature) -> None:
+    """By dask-jobqueue, whose `sbatch` runs the job here."""
+    mini = prepared(tmp_path / "checkout")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, text in (("sbatch", SBATCH), ("scancel", '#!/bin/sh\nkill -- "-$1"\n')):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    configuration = tmp_path / "dask"
+    configuration.mkdir()
+    (configuration / "jobqueue.yaml").write_text("jobqueue: {slurm: {cores: 1, memory: 4GB, interface: lo}}\n")
+    mini.run(
+        *("evaluate", "largest", "--engine", "dask", "--scheduler", "slurm", "--workers", "1"),
+        PATH=f"{programs}:{os.environ['PATH']}",
+        DASK_CONFIG=str(configuration),
+    )
+    measured = figures(mini.records())
+    expected = figures(calm.records())
+    assert measured == {key: expected[key] for key in measured}
+    assert {key[0] for key in measured} == {"dense", "largest"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--engine", "dask", "--scheduler", "tcp://127.0.0.1:9"), "no Dask scheduler answers"),
+        (("--scheduler", "local"), "--engine dask"),
+    ],
+)
+def test_what_cannot_work_is_said(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    mini = Miniature(tmp_path)
+    mini.submit("largest")
+    assert message in mini.run("evaluate", *options, code=2).stderr

@@ -1,0 +1,119 @@
+"""Which changes are a runner's to evaluate: one submission of plain small files, and nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evaluator.runner.changes import Refused, submission_of
+from evaluator.runner.git import Clone
+from evaluator.runner.workspace import Workspaces
+from tests.runner.project import git
+
+Edit = Callable[[Path], object]
+
+
+def proposed(clone: Clone, author: Path, edit: Edit) -> str:
+    """The commit of a change that does ``edit``, fetched."""
+    edit(author)
+    git(author, "add", "--all")
+    git(author, "commit", "--quiet", "--allow-empty", "-m", "A change")
+    git(author, "push", "--quiet", "--force", "origin", "HEAD:refs/pull/1/head")
+    return clone.fetch(clone.url, "refs/pull/1/head", "refs/espalier/changes/1")
+
+
+def write(name: str, text: str | bytes = "x = 1\n") -> Edit:
+    def edit(author: Path) -> None:
+        path = author / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return edit
+
+
+def both(*edits: Edit) -> Edit:
+    return lambda author: [edit(author) for edit in edits]
+
+
+@pytest.fixture
+def author(tmp_path: Path, project: Path) -> Path:
+    return tmp_path / "author"
+
+
+@pytest.mark.parametrize("slug", ["new", "old"])
+def test_a_new_and_a_changed_submission(clone: Clone, author: Path, slug: str) -> None:
+    head = proposed(clone, author, write(f"submissions/{slug}/method.py", "new = 1\n"))
+    assert submission_of(clone, head) == slug
+
+
+def test_what_main_got_meanwhile_is_not_the_change(clone: Clone, author: Path) -> None:
+    head = proposed(clone, author, write("submissions/new/method.py"))
+    git(author, "checkout", "--quiet", "--force", "--detach", "origin/main")
+    write("README.md", "Another\n")(author)
+    git(author, "commit", "--quiet", "-am", "Main goes on")
+    git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    clone.open()
+    assert submission_of(clone, head) == "new"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (both(write("submissions/new/method.py"), write("evaluator/scorer.py")), "a submission: evaluator/scorer.py"),
+        (write("README.md", "mine\n"), "more than a submission: README.md"),
+        (write("submissions/method.py"), "more than a submission: submissions/method.py"),
+        (write("submissions/Not A Slug/method.py"), "more than a submission"),
+        (write("submissions/-/method.py"), "more than a submission"),
+        (both(write("submissions/one/method.py"), write("submissions/two/method.py")), "several submissions: one, two"),
+        (lambda author: (author / "submissions/old/method.py").unlink(), "removes submissions/old"),
+        (lambda author: None, "changes nothing"),
+        (write("submissions/new/large.bin", b"x" * 300_000), "at most 256 kB"),
+        (both(*(write(f"submissions/new/{number}.py") for number in range(30))), "this one has 30"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused_and_says_why(clone: Clone, author: Path, edit: Edit, message: str) -> None:
+    with pytest.raises(Refused, match=message):
+        submission_of(clone, proposed(clone, author, edit))
+
+
+def test_links_and_repositories_are_refused(clone: Clone, author: Path) -> None:
+    def link(checkout: Path) -> None:
+        (checkout / "submissions/new").mkdir()
+        (checkout / "submissions/new/method.py").symlink_to("/etc/passwd")
+
+    with pytest.raises(Refused, match="no links"):
+        submission_of(clone, proposed(clone, author, link))
+
+
+def test_a_history_of_its_own_is_refused(clone: Clone, author: Path) -> None:
+    git(author, "checkout", "--quiet", "--orphan", "apart")
+    with pytest.raises(Refused, match="no history"):
+        submission_of(clone, proposed(clone, author, write("submissions/new/method.py")))
+
+
+def test_a_workspace_is_main_with_the_submission_over_it(clone: Clone, author: Path, tmp_path: Path) -> None:
+    head = proposed(clone, author, write("submissions/old/method.py", "changed = 1\n"))
+    workspaces = Workspaces(clone, tmp_path / "work")
+    repository = workspaces.prepare(1, head, "old")
+    assert (repository.root / "README.md").read_text() == "A project\n"
+    assert (repository.submissions / "old" / "method.py").read_text() == "changed = 1\n"
+    (repository.state).mkdir()
+    (repository.state / "kept").touch()
+    (repository.submissions / "old" / "left").touch()
+    again = proposed(clone, author, write("submissions/old/method.py", "again = 1\n"))
+    workspaces.prepare(1, again, "old")
+    assert (repository.submissions / "old" / "method.py").read_text() == "again = 1\n"
+    assert not (repository.submissions / "old" / "left").exists()
+    assert (repository.state / "kept").exists(), "what was measured stays"
+    assert (workspaces.update_main().submissions / "old" / "method.py").read_text() == "old = 1\n"
+    workspaces.remove(1)
+    assert workspaces.numbers() == []
+
+
+def test_git_sees_no_secret_of_ours(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESPALIER_FORGE_TOKEN", "secret")
+    shown = clone.run("-c", "alias.shown=!env", "shown", check=True).stdout
+    assert b"PATH=" in shown
+    assert b"secret" not in shown

@@ -1,0 +1,117 @@
+"""From an open change to the published page: three changes, an approval, a push meanwhile, merges, kills, two runners."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from evaluator.forges import people
+from tests.runner.project import TOKEN, Project, git
+
+pytestmark = pytest.mark.usefixtures("bubblewrap")
+LARGEST = 'return job.keep_highest({i: w.abs() for i, w in job.weights()}, scope="global")'
+CELLS = 4
+"""Of a submission in the miniature: two targets, two seeds."""
+
+
+def test_the_whole_story(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    good, hostile, greedy = (
+        project.propose("good"),
+        project.propose("hostile", "raise RuntimeError('@maintainer <script>alert(1)</script> ```')"),
+        project.propose("greedy", also={"evaluator/grid/grid.yaml": "version: 9"}),
+    )
+    project.run()
+    assert project.status(good.number) == ("pending", "checks passed; waits for a maintainer's approval")
+    assert project.status(hostile.number) == ("failure", "the smoke tier failed")
+    assert project.status(greedy.number) == ("failure", "not one submission")
+    assert "evaluator/grid/grid.yaml" in project.comment(greedy.number)
+    assert "@maintainer" not in project.comment(hostile.number).replace("`RuntimeError: @maintainer", "")
+    assert (project.site / "index.html").is_file()
+
+    people.approve(project.forge, good.number, "stranger")
+    project.run()
+    assert project.status(good.number)[0] == "pending", "only a maintainer's word counts"
+
+    people.approve(project.forge, good.number, "maintainer")
+    project.run()
+    assert project.status(good.number) == ("success", f"{CELLS}/{CELLS} cells")
+    comment = project.comment(good.number)
+    assert "Figures" in comment
+    assert "digits-mlp" in comment
+    assert len(project.comments(good.number)) == 1, "one comment, edited in place"
+    preview = project.home / "previews" / str(good.number) / "methods" / "good" / "index.html"
+    assert "not published" in preview.read_text()
+    assert project.published() == {}, "nothing is published before the merge"
+
+    people.merge(project.forge, good.number, "maintainer")
+    project.run()
+    published = project.published()
+    assert len(published["results/digits-mlp/good.jsonl"]) == 3 * CELLS  # with its two matched controls
+    assert (project.site / "methods" / "good" / "index.html").is_file()
+    before = git(project.forge.path, "rev-parse", "main")
+    project.run()
+    assert git(project.forge.path, "rev-parse", "main") == before, "a pass with nothing to do changes nothing"
+    assert_no_token(tmp_path, project)
+
+
+def test_a_push_during_the_evaluation_ends_it_and_needs_a_new_approval(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    slow = project.propose("slow", "import time; time.sleep(3)\n        " + LARGEST)
+    people.approve(project.forge, slow.number, "maintainer")
+    runner = project.start()
+    wait_for(lambda: "cells" in project.status(slow.number)[1])
+    project.propose("slow", onto=slow.number)
+    assert runner.wait(60) == 0
+    assert project.status(slow.number) == ("", ""), "nothing is known of the new commit yet"
+    project.run()
+    assert project.status(slow.number)[0] == "pending"
+    assert "waits" in project.status(slow.number)[1]
+
+
+def test_killed_at_random_and_two_at_once(tmp_path: Path) -> None:
+    """Ten kills of one of two runners; then everything is there once, as if nothing had happened."""
+    project = Project(tmp_path)
+    change = project.propose("good")
+    people.approve(project.forge, change.number, "maintainer")
+    chance = random.Random(20261125)
+    for number in range(10):
+        one = project.start("--lease", "30")
+        other = project.start("--lease", "30", home=tmp_path / "another") if number % 3 == 0 else None
+        time.sleep(chance.uniform(0.5, 12))
+        if number == 6:
+            people.merge(project.forge, change.number, "maintainer")
+        for runner in filter(None, (one, other)):
+            os.killpg(runner.pid, signal.SIGKILL)
+            runner.wait()
+    deadline = time.monotonic() + 240
+    while "results/digits-mlp/good.jsonl" not in project.published() and time.monotonic() < deadline:
+        project.run("--lease", "30")
+        time.sleep(3)
+    lines = project.published()["results/digits-mlp/good.jsonl"]
+    identities = [tuple(json.loads(line)[name] for name in ("variant", "target", "seed")) for line in lines]
+    assert len(set(identities)) == len(identities) == 3 * CELLS
+    assert len(project.comments(change.number)) == 1
+    assert (project.site / "methods" / "good" / "index.html").is_file()
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.2)
+
+
+def assert_no_token(folder: Path, project: Project) -> None:
+    """In no file of anybody, and in nothing that was said."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            assert TOKEN.encode() not in path.read_bytes(), path
+    for change in (*project.forge.open_changes(), *project.forge.merged_changes()):
+        assert TOKEN not in (project.forge.comment(change) or "")

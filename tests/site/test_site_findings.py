@@ -1,0 +1,159 @@
+"""Every sentence says what the records say, recomputed here in another way; without records there is no sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+from leaderboard import contests
+from leaderboard.build import build, gather
+from leaderboard.evidence import telling
+from leaderboard.findings import findings, nearly_dense, retraining_order, score_or_allocation, tied_best
+from leaderboard.pages.site import board_of
+from scipy import stats
+
+from evaluator.records.record import DENSE
+from tests.site.synthetic import Plan, fill, make_repository
+
+
+@pytest.fixture(scope="module")
+def gathered(site):
+    return gather(site.repository)
+
+
+def duels(gathered, variant, column):
+    """(better, tied, worse) of one board by pandas and scipy alone."""
+    frame = gathered.results.frame
+    here = frame[(frame["benchmark"] == "mnist-lenet-300-100") & (frame["status"] == "ok") & (frame["submission"] != DENSE)]
+    index = ["submission", "target", "seed"]
+    columns = [here[here["variant"] == kind].set_index(index)[column] for kind in ("method", variant)]
+    difference = (columns[0] - columns[1]).dropna()
+    counts = [0, 0, 0]
+    for _, own in difference.groupby(["submission", "target"]):
+        if len(own) == 3:
+            p = stats.ttest_1samp(own, 0).pvalue if own.std() else float(own.mean() == 0)
+            counts[1 if not p < 0.05 else 0 if own.mean() > 0 else 2] += 1
+    return tuple(counts)
+
+
+@pytest.mark.parametrize(("phase", "position"), [("after", 0), ("before", 1)])
+def test_tallies_against_magnitude(gathered, phase, position):
+    found = score_or_allocation(gathered, telling(gathered))
+    line = found.lines[position]
+    assert line.shares == duels(gathered, "matched-magnitude", f"{phase}_accuracy")
+    assert line.figures[1:4] == tuple(map(str, line.shares))
+    assert f"of {sum(line.shares)} comparisons" in found.sentence
+
+
+def test_chance_is_not_matched_against_chance(tmp_path):
+    """A method whose criterion is random has no score that could be better."""
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=5))
+    site = gather(repository)
+    found = score_or_allocation(site, telling(site))
+    assert sum(found.lines[0].shares) == 4 * 3
+
+
+def test_a_network_is_not_compared_with_itself(tmp_path):
+    """Where method and control have the same artifacts."""
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=3))
+    path = repository.published / "digits-mlp" / "lamp.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    mine = {(row["target"], row["seed"]): row for row in rows if row["variant"] == "method"}
+    for row in rows:
+        if row["variant"] == "matched-magnitude":
+            twin = mine[row["target"], row["seed"]]
+            row.update(artifact=twin["artifact"], before=twin["before"], after=twin["after"])
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    site = gather(repository)
+    found = score_or_allocation(site, telling(site))
+    assert sum(found.lines[0].shares) == 2 * 3
+    assert found.lines[0].figures[4] == "3"
+
+
+def test_tau_is_kendalls(gathered):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one, other = rng.integers(0, 6, 9), rng.integers(0, 6, 9)
+        assert contests.kendall(one, other) == pytest.approx(stats.kendalltau(one, other).statistic)
+    found = retraining_order(gathered, telling(gathered))
+    standings = next(one for one in gathered.standings if board_of(one).key.benchmark == "mnist-lenet-300-100")
+    taus = []
+    for seed in range(3):
+        pairs = [[contests.by_seed(standings[phase], standings[phase].entry(slug), 0)[seed] for phase in ("after", "before")]
+                 for slug in ("erk-magnitude", "global-magnitude", "lamp", "uniform-magnitude")]  # fmt: skip
+        taus.append(stats.kendalltau(*zip(*pairs, strict=True)).statistic)
+    assert found.lines[0].figures[0] == "2\N{MULTIPLICATION SIGN}"
+    assert found.lines[0].figures[1].startswith(f"{np.mean(taus):.2f}".replace("-", "\N{MINUS SIGN}"))
+
+
+def test_tied_best_counts_rank_one(gathered):
+    found = tied_best(gathered, telling(gathered))
+    for line in found.lines:
+        [standing] = [next(iter(one.values())) for one in gathered.standings
+                      if f"{board_of(one).key.benchmark}.html#{board_of(one).key.anchor}" in line.href]  # fmt: skip
+        first = [low for low, _ in standing.ranking().values() if low == 1]
+        assert line.figures == (str(len(standing.ranking())), str(len(first)))
+
+
+def test_nearly_dense_names_only_methods_whose_interval_is_inside(gathered):
+    found = nearly_dense(gathered, telling(gathered))
+    for line in found.lines:
+        standing = next(next(iter(one.values())) for one in gathered.standings if board_of(one).key.benchmark in line.href)
+        place = [target.label for target in standing.frame.targets].index(line.figures[0].rstrip("\N{MULTIPLICATION SIGN}"))
+        inside = [entry.slug for entry in standing.methods if entry.points[place].drop.low > -1]
+        assert line.figures[2] == ", ".join(gathered.titles[slug] for slug in inside)
+        later = [
+            entry.points[i].drop.low for entry in standing.methods for i in range(place + 1, len(standing.frame.targets))
+        ]
+        assert not [low for low in later if low > -1]
+
+
+def test_reversals_by_hand(gathered):
+    standing = next(iter(gathered.standings[0].values()))
+    found = contests.reversals(standing)
+    if found is not None:
+        assert 0 <= found.certain <= found.reversed <= found.pairs == found.methods * (found.methods - 1) // 2
+
+
+def test_smoke_tier_does_not_speak_where_others_do(gathered):
+    assert {board_of(one).key.benchmark for one in telling(gathered)} == {"mnist-lenet-300-100"}
+
+
+def test_page_and_home_say_the_same(site, gathered):
+    page = unescape((site.folder / "findings.html").read_text(encoding="utf-8"))
+    home = unescape((site.folder / "index.html").read_text(encoding="utf-8"))
+    made = findings(gathered)
+    assert len(made) >= 4
+    for finding in made:
+        assert finding.sentence in page
+        section = page[page.index(f'id="{finding.id}"') :].split("</section>")[0]
+        assert all(figure in section for line in finding.lines for figure in line.figures)
+    assert [finding.sentence in home for finding in made] == [True] * 3 + [False] * (len(made) - 3)
+
+
+def test_without_records_there_is_no_sentence(tmp_path):
+    repository = make_repository(tmp_path)
+    folder = build(repository, tmp_path / "public").folder
+    assert "There are no records yet on which a sentence could rest." in (folder / "findings.html").read_text()
+    assert "What the records say" not in (folder / "index.html").read_text()
+
+
+def test_without_controls_nothing_is_said_about_allocation(tmp_path):
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=3, controls=False))
+    made = {finding.id for finding in findings(gather(repository))}
+    assert "tied-best" in made
+    assert not made & {"score-or-allocation", "random-allocation"}
+
+
+def test_no_sentence_stands_in_the_templates(site):
+    """Figures of a sentence come from the records: another site says other figures."""
+    text = (site.folder / "findings.html").read_text(encoding="utf-8")
+    sentences = re.findall(r'<section class="finding".*?<p class="lead">(.*?)</p>', text, re.DOTALL)
+    assert sentences
+    assert all(re.search(r"\d|none|No board|Every board|same order", sentence) for sentence in sentences)
