@@ -19,6 +19,7 @@ from evaluator.commands.new import new
 from evaluator.commands.plan import plan
 from evaluator.commands.promote import promote
 from evaluator.commands.runner import runner
+from evaluator.commands.sentinels import sentinels
 from evaluator.commands.show import show
 from evaluator.commands.sign import sign
 from evaluator.commands.site import site
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (new, check, smoke, plan, evaluate, show, audit, promote, sign, verify, gc, grid, bases, runner):
+for verb in (new, check, smoke, plan, evaluate, show, audit, promote, sign, verify, sentinels, gc, grid, bases, runner):
     app.command()(verb)
 app.add_typer(site, name="site")
 

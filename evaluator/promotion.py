@@ -14,22 +14,14 @@ DONE = ("fresh", "failed")
 
 
 def promote(
-    repository: Repository,
-    grid: Grid,
-    submissions: Sequence[Submission],
-    selection: Selection,
-    *,
-    published: Store | None = None,
+    repository: Repository, grid: Grid, submissions: Sequence[Submission], selection: Selection, published: Store
 ) -> list[Record]:
-    """Copy what is done here and not yet there; returns the records that were copied.
+    """Copy what is done here and not yet there, in ``published``; returns the records that were copied.
 
     What stands among the published records, and is not stale, stays. Nothing is copied that was measured without a sandbox
     or on another device than the tier's, or rests on other inputs than today's.
-
-    Args:
-        published: the store to copy to, with its key if it has one (default: results/, unsigned).
     """
-    local, published = Store(repository.local), published or Store(repository.published)
+    local = Store(repository.local)
     with published.writing():
         here, there = (make_plan(repository, grid, submissions, [store], selection).cells for store in (local, published))
         wanted = _done(here) - _done(there)

@@ -20,7 +20,7 @@ def promote(
     """Copy records from the local store to results/: those that are fresh, from a sandbox, and from the tier's device."""
     selected = select(root, slugs, tier, benchmark)
     published = published_store(selected.repository, sign_with)
-    records = copy_records(selected.repository, selected.grid, selected.submissions, selected.selection, published=published)
+    records = copy_records(selected.repository, selected.grid, selected.submissions, selected.selection, published)
     counts = Counter(record.submission for record in records)
     if as_json:
         print_json({"promoted": dict(counts), "store": str(selected.repository.published)})

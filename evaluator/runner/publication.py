@@ -32,7 +32,7 @@ def commit_records(workspaces: Workspaces, slug: str, title: str, key: Path | No
         ForgeError: main moved meanwhile, or may not be pushed to; the next pass tries again.
     """
     repository, clone = workspaces.main, workspaces.clone
-    stages.do(repository, "promote", slug, *(("--sign-with", str(key)) if key else ()))
+    stages.do(repository, "promote", slug, *(("--sign-with", str(key)) if key is not None else ()))
     clone.git("add", "--", "results", folder=repository.root)
     if not clone.git("status", "--porcelain", "--", "results", folder=repository.root):
         return False

@@ -60,6 +60,8 @@ class Report:
             parts.append(_table(PROBLEMS, map(_problem, self.problems)))
         if self.smoked:
             parts.append(_table(SMOKED, map(_smoked, self.smoked)))
+            parts += [_log(log) for log in dict.fromkeys(str(cell.get("log") or "") for cell in self.smoked
+                                                         if cell["status"] != "ok") if log][:1]  # fmt: skip
         if self.records:
             parts += ["#### Figures", _table(FIGURES, _figures(self.records, self.before))]
         if self.ranks:
@@ -138,7 +140,12 @@ def _failures(records: Iterable[Record]) -> list[str]:
     for record in failed[:MOST_FAILURES]:
         parts.append(f"`{record.cell.id}`: {record.status}, {words.code(record.reason or 'no reason was given')}")
         if record.log:
-            parts.append(words.block("\n".join(record.log.splitlines()[-MOST_LINES:])))
+            parts.append(_log(record.log))
     if len(failed) > MOST_FAILURES:
         parts.append(f"and {len(failed) - MOST_FAILURES} more")
     return parts
+
+
+def _log(text: str) -> str:
+    """The end of a log."""
+    return words.block("\n".join(text.splitlines()[-MOST_LINES:]))

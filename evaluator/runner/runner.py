@@ -12,8 +12,9 @@ from typing import Any
 
 from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, ForgeError
-from evaluator.forges import Change, Forge, Status
+from evaluator.forges import Change, Forge, Status, words
 from evaluator.records import Record, Store
+from evaluator.records.signatures import SIGNERS
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.changes import Refused, submission_of
@@ -116,6 +117,8 @@ class Runner:
                 log.info("would publish records", extra={"change": change.number, "submission": slug})
                 continue
             if slug is not None:
+                if not self._measures_as_before(change):
+                    continue
                 adopt(self.workspaces.of(change.number), self.workspaces.main)
                 self._commit(change, slug)
             self.workspaces.remove(change.number)
@@ -126,6 +129,18 @@ class Runner:
             self._keep_lease()
             if publish_site(self.workspaces, self.target):
                 log.info("site published", extra={"commit": self.workspaces.clone.main})
+
+    def _measures_as_before(self, change: Change) -> bool:
+        """The sentinels, before anything is published; where they deviate, all of it waits for a maintainer."""
+        self._keep_lease()
+        found = stages.ask(self.workspaces.main, "sentinels", *self.selection)
+        if not found["ok"]:
+            log.error(
+                "not published: this machine no longer measures what it did", extra={"deviations": found["deviations"]}
+            )
+            self.forge.set_status(change, Status("error", "not published: the sentinels deviate; a maintainer has to look"))
+            self._heartbeat("stopped by the sentinels")
+        return bool(found["ok"])
 
     def _commit(self, change: Change, slug: str) -> None:
         try:
@@ -159,20 +174,20 @@ class Runner:
                 return None  # pushed to meanwhile: the next pass sees the new commit
             slug = submission_of(clone, change.head)
         except Refused as refusal:
-            self._say(change, "failure", "not one submission", notes=[refusal.what, refusal.fix or ""])
+            self._say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
             return None
         repository = self.workspaces.prepare(change.number, change.head, slug)
         note = repository.state / "change.json"
         seen = f"{change.head} {clone.main}"
         write_atomically(note, json.dumps({"slug": slug}).encode())
         checked = Checked(change, slug, repository)
-        passed = repository.state / "passed"
-        if passed.is_file() and passed.read_text(encoding="utf-8") == seen:
-            return checked
-        if not self._is_sound(checked):
-            return None
-        write_atomically(passed, seen.encode())
-        return checked
+        verdicts = {sound: repository.state / ("sound" if sound else "unsound") for sound in (True, False)}
+        for sound, verdict in verdicts.items():
+            if verdict.is_file() and verdict.read_text(encoding="utf-8") == seen:
+                return checked if sound else None
+        sound = self._is_sound(checked)
+        write_atomically(verdicts[sound], seen.encode())
+        return checked if sound else None
 
     def _is_sound(self, checked: Checked) -> bool:
         """`check`, then `smoke`; what they find goes to the author at once."""
@@ -255,12 +270,12 @@ class Runner:
     def _preview(self, checked: Checked) -> tuple[Path, str | None]:
         """The site with the change's records laid over the published ones."""
         repository, number = checked.repository, checked.change.number
+        (repository.published / SIGNERS).unlink(missing_ok=True)  # these records are nobody's word yet
         stages.do(repository, "promote", checked.slug)
-        (repository.published / "allowed_signers").unlink(missing_ok=True)  # these records are nobody's word yet
         folder = self.home / "previews" / str(number)
         notice = f"Preview of change {number}: not published"
         stages.do(repository, "site", "build", "--no-local", "--notice", notice, "--output", str(folder))
-        page = f"{number}/methods/{checked.slug}/index.html"
+        page = f"{number}/methods/{checked.slug}.html"
         return folder, f"{self.previews.rstrip('/')}/{page}" if self.previews else None
 
     # -- words --------------------------------------------------------------------------------------------------------

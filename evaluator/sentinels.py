@@ -1,0 +1,74 @@
+"""Sentinels: a few cells measured anew tell whether this machine still measures what was published. No PyTorch here.
+
+What a network counts must be what it was, to the last weight. What it gets right may differ by chance alone, as far as the
+device allows: by three standard errors of an accuracy on so many test images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from evaluator.grid import Cell, Grid
+from evaluator.records import Record, Score, Store
+from evaluator.records.record import DENSE
+
+SLUGS = (DENSE, "random", "global-magnitude")
+BAND = 3.0
+"""Standard errors."""
+
+Key = tuple[str, str, Cell]
+"""Submission, variant, cell."""
+
+
+def cells(grid: Grid, published: Store, benchmarks: Iterable[str]) -> list[str]:
+    """Ids of the cells to measure anew: of each benchmark and sentinel one, at the middle target, if it is published."""
+    found = []
+    for benchmark in benchmarks:
+        for slug in SLUGS:
+            good = [r for r in published.read(benchmark, slug).values() if _is_sentinel(r, grid)]
+            targets = sorted({record.target for record in good if isinstance(record.target, float)})
+            if targets:
+                middle = targets[len(targets) // 2]
+                found.append(next(r.cell.id for r in good if r.target == middle))
+    return found
+
+
+def _is_sentinel(record: Record, grid: Grid) -> bool:
+    own = record.variant == ("dense" if record.submission == DENSE else "method")
+    usual = record.recipe == grid.recipe_name(record.benchmark, record.track)
+    return own and usual and record.status == "ok" and record.division == "unstructured"
+
+
+def deviations(published: Iterable[Record], measured: Iterable[Record]) -> list[str]:
+    """What is not as it was, a line each; empty where this machine may publish."""
+    known = _by_key(published)
+    return [line for key, record in _by_key(measured).items() if key in known for line in _compare(known[key], record)]
+
+
+def _by_key(records: Iterable[Record]) -> Mapping[Key, Record]:
+    return {(record.submission, record.variant, record.cell): record for record in records}
+
+
+def _compare(old: Record, new: Record) -> Iterator[str]:
+    name = f"{new.submission} on {new.cell.id}, {new.variant}"
+    if new.status != old.status:
+        yield f"{name}: {new.status}, it was {old.status}"
+        return
+    if new.counts != old.counts:
+        yield f"{name}: it counts otherwise than it did"
+    for phase in ("before", "after"):
+        was, now = getattr(old, phase), getattr(new, phase)
+        if was is not None and now is not None and (error := _beyond(was, now)):
+            yield f"{name}, {phase} retraining: {error}"
+
+
+def _beyond(was: Score, now: Score) -> str | None:
+    if was.images != now.images:
+        return f"{now.images} test images, there were {was.images}"
+    share = was.correct / was.images
+    width = BAND * math.sqrt(max(share * (1 - share), 1 / was.images) / was.images)
+    if abs(now.correct - was.correct) <= width * was.images:
+        return None
+    allowed = math.floor(width * was.images)
+    return f"{now.correct} of {now.images} right, there were {was.correct}; by chance it may be {allowed} more or less"
