@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from evaluator.errors import SubmissionError, UsageError
+from evaluator.errors import SignatureError, SubmissionError, UsageError
 from evaluator.grid import Grid, load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.plan import Selection
 from evaluator.records import AllowedSigners, SigningKey, Store
 from evaluator.records.record import DENSE
-from evaluator.records.signatures import SIGNERS, published_files
+from evaluator.records.signatures import NAMESPACE, SIGNERS, published_files
 from evaluator.repository import Repository
 from evaluator.terminal import err, safe
 
@@ -75,15 +75,23 @@ def published_store(repository: Repository, key: Path | None) -> Store:
     Raises:
         SignatureError: the key's signatures do not count, or somebody else has changed what is published.
     """
-    signers = AllowedSigners.of(repository.published)
-    if signers is not None and key is not None:
-        signers.require(published_files(repository.published))
-        return Store(repository.published, SigningKey(key, signers))
     if key is not None:
-        err.print(f"not signed: there is no {safe(repository.published / SIGNERS)}, which says whose signatures count")
-    elif signers is not None:
+        signing = signing_key(repository, key)
+        signing.signers.require(published_files(repository.published))
+        return Store(repository.published, signing)
+    if AllowedSigners.of(repository.published) is not None:
         err.print("[bold]not signed[/]: until `espalier sign` has signed what is published now, no site is built of it")
     return Store(repository.published)
+
+
+def signing_key(repository: Repository, key: Path) -> SigningKey:
+    """Raises SignatureError where the key cannot sign, or nothing says that its signatures count."""
+    signers = AllowedSigners.of(repository.published)
+    if signers is None:
+        fix = f'write it, a line for each key: NAME namespaces="{NAMESPACE}" and then what is in the file KEY.pub'
+        what = "this file, which says whose signatures count, is not there"
+        raise SignatureError(what, where=repository.published / SIGNERS, fix=fix)
+    return SigningKey(key, signers)
 
 
 def _with_alternative(grid: Grid, chosen: set[str], recipe: str) -> set[str]:

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from evaluator.commands.options import Json, Key, Root
-from evaluator.errors import SignatureError, UsageError
+from evaluator.commands.options import Json, Root, signing_key
+from evaluator.errors import UsageError
 from evaluator.grid import load_grid
-from evaluator.records import AllowedSigners, SigningKey, Store
-from evaluator.records.signatures import NAMESPACE, SIGNERS, Verdict, published_files
+from evaluator.records import SigningKey, Store
+from evaluator.records.signatures import Verdict, published_files
 from evaluator.repository import Repository
 from evaluator.terminal import err, out, print_json, safe
 from evaluator.verification import Finding, unsound
@@ -22,7 +22,10 @@ def sign(
     files: Annotated[
         list[Path] | None, typer.Argument(help="published files (default: all whose signature does not count)")
     ] = None,
-    sign_with: Key = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", "--sign-with", envvar="ESPALIER_SIGNING_KEY", help="the private key, or that of ssh-agent"),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="also those whose signature counts: where a new key takes over")
     ] = False,
@@ -34,35 +37,26 @@ def sign(
     repository = Repository.find(root)
     grid = load_grid(repository.grid)
     chosen = _chosen(repository, files)
-    key = _key(repository, sign_with)
+    if key is None:
+        raise UsageError("with which key?", fix="--key KEY, or set ESPALIER_SIGNING_KEY")
+    signing = signing_key(repository, key)
     signed: list[Verdict] = []
     refused: list[Finding] = []
     with Store(repository.published).writing():
-        for verdict in key.signers.verify_all(chosen):
+        for verdict in signing.signers.verify_all(chosen):
             if verdict.state == "ok" and not everything:
                 continue
             if problems := unsound(verdict.file, repository, grid):
                 refused.append(problems[0])
                 continue
             if not dry_run:
-                key.sign(verdict.file)
+                signing.sign(verdict.file)
             signed.append(verdict)
     for where, what, _ in refused:
         err.print(f"[bold red]not signed[/]: {safe(where)}: {safe(what)}")
-    _report(repository, key, signed, as_json=as_json, dry_run=dry_run)
+    _report(repository, signing, signed, as_json=as_json, dry_run=dry_run)
     if refused:
         raise typer.Exit(1)
-
-
-def _key(repository: Repository, path: Path | None) -> SigningKey:
-    if path is None:
-        raise UsageError("with which key?", fix="--sign-with KEY, or set ESPALIER_SIGNING_KEY")
-    signers = AllowedSigners.of(repository.published)
-    if signers is None:
-        fix = f'write it, a line for each key: NAME namespaces="{NAMESPACE}" and then what is in the file KEY.pub'
-        what = "this file, which says whose signatures count, is not there"
-        raise SignatureError(what, where=repository.published / SIGNERS, fix=fix)
-    return SigningKey(path, signers)
 
 
 def _chosen(repository: Repository, files: Sequence[Path] | None) -> list[Path]:

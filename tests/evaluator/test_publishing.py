@@ -148,6 +148,14 @@ def test_publishing_without_the_key_says_what_follows(mini: Miniature, key: Path
     assert mini.run("sign", "--sign-with", str(key)).stdout == "nothing to sign\n"
 
 
+def test_promoted_records_are_signed(mini: Miniature, key: Path) -> None:
+    """What was measured locally goes to results/ with a signature; beside a forged record nothing is promoted."""
+    mini.run("promote", "chance", "--benchmark", BENCHMARK, "--sign-with", str(key))
+    assert mini.json("verify")["signatures"] == {"ok": 4}
+    forge(mini)
+    assert "largest.jsonl: it is not what runner-1 signed" in mini.run("promote", "--sign-with", str(key), code=1).stderr
+
+
 def test_sign_looks_before_it_vouches(mini: Miniature, key: Path) -> None:
     forge(mini)
     told = mini.run("sign", "--sign-with", str(key), code=1)
@@ -170,20 +178,24 @@ def test_a_new_key_takes_over(mini: Miniature, key: Path, tmp_path: Path) -> Non
 
 def test_wrong_usage(mini: Miniature, key: Path) -> None:
     """2 for what the command line got wrong; a key that does not count is a problem."""
-    assert "--sign-with KEY" in mini.run("sign", code=2).stderr
+    assert "--key KEY" in mini.run("sign", code=2).stderr
     mini.run("sign", "pyproject.toml", "--sign-with", str(key), code=2)
     mini.run("verify", "--nonsense", code=2)
     mini.run("gc", "--keep-days", "-1", code=2)
     mini.run("gc", "--store", "no-such", code=2)
     assert "there is no site here" in mini.run("verify", "--site", "results", code=1).stderr
     (mini.root / "results" / "allowed_signers").unlink()
-    assert "KEY.pub" in mini.run("sign", "--sign-with", str(key), code=1).stderr
+    for command in (["sign"], ["promote", "--benchmark", BENCHMARK]):
+        assert "KEY.pub" in mini.run(*command, "--sign-with", str(key), code=1).stderr
 
 
 def test_a_site_follows_from_the_records_or_not(mini: Miniature) -> None:
     """Every number in it: a page and a download that were changed are named, with the line."""
     mini.run("site", "build", "--no-local")
     assert "every file of public follows from the records, byte for byte" in mini.run("verify", "--site", "public").stdout
+    beat = mini.root / "public" / "static" / "heartbeat.js"
+    beat.write_text(beat.read_text().replace("(0);", "(1764000000);"))  # as a runner does, which is no difference
+    (mini.root / "public" / ".nojekyll").touch()
     page, table = mini.root / "public" / "methods" / "largest.html", mini.root / "public" / "data" / "records.csv"
     page.write_text(page.read_text().replace('<td class="figure">', '<td class="figure">9', 1))
     table.write_text(table.read_text() + "one,more\n")
