@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 
@@ -18,9 +19,18 @@ WARM_UP = 3
 def measure_latency(
     model: nn.Module, shape: tuple[int, int, int], device: torch.device, memory_format: torch.memory_format
 ) -> list[Latency]:
-    """Median and quartiles over single runs in float32, each waited for; the model's weights do not matter."""
-    model.eval()
-    return [_measure(model, shape, device, memory_format, batch, runs) for batch, runs in BATCHES.items()]
+    """Median and quartiles over single runs in float32, each waited for; the model's weights do not matter.
+
+    On ``device``, where the model is; where that is a GPU, on the processor as well.
+    """
+    places = {device: model.eval()}
+    if device.type != "cpu":
+        places[torch.device("cpu")] = copy.deepcopy(model).cpu()
+    return [
+        _measure(there, shape, place, memory_format, batch, runs)
+        for place, there in places.items()
+        for batch, runs in BATCHES.items()
+    ]
 
 
 def _measure(

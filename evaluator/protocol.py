@@ -7,10 +7,11 @@ records then become stale and say so), and run ``python -m evaluator.protocol`` 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from evaluator.canonical import digest_file, write_atomically
+from evaluator.canonical import digest, digest_file, write_atomically
 
 _NETWORKS = tuple(f"networks/{name}.py" for name in ("__init__", "imagenet", "lenet", "resnet", "vgg", "vit"))
 _CHANNELS = tuple(f"channels/{name}.py" for name in ("costs", "discovery", "groups", "solving", "surgery"))
@@ -40,9 +41,29 @@ SOURCES: dict[str, tuple[str, ...]] = {
 PACKAGE = Path(__file__).parent
 
 
+CONSTANTS = "constants of the grid"
+
+
 def sources() -> dict[str, dict[str, str]]:
-    """SHA-256 of each source as it is now, by part."""
-    return {part: {name: digest_file(PACKAGE / name) for name in sorted(names)} for part, names in SOURCES.items()}
+    """SHA-256 of each source as it is now, by part; among them the constants of the grid that are in no key."""
+    found = {part: {name: digest_file(PACKAGE / name) for name in sorted(names)} for part, names in SOURCES.items()}
+    constants = _constants()
+    found["prune"][CONSTANTS] = digest(constants["datasets"])
+    found["scoring"][CONSTANTS] = digest(constants)
+    return found
+
+
+def _constants() -> dict[str, Any]:
+    """How pixels become numbers, and over which batches BatchNorm is recalibrated and networks are tested."""
+    grid = PACKAGE / "grid"
+    read = {name: yaml.safe_load((grid / f"{name}.yaml").read_text()) for name in ("datasets", "benchmarks", "protocol")}
+    chosen = {"datasets": ("mean", "std", "maximum"), "benchmarks": ("recalibration_batches", "evaluation_batch")}
+    found = {
+        part: {name: {key: entry[key] for key in keys if key in entry} for name, entry in read[part].items()}
+        for part, keys in chosen.items()
+    }
+    own = ("evaluation_batch", "recalibration_batches", "recalibration_batch")
+    return {**found, "protocol": {key: read["protocol"][key] for key in own}}
 
 
 def pin(path: Path) -> None:

@@ -32,11 +32,6 @@ def _count(field: str) -> Callable[[Record], Any]:
     return lambda record: None if record.counts is None else getattr(record.counts, field)
 
 
-def _timed(field: str) -> Callable[[Record], Any]:
-    """The same for all batch sizes of a record."""
-    return lambda record: getattr(record.latency[0], field) if record.latency else None
-
-
 def _times(value: Callable[[Latency], Any]) -> Callable[[Record], Any]:
     return lambda record: [value(time) for time in record.latency] or None
 
@@ -96,10 +91,11 @@ COLUMNS: tuple[Column, ...] = (
            lambda r: None if r.counts is None else [layer.kept for layer in r.counts.layers]),
     Column("channels", "object", "channels kept of each group, where channels are removed",
            lambda r: None if r.counts is None or not r.counts.channels else r.counts.channels),
-    Column("latency_device", "string", "on which a forward pass was timed; structured only", _timed("device")),
-    Column("latency_threads", "Int64", "threads of the processor while it was timed; 1 on a GPU", _timed("threads")),
-    Column("latency_dtype", "string", "type of the numbers while it was timed", _timed("dtype")),
-    Column("latency_batch", "object", "batch sizes that were timed, in images", _times(lambda t: t.batch)),
+    Column("latency_device", "object", "where a forward pass was timed, for each timing; structured only",
+           _times(lambda t: t.device.replace(" ", "-"))),
+    Column("latency_threads", "object", "threads of the processor; 1 on a GPU", _times(lambda t: t.threads)),
+    Column("latency_dtype", "object", "type of the numbers", _times(lambda t: t.dtype)),
+    Column("latency_batch", "object", "batch size that was timed, in images", _times(lambda t: t.batch)),
     Column("latency_median_ms", "object", "median time of a forward pass at each batch size, ms",
            _times(lambda t: t.median_ms)),
     Column("latency_low_ms", "object", "a quarter of the runs was faster, ms", _times(lambda t: t.quartiles_ms[0])),

@@ -49,6 +49,7 @@ def test_measured_anew_and_compared(tmp_path: Path) -> None:
     mini = Miniature(tmp_path)
     benchmarks = mini.read("benchmarks")
     del benchmarks["digits-cnn"]
+    benchmarks["digits-mlp"] |= {"seeds": [0], "targets": {"unstructured": [8]}}
     mini.write("benchmarks", benchmarks)
     mini.submit("global-magnitude", MAGNITUDE)
     mini.submit("random", MAGNITUDE)

@@ -17,8 +17,8 @@ from tests.runner.project import TOKEN, Project, git
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 LARGEST = 'return job.keep_highest({i: w.abs() for i, w in job.weights()}, scope="global")'
-CELLS = 4
-"""Of a submission in the miniature: two targets, two seeds."""
+CELLS = 2
+"""Of a submission in the miniature: one target, two seeds."""
 
 
 def test_the_whole_story(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_killed_at_random_and_two_at_once(tmp_path: Path) -> None:
     for number in range(10):
         runners = [project.start("--lease", "30")]
         runners += [project.start("--lease", "30", home=tmp_path / "another")] * (number % 4 == 0)
-        time.sleep(chance.uniform(0.5, 8))
+        time.sleep(chance.uniform(0.5, 6))
         for runner in runners:
             os.killpg(runner.pid, signal.SIGKILL)
             runner.wait()

@@ -86,7 +86,7 @@ def test_boards_are_listed_in_the_protocols_order(folder):
     ("track", "setup", "may", "then"),
     [
         ("post-training", "None retrained", "change those that it keeps", "Nothing is retrained."),
-        ("one-shot", "S4.2 of Wang et al. (2023)", "without training", "Recipe: 5 epochs"),
+        ("one-shot", "S4.2 of Wang et al. (2023)", "without training", "Recipe: 3 epochs"),
         ("iterative", "S3.2 of Wang et al. (2023)", "train between them", "Methods train by: 10 epochs"),
         ("at-init", "S3.2 of Wang et al. (2023)", "before any training", "trains what is left"),
         ("sparse-training", "SX-A of Wang et al. (2023)", "trains the network itself", "Nothing is retrained."),

@@ -122,8 +122,10 @@ def latency(own: list[Any], dense: Iterable[Any], targets: list[Target]) -> Late
 
 
 def _ways(row: Any) -> list[Way]:
-    batches = row.latency_batch if isinstance(row.latency_batch, list) else []
-    return [Way(row.latency_device, int(row.latency_threads), row.latency_dtype, batch) for batch in batches]
+    if not isinstance(row.latency_batch, list):
+        return []
+    parts = zip(row.latency_device, row.latency_threads, row.latency_dtype, row.latency_batch, strict=True)
+    return [Way(*part) for part in parts]
 
 
 def _runs(row: Any) -> list[tuple[Way, int]]:
