@@ -62,6 +62,19 @@ def test_the_whole_story(tmp_path: Path) -> None:
     assert_no_token(tmp_path, project)
 
 
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    change = project.propose("good")
+    people.approve(project.forge, change.number, "maintainer")
+    before = git(project.forge.path, "for-each-ref")
+    told = project.run("--dry-run")
+    assert "checks passed" in told
+    assert "would measure" in told
+    assert "would publish the site" in told
+    assert git(project.forge.path, "for-each-ref") == before
+    assert not project.site.exists()
+
+
 def test_a_push_during_the_evaluation_ends_it_and_needs_a_new_approval(tmp_path: Path) -> None:
     project = Project(tmp_path)
     slow = project.propose("slow", "sum(range(10**8))\n        " + LARGEST)
