@@ -25,7 +25,7 @@ from leaderboard import comparison, exports, pictures
 from leaderboard.corpus import CORPUS
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
-from leaderboard.pages import benchmark, compare, data, findings, home, literature, method, methods, prose, taxonomy
+from leaderboard.pages import benchmark, compare, data, findings, home, literature, method, methods, news, prose, taxonomy
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -118,6 +118,7 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         compare.pages(site),
         findings.pages(site),
         literature.pages(site),
+        news.pages(site),
         prose.pages(),
         data.pages(site, downloads),
     )

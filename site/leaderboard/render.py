@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.pictures import key
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
@@ -51,6 +55,7 @@ def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
         sampling=sampling,
         plain=plain,
         capitalize_first=capitalize_first,
+        xml=xml,
     )
     env.tests["finite"] = finite
     env.filters["finite"] = finite
@@ -60,6 +65,11 @@ def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
 def render(env: jinja2.Environment, page: Page) -> str:
     """The HTML of one page."""
     return env.get_template(page.template).render(page=page, **page.context)
+
+
+def xml(value: str) -> str:
+    """Without the characters that no XML may hold, escaped or not."""
+    return _NOT_XML.sub("", value)
 
 
 def fixed(value: float, digits: int = 2) -> str:
