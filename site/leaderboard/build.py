@@ -94,7 +94,7 @@ def build(
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise SiteError(f"the new site was not put in place: {found[0]}{more}", where=output, fix="report this as a bug")
-    return Built(output, len(pages), len(site.results.frame), site.warnings)
+    return Built(output, sum(page.path.endswith(".html") for page in pages), len(site.results.frame), site.warnings)
 
 
 def gather(repository: Repository, *, local: bool = True, notice: str = "") -> Site:
