@@ -54,6 +54,8 @@ def show(
         "failures",
     )
     print_table(columns, [_row(*key, cells=cells) for key, cells in _by_point(records).items()])
+    if store is published and any(mine.path(name, slug).is_file() for name in selected.grid.benchmarks):
+        out.print(f"\nwhat this machine measured is apart: espalier show {safe(slug)} --local")
     for record in records:
         if record.status != "ok" and record.log:
             out.print(f"\n{record.cell.id}: {record.status}, the end of its log:\n{safe(record.log)}")

@@ -54,7 +54,8 @@ def smoke(
     selected = select(root, [slug], tier="smoke")
     problems = [p for p in check_submission(selected.repository.submissions / slug) if p.severity == "error"]
     if problems:
-        out.print(f"{safe(slug)} has {len(problems)} problems that `espalier check {safe(slug)}` lists")
+        number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        out.print(f"{safe(slug)} has {number}: `espalier check {safe(slug)}` lists what is wrong")
         raise typer.Exit(1)
     setting = open_setting(selected.repository, selected.grid)
     smoked = [result for group in _groups(selected) for result in run_smoke(group, setting)]

@@ -17,6 +17,7 @@ PROBLEMS = ("", "file", "line", "what", "how to mend it")
 SMOKED = ("smoke cell", "status", "before %", "after %", "repeatable")
 FIGURES = ("benchmark", "track", "target", "cells", "before %", "after %", "published until now %", "failures")
 RANKS = ("board", "against", "NAUC", "rank", "neighbours")
+LEGEND = "Top-1 accuracy, mean ± standard deviation over seeds; the pages have 95 % intervals instead, which are wider."
 
 Point = tuple[str, str, str, str]
 """Benchmark, track, division, target."""
@@ -63,7 +64,7 @@ class Report:
             parts += [_log(log) for log in dict.fromkeys(str(cell.get("log") or "") for cell in self.smoked
                                                          if cell["status"] != "ok") if log][:1]  # fmt: skip
         if self.records:
-            parts += ["#### Figures", _table(FIGURES, _figures(self.records, self.before))]
+            parts += ["#### Figures", _table(FIGURES, _figures(self.records, self.before)), LEGEND]
         if self.ranks:
             parts += ["#### Among the others", _table(RANKS, map(_rank, self.ranks)),
                       "Ranks are ranges: methods whose ranges overlap are not told apart by these data."]  # fmt: skip
@@ -129,7 +130,7 @@ def _rank(rank: Rank) -> tuple[str, ...]:
 
     beside = ", ".join(f"{name} ({span(low, high)})" for name, low, high in rank.neighbours)
     mean, half = rank.area
-    return (rank.board, rank.axis, f"{mean:.3f} ± {half:.3f}", span(rank.low, rank.high), beside)
+    return (rank.board, rank.axis, f"{mean:.3f} ± {half:.3f}", span(rank.low, rank.high), beside or "alone on this board")
 
 
 def _failures(records: Iterable[Record]) -> list[str]:

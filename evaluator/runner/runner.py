@@ -193,6 +193,8 @@ class Runner:
             made = commit_records(self.workspaces, slug, title, self.key)
         if made:
             log.info("records published", extra={"submission": slug})
+            if self.key is None:
+                log.warning("they are not signed: no --key was given")
         self.workspaces.update_main()
 
     @property
