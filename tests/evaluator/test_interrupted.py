@@ -25,7 +25,7 @@ def _kill_at_random(mini: Miniature, chance: random.Random) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    time.sleep(chance.uniform(0.5, 6))
+    time.sleep(chance.uniform(0.5, 9))
     os.kill(process.pid, signal.SIGKILL)  # the coordinator alone: its children must notice
     process.wait()
 
