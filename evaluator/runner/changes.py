@@ -10,7 +10,6 @@ from evaluator.runner.git import Clone, Entry
 FOLDER = "submissions"
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 PLAIN = ("100644", "100755")
-ABSENT = "000000"
 MOST_FILES = 20
 MOST_BYTES = 256_000
 SHOWN = 5

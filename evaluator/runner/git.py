@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,14 +19,12 @@ SETTINGS = (
     *("-c", "user.email=espalier@localhost"),
 )
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "XDG_CONFIG_HOME")
-COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file that a change touches; modes are git's, all zeros where there is no file."""
+    """A file that a change touches; the mode is git's, all zeros where the file is gone."""
 
-    old_mode: str
     mode: str
     blob: str
     path: str
@@ -70,8 +67,8 @@ class Clone:
         listed = self.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head, check=True).stdout
         fields = listed.decode("utf-8", "surrogateescape").split("\0")
         for meta, path in zip(fields[::2], fields[1::2], strict=False):
-            old_mode, mode, _, blob, _ = meta.lstrip(":").split(" ")
-            yield Entry(old_mode, mode, blob, path)
+            _, mode, _, blob, _ = meta.lstrip(":").split(" ")
+            yield Entry(mode, blob, path)
 
     def files(self, commit: str, folder: str) -> Iterator[Entry]:
         """Every file that a commit has in ``folder``."""
@@ -79,7 +76,7 @@ class Clone:
         for line in filter(None, listed.decode("utf-8", "surrogateescape").split("\0")):
             meta, path = line.split("\t", 1)
             mode, _, blob = meta.split(" ")
-            yield Entry(mode, mode, blob, path)
+            yield Entry(mode, blob, path)
 
     def size(self, blob: str) -> int:
         """In bytes."""
@@ -93,15 +90,22 @@ class Clone:
         return self.run(*arguments, check=True, folder=folder).stdout.decode("utf-8", "replace").strip()
 
     def run(
-        self, *arguments: str, check: bool = False, folder: Path | None = None, stdin: bytes = b""
+        self, *arguments: str, check: bool = False, folder: Path | None = None, index: Path | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run git without a shell, without questions, and without the secrets of our environment."""
+        """Run git without a shell, without questions, and without the secrets of our environment.
+
+        Args:
+            check: raise ForgeError where git fails.
+            folder: where to run it; the clone by default.
+            index: to be used in place of the usual one.
+        """
         kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("GIT_SSH")}
+        kept |= {"GIT_INDEX_FILE": str(index)} if index else {}
         done = subprocess.run(
             ["git", *SETTINGS, *arguments],
             cwd=folder or self.folder,
             env=kept | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1"},
-            input=stdin,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
         )

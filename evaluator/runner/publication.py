@@ -12,6 +12,7 @@ from pathlib import Path
 
 from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, ForgeError
+from evaluator.forges.token import VARIABLE
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.git import MAIN, Clone
@@ -106,25 +107,25 @@ class Branch:
     name: str
 
     def shows(self, commit: str) -> bool:
-        listed = self.clone.git("ls-remote", self.clone.url, f"refs/heads/{self.name}").split()
-        if not listed:
-            return False
-        found = self.clone.fetch(self.clone.url, f"refs/heads/{self.name}", f"refs/heads/{self.name}")
-        return self.clone.git("log", "-1", "--format=%B", found).endswith(commit)
+        head = self._head()
+        return head is not None and self.clone.git("log", "-1", "--format=%B", head).endswith(commit)
+
+    def _head(self) -> str | None:
+        """The branch as it is in the project now, if there is one."""
+        ref = f"refs/heads/{self.name}"
+        there = self.clone.git("ls-remote", self.clone.url, ref)
+        return self.clone.fetch(self.clone.url, ref, ref) if there else None
 
     def publish(self, site: Path, commit: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            options = ("--git-dir", str(self.clone.folder), "--work-tree", str(site))
-            variables = os.environ | {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+            index = Path(folder) / "index"
+            place = ("--git-dir", str(self.clone.folder), "--work-tree", str(site))
             (site / ".nojekyll").touch()
-            done = subprocess.run(["git", *options, "add", "--all", "--force", "."], env=variables, cwd=site,
-                                  capture_output=True, check=False)  # fmt: skip
-            tree = subprocess.run(["git", *options, "write-tree"], env=variables, cwd=site, capture_output=True, check=False)
-        if done.returncode or tree.returncode:
-            raise PublishError("the site cannot be written to git", where=self.name)
-        parent = self.clone.run("rev-parse", "--verify", "--quiet", f"refs/heads/{self.name}").stdout.decode().strip()
-        parents = ("-p", parent) if parent else ()
-        made = self.clone.git("commit-tree", tree.stdout.decode().strip(), *parents, "-m", f"Site of {commit}")
+            self.clone.run(*place, "add", "--all", "--force", ".", check=True, folder=site, index=index)
+            tree = self.clone.run(*place, "write-tree", check=True, folder=site, index=index).stdout.decode().strip()
+        head = self._head()
+        parents = ("-p", head) if head else ()
+        made = self.clone.git("commit-tree", tree, *parents, "-m", f"Site of {commit}")
         self.clone.git("push", "--quiet", "--no-verify", self.clone.url, f"{made}:refs/heads/{self.name}")
 
 
@@ -143,7 +144,8 @@ class Command:
         return self.state.is_file() and self.state.read_text() == commit
 
     def publish(self, site: Path, commit: str) -> None:
-        done = subprocess.run([self.program, str(site), commit], capture_output=True, text=True, check=False)
+        known = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        done = subprocess.run([self.program, str(site), commit], env=known, capture_output=True, text=True, check=False)
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["it said nothing"]
             raise PublishError(f"it ended with {done.returncode}: {said[-1]}", where=self.program)

@@ -1,0 +1,73 @@
+"""Where a site goes: a folder, a branch or a program; each once for a commit, and none sees the token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evaluator.runner.git import Clone
+from evaluator.runner.publication import RELEASES, Branch, Command, Folder, PublishError
+from tests.runner.project import TOKEN, git
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = tmp_path / "site"
+    (folder / "static").mkdir(parents=True)
+    (folder / "index.html").write_text("first")
+    (folder / "static" / "heartbeat.js").write_text("((seen) => {})(0);\n")
+    return folder
+
+
+def test_a_folder_changes_in_one_step_and_keeps_a_few_releases(site: Path, tmp_path: Path) -> None:
+    target = Folder(tmp_path / "public")
+    for number in range(RELEASES + 2):
+        (site / "index.html").write_text(str(number))
+        assert not target.shows(f"commit{number}")
+        target.publish(site, f"commit{number}")
+        assert target.shows(f"commit{number}")
+        assert (target.path / "index.html").read_text() == str(number)
+    assert len(list((tmp_path / "public.releases").iterdir())) == RELEASES
+    target.beat(1_800_000_000)
+    assert (target.path / "static" / "heartbeat.js").read_text() == "((seen) => {})(1800000000);\n"
+
+
+def test_a_folder_of_somebody_else_is_left_alone(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "theirs").touch()
+    with pytest.raises(PublishError, match="no link of ours"):
+        Folder(tmp_path / "public").publish(site, "commit")
+    assert (tmp_path / "public" / "theirs").exists()
+
+
+def test_a_branch_holds_the_site_and_nothing_else(site: Path, clone: Clone, project: Path, monkeypatch) -> None:
+    monkeypatch.setenv("ESPALIER_FORGE_TOKEN", TOKEN)
+    target = Branch(clone, "pages")
+    assert not target.shows("commit1")
+    target.publish(site, "commit1")
+    (site / "index.html").write_text("second")
+    target.publish(site, "commit2")
+    assert target.shows("commit2")
+    assert not target.shows("commit1")
+    names = git(project, "ls-tree", "-r", "--name-only", "pages").splitlines()
+    assert names == [".nojekyll", "index.html", "static/heartbeat.js"]
+    assert git(project, "show", "pages:index.html") == "second"
+    assert len(git(project, "log", "--format=%H", "pages").splitlines()) == 2
+    assert git(project, "ls-tree", "--name-only", "main").splitlines() == ["README.md", "submissions"]
+
+
+def test_a_program_is_called_once_for_a_commit_and_without_the_token(site: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("ESPALIER_FORGE_TOKEN", TOKEN)
+    program = tmp_path / "publish"
+    program.write_text(f'#!/bin/sh\nenv > {tmp_path}/seen\necho "$1 $2" > {tmp_path}/called\n')
+    program.chmod(0o755)
+    target = Command(str(program), tmp_path / "state")
+    target.publish(site, "commit1")
+    assert (tmp_path / "called").read_text() == f"{site} commit1\n"
+    assert TOKEN not in (tmp_path / "seen").read_text()
+    assert target.shows("commit1")
+    program.write_text("#!/bin/sh\necho no room >&2\nexit 3\n")
+    with pytest.raises(PublishError, match="ended with 3: no room"):
+        target.publish(site, "commit2")
+    assert not target.shows("commit2")
