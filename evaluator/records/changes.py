@@ -68,7 +68,9 @@ class Measured(Part):
     """A measurement: its figures, when they were made, and the keys of what they rest on."""
 
     figures: Figures
-    created: str
+    created: Annotated[
+        str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$", description="UTC, ISO 8601")
+    ]
     prune_key: Digest
     score_key: Digest | None = None
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from evaluator.grid import Grid
 from evaluator.grid.cells import Division, Track
-from evaluator.records import AllowedSigners, Audits, Churn, Record, Store
+from evaluator.records import AllowedSigners, Audits, Change, Changes, Churn, Record, Store
+from evaluator.records.acceptance import Acceptance, acceptances
 from evaluator.records.audit import Place
 from evaluator.records.previous import previous
 from evaluator.records.record import DENSE
@@ -86,7 +87,7 @@ class Results:
     """Everything that was measured and may be shown.
 
     ``churn`` is by origin, benchmark, submission and place; ``signers``, who signed published records, by benchmark and
-    submission, has nothing where nobody has to sign.
+    submission, has nothing where nobody has to sign. ``changes`` and ``acceptances`` are of what is published.
     """
 
     frame: pd.DataFrame
@@ -94,6 +95,8 @@ class Results:
     warnings: list[str] = field(default_factory=list)
     churn: dict[tuple[str, str, str, Place], Churn] = field(default_factory=dict)
     signers: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    acceptances: list[Acceptance] = field(default_factory=list)
 
     @property
     def newest(self) -> str | None:
@@ -118,7 +121,9 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> R
         for origin in origins
         for one in Audits(folder_of(repository, origin))
     }
-    return Results(frame, _boards(frame, grid, shown[PUBLISHED].remeasuring), warnings, churn, signers)
+    boards = _boards(frame, grid, shown[PUBLISHED].remeasuring)
+    published = repository.published
+    return Results(frame, boards, warnings, churn, signers, list(Changes(published)), acceptances(published))
 
 
 def _signers(published: Path) -> dict[tuple[str, str], str | None]:

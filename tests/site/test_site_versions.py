@@ -6,20 +6,24 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
-from leaderboard.build import build
+from leaderboard.build import build, gather
 from leaderboard.load import Board, Results, load_results
+from leaderboard.pages.changes import revisions
 
 from evaluator.canonical import digest
 from evaluator.grid import load_grid
-from evaluator.records import Record, Store
+from evaluator.records import Changes, Record, Store
+from evaluator.records.acceptance import Acceptance, accept
 from evaluator.records.previous import published
 from evaluator.repository import Repository
 from tests.site.methods import USUAL, metadata_of, names, write_submission
 from tests.site.synthetic import Plan, fill, make_repository, records
 
+ATOM = "{http://www.w3.org/2005/Atom}"
 ONE = Plan(benchmarks=("digits-mlp",), methods=2)
 
 
@@ -179,12 +183,78 @@ def test_the_grid_changes_twice(repository: Repository) -> None:
     assert (now.remeasuring, protocols(now)) == (None, {3})
 
 
-def test_pages_say_so(repository: Repository) -> None:
+HOSTILE = '<script>alert("&")</script> ]]> \u202e'
+
+
+@pytest.fixture(scope="module")
+def built(complete: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The dense control and one cell are measured anew; and a maintainer has accepted what the sentinels said."""
+    root = tmp_path_factory.mktemp("built") / "copy"
+    shutil.copytree(complete.root, root)
+    repository = Repository(root)
     raise_version(repository)
-    published(repository.published).add(anew(repository, stored(repository, "dense")))
+    dense, other = stored(repository, "dense"), next(r for r in stored(repository) if r.variant == "method")
+    published(repository.published).add(anew(repository, [*dense, other]))
+    one = Acceptance(created="2026-11-12T00:00:00Z", environment=other.environment, deviations=[HOSTILE], reason=HOSTILE)
+    accept(repository.published, one)
     build(repository, repository.root / "public")
-    slug = sorted(path.name for path in repository.submissions.iterdir())[0]
-    for page in ("index.html", "benchmarks/digits-mlp.html", f"methods/{slug}.html"):
-        text = (repository.root / "public" / page).read_text()
-        assert "The version before, being measured anew: 3 of " in text
-        assert "The scoring protocol changed (1 → 2)" in text
+    return repository
+
+
+def page(repository: Repository, name: str) -> str:
+    return (repository.root / "public" / name).read_text()
+
+
+def entries(repository: Repository) -> list[dict[str, str]]:
+    """Those of the feed."""
+    found = ElementTree.parse(repository.root / "public" / "feed.xml").getroot().findall(f"{ATOM}entry")
+    return [{part.tag.removeprefix(ATOM): part.text or part.get("href", "") for part in entry} for entry in found]
+
+
+def test_pages_say_so(built: Repository) -> None:
+    slug = sorted(path.name for path in built.submissions.iterdir())[0]
+    cells = len({(r.submission, r.cell) for r in stored(built) if r.variant in ("method", "dense")})
+    for name in ("index.html", "benchmarks/digits-mlp.html", f"methods/{slug}.html"):
+        assert f"The version before, being measured anew: 3 of {cells} cells." in page(built, name)
+        assert "The scoring protocol changed (1 → 2)" in page(built, name)
+
+
+def test_a_change_is_told_with_both_figures_and_why(built: Repository) -> None:
+    """On its page, under what is new, and in the feed."""
+    changes = list(Changes(built.published))
+    assert len(changes) == 4
+    for change in changes:
+        for one in (change.old.figures, change.new.figures):
+            assert one.after is not None
+            assert f"{one.after / 5:.2f} % ({one.after} of 500)" in page(built, "changes.html")
+    told = [entry for entry in entries(built) if entry["title"].startswith("Changed: ")]
+    assert {entry["title"].split(" on ")[0] for entry in told} == {"Changed: Dense control", "Changed: Global magnitude"}
+    for entry in told:
+        assert "the scoring protocol changed (1 → 2)" in entry["summary"]
+        assert entry["updated"] == "2026-11-11T11:11:11Z"
+        name, _, fragment = entry["link"].partition("#")
+        assert f'id="{fragment}"' in page(built, name)
+        assert f'href="{entry["link"]}"' in page(built, "news.html")
+    assert sum(entry["summary"].count("seed ") for entry in told) == 4
+
+
+def test_what_was_accepted_is_shown_and_is_text(built: Repository) -> None:
+    assert "<script>alert" not in page(built, "changes.html")
+    assert page(built, "changes.html").count("&lt;script&gt;alert") == 2
+
+
+def test_an_entry_of_the_feed_is_the_same_for_ever(built: Repository, tmp_path: Path) -> None:
+    """Whatever else changes, on the same day or later."""
+    shutil.copytree(built.root, tmp_path / "copy")
+    repository = Repository(tmp_path / "copy")
+    site = gather(repository, local=False)
+    before = {one.id: one for one in revisions(site)}
+    store = published(repository.published)
+    todo = [record for record in stored(repository) if record.variant == "method"][1:6]
+    store.add(anew(repository, todo[:2]))
+    later = [r.model_copy(update={"created": "2026-12-01T00:00:00Z"}) for r in anew(repository, todo[2:])]
+    store.add(later)
+    after = {one.id: one for one in revisions(gather(repository, local=False))}
+    assert before.keys() < after.keys()
+    assert [len(one.lines) - len(before[one.id].lines) for one in after.values() if one.id in before] == [2, 0]
+    assert len(entries(built)) == len({entry["id"] for entry in entries(built)})
