@@ -12,6 +12,7 @@ from evaluator.check import check_submission
 from evaluator.commands.options import Json, Root, Selected, select
 from evaluator.expectation import Expectation
 from evaluator.group import Group, make_groups, run
+from evaluator.launch import Scorers
 from evaluator.metadata import Submission
 from evaluator.plan import Selection, make_plan
 from evaluator.pruning import prune
@@ -58,7 +59,8 @@ def smoke(
         out.print(f"{safe(slug)} has {number}: `espalier check {safe(slug)}` lists what is wrong")
         raise typer.Exit(1)
     setting = open_setting(selected.repository, selected.grid)
-    smoked = [result for group in _groups(selected) for result in run_smoke(group, setting)]
+    with setting.scorers() as scorers:
+        smoked = [result for group in _groups(selected) for result in run_smoke(group, setting, scorers)]
     if as_json:
         print_json({"ok": all(s.fine for s in smoked), "sandbox": setting.sandbox, "cells": [s.as_json() for s in smoked]})
     else:
@@ -76,7 +78,7 @@ def _groups(selected: Selected) -> list[Group]:
     return make_groups([replace(p, todo=("method",)) for p in mine])
 
 
-def run_smoke(group: Group, setting: Setting) -> Iterator[Smoked]:
+def run_smoke(group: Group, setting: Setting, scorers: Scorers) -> Iterator[Smoked]:
     """Prune every cell of a group twice, then score it."""
     submission = group.submission
     assert isinstance(submission, Submission)
@@ -84,7 +86,7 @@ def run_smoke(group: Group, setting: Setting) -> Iterator[Smoked]:
     keys = {p.cell: prune_key(p.cell, expectation.inputs(submission, p.cell)) for p in group.planned}
     afresh = replace(setting, afresh=True, resumable=False)
     first, second = (prune(submission, group.benchmark, keys, afresh) for _ in range(2))
-    for record in run(group, setting):
+    for record in run(group, setting, scorers):
         cell = record.cell
         yield Smoked(record, first[cell].outcome == second[cell].outcome and first[cell].status == second[cell].status)
 
