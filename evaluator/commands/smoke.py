@@ -16,9 +16,15 @@ from evaluator.launch import Scorers
 from evaluator.metadata import Submission
 from evaluator.plan import Selection, make_plan
 from evaluator.pruning import prune
-from evaluator.records import Record, prune_key
+from evaluator.records import Record, Status, prune_key
 from evaluator.setting import Setting, open_setting
 from evaluator.terminal import out, print_json, print_table, safe
+
+REMEDIES: dict[Status, str] = {
+    "missed_target": "end with job.keep_highest, job.keep_channels or job.keep_n_of_m, which meet the target exactly",
+    "timeout": "look at fewer batches; the smoke tier's limit is a method's time on networks that train in seconds",
+    "out_of_memory": "keep less at a time: one layer, one batch",
+}
 
 
 @dataclass(frozen=True)
@@ -99,11 +105,15 @@ def _show(smoked: list[Smoked]) -> None:
         return (r.cell.id, r.status, realised, *scores, f"{r.cost.pruning_seconds:.1f}", "yes" if s.repeatable else "NO")
 
     print_table(("cell", "status", ">compression", ">before %", ">after %", ">seconds", "repeatable"), map(row, smoked))
+    shown = ""
     for s in smoked:
         if s.record.status != "ok":
             out.print(f"\n{s.record.cell.id}: {s.record.status}: {safe(s.record.reason)}")
-            if s.record.log:
+            if s.record.status in REMEDIES:
+                out.print(f"  fix: {REMEDIES[s.record.status]}")
+            if s.record.log and s.record.log != shown:
                 out.print(f"the end of its log:\n{safe(s.record.log)}")
+            shown = s.record.log
         elif not s.repeatable:
             out.print(f"\n{s.record.cell.id}: two runs gave different outcomes; draw from job.generator only")
     out.print("\nfine" if all(s.fine for s in smoked) else "\nnot fine")
