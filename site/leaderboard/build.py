@@ -25,7 +25,20 @@ from leaderboard import comparison, exports, pictures
 from leaderboard.corpus import CORPUS
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
-from leaderboard.pages import benchmark, compare, data, findings, home, literature, method, methods, news, prose, taxonomy
+from leaderboard.pages import (
+    benchmark,
+    compare,
+    data,
+    findings,
+    home,
+    literature,
+    method,
+    methods,
+    news,
+    prose,
+    records,
+    taxonomy,
+)
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -114,6 +127,7 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         benchmark.pages(site),
         methods.pages(site),
         method.pages(site),
+        records.pages(site),
         taxonomy.pages(site),
         compare.pages(site),
         findings.pages(site),
