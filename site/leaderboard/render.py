@@ -15,12 +15,13 @@ from leaderboard.formats import capitalize_first, factor, finite, fixed, plain, 
 from leaderboard.pages.benchmark import BoardView
 from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.pictures import key
+from leaderboard.previews import Preview
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
 
 
-def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
-    """``drawings``: static SVG by the key of its specification."""
+def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, Preview]) -> jinja2.Environment:
+    """``drawings``: static SVG by the key of its specification; ``previews``: by the path of their page."""
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -35,6 +36,7 @@ def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
 
     env.globals.update(
         site=site,
+        previews=previews,
         svg=svg,
         scratch=words.SCRATCH,
         controls=words.CONTROLS,

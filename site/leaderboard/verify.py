@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from evaluator.canonical import digest_file
+from leaderboard.address import base
 
 _TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9]*)((?:\s+[^\s=>/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?)*)\s*/?>")
 _ATTRIBUTE = re.compile(r"([^\s=>/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
@@ -29,10 +30,13 @@ _CSS_URL = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", re.I
 _POLICY = 'http-equiv="Content-Security-Policy"'
 
 
-def problems(folder: Path) -> list[str]:
+def problems(folder: Path, url: str = "") -> list[str]:
     """Everything wrong with the site in ``folder``, a line each; empty when it may be shown.
 
     One page is held at a time; of each stay its identifiers and where it leads.
+
+    Args:
+        url: where the site will be read, if that is known.
     """
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     targets: dict[str, set[str]] = {}
@@ -41,11 +45,12 @@ def problems(folder: Path) -> list[str]:
     for name in sorted(files):
         if name.endswith(".html"):
             targets[name], leads[name] = set(), {}
-            found += [f"{name}: {problem}" for problem in _page(folder / name, targets[name], leads[name])]
+            found += [f"{name}: {problem}" for problem in _page(folder / name, url, targets[name], leads[name])]
         elif name.endswith((".css", ".svg")):
             found += [f"{name}: loads {url}" for url in _css(folder / name)]
-    for name, urls in leads.items():
-        found += [f"{name}: {problem}" for url in urls for problem in _lost(name, url, files, targets)]
+    for name, links in leads.items():
+        relative = (_relative(name, lead, url) for lead in links)
+        found += [f"{name}: {problem}" for lead in relative for problem in _lost(name, lead, files, targets)]
     return found
 
 
@@ -78,7 +83,7 @@ def _inline(tag: str, attributes: dict[str, str]) -> Iterator[str]:
             yield f"event handler {name}"
 
 
-def _page(path: Path, identifiers: set[str], leads: dict[str, None]) -> Iterator[str]:
+def _page(path: Path, site: str, identifiers: set[str], leads: dict[str, None]) -> Iterator[str]:
     """What is wrong with a page by itself; its identifiers and its internal links are added to the two others."""
     text = path.read_text(encoding="utf-8")
     if _POLICY not in text:
@@ -91,12 +96,22 @@ def _page(path: Path, identifiers: set[str], leads: dict[str, None]) -> Iterator
         url = attributes.get(loaded) if loaded else attributes.get("href") if tag == "a" else None
         if url is None:
             continue
+        if tag == "link" and attributes.get("rel") == "canonical" and site and url.startswith(site):
+            url = base(site) + url.removeprefix(site)
         if not _OUTSIDE.match(url):
             leads[url] = None
         elif loaded:
             yield f"loads {url}"
         elif not url.startswith("https://"):
             yield f"links to {url}"
+
+
+def _relative(name: str, lead: str, site: str) -> str:
+    """A link from the top of the host, as one from the page."""
+    top = base(site)
+    if not top or not lead.startswith(top):
+        return lead
+    return "../" * name.count("/") + (lead.removeprefix(top) or "index.html")
 
 
 def _lost(name: str, url: str, files: set[str], targets: dict[str, set[str]]) -> Iterator[str]:
