@@ -21,9 +21,9 @@ from evaluator.grid import load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard import comparison, discovery, exports, pictures, previews
+from leaderboard import comparison, discovery, downloads, pictures, previews
 from leaderboard.address import normal
-from leaderboard.corpus import CORPUS
+from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
 from leaderboard.pages import (
@@ -88,26 +88,21 @@ def build(
     _refuse_foreign(output)
     say("reading records")
     site = gather(repository, local=local, notice=notice, url=url)
-    say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; laying out pages")
-    tables = list(exports.tables(site.results, site.standings))
-    pages = list(all_pages(site, [download for download, _ in tables]))
-    specs = [chart.spec for page in pages for chart in page.charts]
-    say(f"drawing {len(specs)} charts")
-    kept = drawings or repository.state / "cache" / "charts"
-    drawn, chosen = pictures.draw(specs, kept), previews.choose(site, pages)
+    say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; writing downloads")
     with _staging(output) as folder:
+        pages = list(all_pages(site, downloads.write(site, folder / "data")))
+        specs = [chart.spec for page in pages for chart in page.charts]
+        say(f"drawing {len(specs)} charts")
+        kept = drawings or repository.state / "cache" / "charts"
+        env = environment(site, pictures.draw(specs, kept), chosen := previews.choose(site, pages))
         say(f"writing {len(pages)} pages")
-        env = environment(site, drawn, chosen)
         for page in pages:
             _write(folder / page.path, render(env, page))
-        for download, frame in tables:
-            exports.write(frame, folder / "data", download.stem)
         for name, text in chain(comparison.files(site), discovery.files(site, pages)):
             _write(folder / name, text)
         cards = previews.cards(env, site, chosen)
         for name, picture in zip(cards, pictures.rasterise(cards.values(), kept), strict=True):
             _write(folder / name, picture)
-        shutil.copytree(CORPUS, folder / "data" / "literature")
         shutil.copytree(STATIC, folder / "static")
         _write(folder / MARKER, _marker(site))
         say("verifying")
@@ -129,7 +124,7 @@ def gather(repository: Repository, *, local: bool = True, notice: str = "", url:
     return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address)
 
 
-def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
+def all_pages(site: Site, offered: Downloads) -> Iterator[Page]:
     """Every page, in a fixed order."""
     return chain(
         home.pages(site),
@@ -143,7 +138,7 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         literature.pages(site),
         news.pages(site),
         prose.pages(site),
-        data.pages(site, downloads),
+        data.pages(site, offered),
     )
 
 

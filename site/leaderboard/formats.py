@@ -6,6 +6,7 @@ import math
 import re
 from typing import Any
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -25,7 +26,7 @@ def signed(value: float, digits: int = 2) -> str:
 
 def factor(value: float) -> str:
     """Three significant digits at most, with the sign of multiplication."""
-    return f"{value:.{2 if value < 10 else 1}f}\N{MULTIPLICATION SIGN}"
+    return f"{value:.{2 if value < 10 else 1}f}{TIMES}"
 
 
 def plain(value: float) -> str:

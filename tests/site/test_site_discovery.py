@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from leaderboard import address, previews
 from leaderboard.build import all_pages, build, gather
+from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
 from leaderboard.pictures import draw
 from leaderboard.rebuild import compare
@@ -144,7 +145,7 @@ def test_a_picture_shows_contributed_text_as_text(tmp_path):
     for slug, title in titles.items():
         write_submission(repository, metadata(slug, title=title))
     gathered = gather(repository, url=URL)
-    laid_out = list(all_pages(gathered, []))
+    laid_out = list(all_pages(gathered, Downloads([])))
     chosen = previews.choose(gathered, laid_out)
     assert chosen["methods/lamp.html"].heading == "lamp"
     drawn = draw(chart.spec for page in laid_out for chart in page.charts)
