@@ -13,6 +13,7 @@ from evaluator.grid import Grid, load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.plan import Selection
 from evaluator.records import AllowedSigners, SigningKey, Store
+from evaluator.records.previous import published
 from evaluator.records.record import DENSE
 from evaluator.records.signatures import NAMESPACE, SIGNERS, published_files
 from evaluator.repository import Repository
@@ -72,16 +73,18 @@ def select(
 def published_store(repository: Repository, key: Path | None) -> Store:
     """The store of published records, to be written to: it signs if there is a key, and says so if it should and does not.
 
+    What it replaces it notes, and keeps where the grid changed.
+
     Raises:
         SignatureError: the key's signatures do not count, or somebody else has changed what is published.
     """
     if key is not None:
         signing = signing_key(repository, key)
         signing.signers.require(published_files(repository.published))
-        return Store(repository.published, signing)
+        return published(repository.published, signing)
     if AllowedSigners.of(repository.published) is not None:
         err.print("[bold]not signed[/]: until `espalier sign` has signed what is published now, no site is built of it")
-    return Store(repository.published)
+    return published(repository.published)
 
 
 def signing_key(repository: Repository, key: Path) -> SigningKey:
