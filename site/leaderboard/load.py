@@ -41,6 +41,14 @@ class BoardKey(NamedTuple):
         """Identifier within a page; the benchmark is the page."""
         return "-".join([self.track, self.division, self.recipe, self.device_class, self.origin])
 
+    def records(self, slug: str) -> str:
+        """Path of the page that shows the records of a method, or of the dense control, one by one."""
+        return f"records/{slug}/{self.benchmark}-{self.anchor}.html"
+
+    def record(self, row: Any) -> str:
+        """Path and fragment of one record."""
+        return f"{self.records(row.submission)}#{row.target}-{row.variant}-{row.seed}"
+
 
 @dataclass(frozen=True)
 class Board:
