@@ -15,15 +15,14 @@ from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges import Change, Forge, Status, words
 from evaluator.grid import load_grid
-from evaluator.records import Record, Store
+from evaluator.records import Store
 from evaluator.records.record import DENSE
-from evaluator.records.signatures import SIGNERS
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.changes import Refused, merged_submission, submission_of
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
-from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site, pushed_away
+from evaluator.runner.publication import Folder, Target, adopt, build_preview, commit_records, publish_site, pushed_away
 from evaluator.runner.report import Report
 from evaluator.runner.stages import Evaluation, Progress
 from evaluator.runner.standings import ranks_of
@@ -239,15 +238,15 @@ class Runner:
         """Look at a change without measuring it; None where it cannot go on."""
         clone = self.workspaces.clone
         source = self.forge.source(change)
+        seen = f"{change.head} {clone.main}"
         try:
             if clone.fetch(source.url, source.ref, f"refs/espalier/changes/{change.number}") != change.head:
                 return None  # pushed to meanwhile: the next pass sees the new commit
             slug = submission_of(clone, change.head)
         except Refused as refusal:
-            self._say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
+            self._refuse(change, refusal, seen)
             return None
         repository = self.workspaces.prepare(change.number, change.head, slug)
-        seen = f"{change.head} {clone.main}"
         checked = Checked(change, slug, repository)
         verdicts = {sound: repository.state / ("sound" if sound else "unsound") for sound in (True, False)}
         for sound, verdict in verdicts.items():
@@ -256,8 +255,19 @@ class Runner:
                     log.info("found unsound before; waits for a push", extra={"change": change.number})
                 return checked if sound else None
         sound = self._is_sound(checked)
-        write_atomically(verdicts[sound], seen.encode())
+        if not self.dry:
+            write_atomically(verdicts[sound], seen.encode())
         return checked if sound else None
+
+    def _refuse(self, change: Change, refusal: Refused, seen: str) -> None:
+        """Say why, once."""
+        mark = self.workspaces.of(change.number).state / "refused"
+        if mark.is_file() and mark.read_text(encoding="utf-8") == seen:
+            log.info("refused before; waits for a push", extra={"change": change.number})
+            return
+        self._say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
+        if not self.dry:
+            write_atomically(mark, seen.encode())
 
     def _is_sound(self, checked: Checked) -> bool:
         """`check`, then `smoke`; what they find goes to the author at once."""
@@ -320,34 +330,26 @@ class Runner:
 
     def _conclude(self, checked: Checked, progress: Progress) -> None:
         change, slug, repository = checked.change, checked.slug, checked.repository
-        records = _records(Store(repository.local), slug)
+        records = Store(repository.local).by(slug)
         failed = sum(record.status != "ok" and record.variant == "method" for record in records)
         whole = progress.done == progress.cells
         summary = f"{progress.done}/{progress.cells} cells" + (f", {failed} failed" if failed else "")
-        site, address = self._preview(checked) if whole else (None, None)
+        site = self.home / "previews" / str(change.number)
+        if whole:
+            build_preview(repository, slug, site, f"Preview of change {change.number}: not published")
+        page = f"{self.previews.rstrip('/')}/{change.number}/methods/{slug}.html" if self.previews else None
         self._say(
             change,
             "success" if whole and not failed else "failure",
             summary,
             slug,
             records=records,
-            before=_records(Store(self.workspaces.main.published), slug),
-            ranks=ranks_of(site, slug) if site else (),
-            preview=address,
+            before=Store(self.workspaces.main.published).by(slug),
+            ranks=ranks_of(site, slug) if whole else (),
+            preview=page if whole else None,
             unseen=UNSEEN if whole else "it is made once all cells are measured.",
             command=f"espalier evaluate {slug}",
         )
-
-    def _preview(self, checked: Checked) -> tuple[Path, str | None]:
-        """The site with the change's records laid over the published ones."""
-        repository, number = checked.repository, checked.change.number
-        (repository.published / SIGNERS).unlink(missing_ok=True)  # these records are nobody's word yet
-        stages.do(repository, "promote", checked.slug)
-        folder = self.home / "previews" / str(number)
-        notice = f"Preview of change {number}: not published"
-        stages.do(repository, "site", "build", "--no-local", "--notice", notice, "--output", str(folder))
-        page = f"{number}/methods/{checked.slug}.html"
-        return folder, f"{self.previews.rstrip('/')}/{page}" if self.previews else None
 
     # -- words --------------------------------------------------------------------------------------------------------
 
@@ -380,8 +382,3 @@ class Runner:
         for number in self.workspaces.numbers():
             if self.forge.change(number).state == "closed":
                 self.workspaces.remove(number)
-
-
-def _records(store: Store, slug: str) -> list[Record]:
-    folders = sorted(path for path in store.folder.glob("*/") if path.is_dir())
-    return [record for folder in folders for record in store.read(folder.name, slug).values()]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from evaluator.errors import EspalierError
-from evaluator.forges import LocalForge, people
+from evaluator.forges import DryRun, LocalForge, people
 from evaluator.grid import Grid, load_grid
 from evaluator.records import Store
 from evaluator.runner import nights, runner, stages
@@ -287,3 +287,20 @@ def test_a_change_that_was_found_unsound_is_named(
     work.once()
     assert [line["change"] for line in lines.of("found unsound before; waits for a push")] == [change.number]
     assert [line["open_changes"] for line in lines.of("nothing to do")] == [1]
+
+
+def test_a_change_that_was_refused_is_told_so_once(work: Runner, project: Path, lines: Lines, tmp_path: Path) -> None:
+    """And not by a dry run, after which the true one still has to say it."""
+    (tmp_path / "author" / "README.md").write_text("Another project\n")
+    git(tmp_path / "author", "commit", "--quiet", "--all", "-m", "Not a method")
+    forge = LocalForge(project)
+    change = people.open_change(forge, tmp_path / "author", title="Read me", author="somebody")
+    work.forge, work.dry = DryRun(forge, lambda _: None), True
+    work.once()
+    assert forge.comment(change) is None
+    work.forge, work.dry = forge, False
+    work.once()
+    assert "touches more than a submission" in (forge.comment(change) or "")
+    work.once()
+    assert [line["change"] for line in lines.of("refused before; waits for a push")] == [change.number]
+    assert len(lines.of("nothing to do")) == 1
