@@ -16,6 +16,7 @@ from leaderboard.drawings import CONTROL_LOOKS
 from leaderboard.pages.benchmark import BoardView
 from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.pictures import key
+from leaderboard.series import PATHS
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
 
@@ -45,6 +46,7 @@ def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
         against=words.AGAINST,
         tracks=words.TRACKS,
         control_looks=CONTROL_LOOKS,
+        shapes=PATHS,
     )
     env.filters.update(
         fixed=fixed,
