@@ -21,7 +21,7 @@ from evaluator.grid import load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard import comparison, exports, pictures
+from leaderboard import chooser, comparison, exports, pictures
 from leaderboard.corpus import CORPUS
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
@@ -84,7 +84,7 @@ def build(
             _write(folder / page.path, render(env, page))
         for download, frame in tables:
             exports.write(frame, folder / "data", download.stem)
-        for name, text in comparison.files(site):
+        for name, text in (chooser.file(site), *comparison.files(site)):
             _write(folder / name, text)
         shutil.copytree(CORPUS, folder / "data" / "literature")
         shutil.copytree(STATIC, folder / "static")

@@ -58,6 +58,7 @@ def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
         plain=plain,
         capitalize_first=capitalize_first,
         xml=xml,
+        duration=duration,
     )
     env.tests["finite"] = finite
     env.filters["finite"] = finite
@@ -86,6 +87,13 @@ def signed(value: float, digits: int = 2) -> str:
 def factor(value: float) -> str:
     """Three significant digits at most, with the sign of multiplication."""
     return f"{value:.{2 if value < 10 else 1}f}\N{MULTIPLICATION SIGN}"
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit that leaves a figure of one or more."""
+    if seconds < 60:
+        return f"{seconds:.{1 if seconds < 10 else 0}f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def plain(value: float) -> str:
