@@ -21,11 +21,12 @@ from evaluator.grid import load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard import chooser, comparison, exports, pictures
+from leaderboard import chooser, comparison, exports, pictures, search
 from leaderboard.corpus import CORPUS
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
 from leaderboard.pages import benchmark, compare, data, findings, home, literature, method, methods, news, prose, taxonomy
+from leaderboard.pages import search as search_page
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -73,7 +74,7 @@ def build(
     site = gather(repository, local=local, notice=notice)
     say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; laying out pages")
     tables = list(exports.tables(site.results, site.standings))
-    pages = list(all_pages(site, [download for download, _ in tables]))
+    pages = all_pages(site, [download for download, _ in tables])
     specs = [chart.spec for page in pages for chart in page.charts]
     say(f"drawing {len(specs)} charts")
     drawn = pictures.draw(specs, drawings or repository.state / "cache" / "charts")
@@ -84,6 +85,7 @@ def build(
             _write(folder / page.path, render(env, page))
         for download, frame in tables:
             exports.write(frame, folder / "data", download.stem)
+        _write(folder / search.FILE, search.index(folder, pages))
         for name, text in (chooser.file(site), *comparison.files(site)):
             _write(folder / name, text)
         shutil.copytree(CORPUS, folder / "data" / "literature")
@@ -107,9 +109,9 @@ def gather(repository: Repository, *, local: bool = True, notice: str = "") -> S
     return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice)
 
 
-def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
+def all_pages(site: Site, downloads: list[exports.Download]) -> list[Page]:
     """Every page, in a fixed order."""
-    return chain(
+    found = [*chain(
         home.pages(site),
         benchmark.pages(site),
         methods.pages(site),
@@ -121,7 +123,8 @@ def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
         news.pages(site),
         prose.pages(),
         data.pages(site, downloads),
-    )
+    )]  # fmt: skip
+    return [*found, *search_page.pages(found)]
 
 
 def _submissions(repository: Repository, warnings: list[str]) -> Iterator[tuple[str, Submission]]:

@@ -40,6 +40,7 @@
     const canvas = figure.querySelector(".canvas");
     const place = document.createElement("div");
     place.className = "live";
+    place.setAttribute("aria-hidden", "true"); // what surrounds it says what it shows
     const turn = (turns.get(figure) ?? 0) + 1;
     turns.set(figure, turn);
     canvas.append(place);

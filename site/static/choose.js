@@ -51,7 +51,7 @@
     const head = make("tr", {}, ...heads.map(([text, className = ""]) => make("th", { scope: "col", className, textContent: text })));
     const inner = make("table", { className: "plain" }, make("thead", {}, head), make("tbody", {}, ...tied.map((one) => row(board, one))));
     const region = make("div", { className: "scroll", tabIndex: 0 }, inner);
-    region.setAttribute("role", "region");
+    region.setAttribute("role", "group");
     region.setAttribute("aria-label", "Methods tied at the top");
     return region;
   };
