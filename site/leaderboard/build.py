@@ -90,6 +90,7 @@ def build(
             _write(folder / name, text)
         shutil.copytree(CORPUS, folder / "data" / "literature")
         shutil.copytree(STATIC, folder / "static")
+        _write(folder / "robots.txt", "User-agent: *\nAllow: /\n")
         _write(folder / MARKER, _marker(site))
         say("verifying")
         found = problems(folder)

@@ -129,7 +129,7 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
     grey = alt.value("var(--control)")
     layers = (
         dense.mark_rule(strokeDash=[7, 4], strokeWidth=1.2).encode(y=y, color=grey),
-        dense.mark_text(align="right", dy=-6, fontSize=11).encode(x=x, y=y, text="label:N", color=alt.value("var(--muted)")),
+        dense.mark_text(align="right", dy=-6, fontSize=12).encode(x=x, y=y, text="label:N", color=alt.value("var(--muted)")),
         controls.mark_point(size=26, filled=False, strokeWidth=1.2).encode(
             x=x, y=y, shape=alt.condition("datum.v == 'matched-magnitude'", alt.value("square"), alt.value("circle")),
             color=grey, opacity=_shown(0.9, 0.1)) if patterns else

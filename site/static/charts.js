@@ -1,7 +1,11 @@
-// Charts: each static drawing is replaced by a live one when it comes into view. The specification lies in the page;
-// nothing is fetched, nothing is evaluated (`ast: true` has Vega interpret its expressions).
+// Charts: each static drawing is replaced by a live one when it comes into view. Both show the same, so Vega is loaded when
+// the reader first does something, or else once the page has been at rest. The specification lies in the page; nothing is
+// fetched, nothing is evaluated (`ast: true` has Vega interpret its expressions).
 (() => {
   "use strict";
+  const REST = 3000; // ms
+  const SIGNS = ["pointermove", "pointerdown", "scroll", "keydown", "touchstart"];
+  const bundle = new URL("vendor/vega.js", document.currentScript.src).href;
   const CROWD = 12; // up to so many methods, all are drawn strongly
   const views = new WeakMap(); // figure -> Vega view, and how to end it
   const turns = new WeakMap(); // figure -> how often it was asked for
@@ -13,6 +17,12 @@
 
   const loader = { load: () => Promise.reject(new Error("charts load nothing")), sanitize: () => Promise.reject(new Error("no links")) };
   const options = { ast: true, renderer: "svg", actions: false, defaultStyle: false, loader, tooltip: { disableDefaultStyle: true, theme: "site" } };
+
+  let loading = null;
+  const vega = () => loading ??= new Promise((resolve, reject) => {
+    const onerror = () => reject(new Error("vendor/vega.js could not be read"));
+    document.head.append(Object.assign(document.createElement("script"), { src: bundle, onload: resolve, onerror }));
+  });
 
   const specOf = (figure) => JSON.parse(figure.querySelector("script.spec").textContent);
 
@@ -45,6 +55,7 @@
     turns.set(figure, turn);
     canvas.append(place);
     try {
+      await vega();
       const spec = { ...fitted(figure), height: canvas.clientHeight };
       const { view, finalize } = await vegaEmbed(place, spec, options);
       if (turns.get(figure) !== turn) { // another one was asked for meanwhile
@@ -89,6 +100,7 @@
   document.addEventListener("view", ({ target, detail }) => {
     const again = !same(asked.get(target) ?? { drop: false }, detail);
     asked.set(target, detail);
+    if (detail.shown || detail.drop || detail.picked.length) wake();
     for (const figure of target.querySelectorAll("figure.chart")) {
       if (again && views.has(figure) && figure.checkVisibility()) draw(figure);
       else if (again && views.has(figure)) views.get(figure).stale = true;
@@ -98,6 +110,7 @@
 
   // Export: a copy with the page's colours written out, drawn off screen, saved by the browser.
   const save = async (figure, kind) => {
+    await vega();
     const style = getComputedStyle(figure);
     const spec = JSON.parse(tokens(JSON.stringify(fitted(figure)), style));
     spec.width = figure.clientWidth;
@@ -128,13 +141,14 @@
     figure.querySelector("figcaption").append(box);
   };
 
+  const wake = () => figures.forEach((figure) => seen.observe(figure)); // once observed, it stays so
   const seen = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       if (isIntersecting && (!views.has(target) || views.get(target).stale)) draw(target);
     }
   }, { rootMargin: "300px" });
-  for (const figure of document.querySelectorAll("figure.chart")) {
-    menu(figure);
-    seen.observe(figure);
-  }
+  const figures = document.querySelectorAll("figure.chart");
+  figures.forEach(menu);
+  for (const sign of SIGNS) addEventListener(sign, wake, { once: true, passive: true });
+  addEventListener("load", () => setTimeout(wake, REST));
 })();

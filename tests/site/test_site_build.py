@@ -53,6 +53,10 @@ def make_repository_at(root):
     return Repository(root)
 
 
+def test_search_engines_may_read_everything(site):
+    assert text(site, "robots.txt") == "User-agent: *\nAllow: /\n"
+
+
 def test_local_figures_stand_apart(site):
     page = text(site, "benchmarks/digits-cnn.html")
     assert "Measured on this machine, not published" in page
