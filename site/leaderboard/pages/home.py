@@ -7,7 +7,10 @@ from typing import Any
 
 from leaderboard import words
 from leaderboard.charts import tradeoff
+from leaderboard.chooser import FILE, menus
+from leaderboard.comparison import identifier
 from leaderboard.drawings import compare
+from leaderboard.facets import NEEDS
 from leaderboard.findings import findings
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.progress import state
@@ -16,6 +19,8 @@ from leaderboard.standings import Standing
 
 SHOWN = 3
 """Findings on this page, the most telling ones."""
+LIMITS = {60: "1 UNIT-minute", 600: "10 UNIT-minutes", 3600: "1 UNIT-hour", 36_000: "10 UNIT-hours"}
+"""Seconds that one network may take in the chooser, in the words of a device: UNIT stands for core or GPU."""
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -34,6 +39,11 @@ def pages(site: Site) -> Iterator[Page]:
         "standing": standing,
         "board_title": board_title(site, board_of(hero)) if hero is not None else "",
         "findings": findings(site)[:SHOWN],
+        "menus": menus(site),
+        "menu_file": FILE,
+        "first_menu": identifier(standing) if standing is not None else "",
+        "asked": NEEDS,
+        "limits": LIMITS,
         "local_only": hero is not None and board_of(hero).key.origin != PUBLISHED,
     }
     yield Page(
