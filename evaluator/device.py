@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 from pathlib import Path
 
 import torch
 
-from evaluator import __version__
+from evaluator import machine
 
 
 def set_up(name: str = "auto") -> torch.device:
@@ -43,18 +42,10 @@ def cohort_size(device: torch.device, together: int) -> int:
 
 def environment(device: torch.device) -> dict[str, str | None]:
     """Where this process measures, as a record holds it (but for the sandbox)."""
-    return {
-        **_describe(device),
-        "torch": torch.__version__.split("+")[0],
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "espalier": __version__,
-    }
+    return machine.environment() | (_graphics(device) if device.type == "cuda" else {})
 
 
-def _describe(device: torch.device) -> dict[str, str | None]:
-    if device.type == "cpu":
-        return {"device_class": "cpu", "device": _cpu_name(), "cuda": None, "driver": None}
+def _graphics(device: torch.device) -> dict[str, str | None]:
     name = torch.cuda.get_device_name(device)
     return {
         "device_class": name.lower().replace(" ", "-"),
@@ -62,15 +53,6 @@ def _describe(device: torch.device) -> dict[str, str | None]:
         "cuda": torch.version.cuda,
         "driver": _driver_version(),
     }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _driver_version() -> str | None:

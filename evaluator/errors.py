@@ -22,6 +22,9 @@ EspalierError
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class EspalierError(Exception):
     """An error with a place and a remedy, shown to users without a traceback.
@@ -120,3 +123,11 @@ class ContractError(EspalierError):
 
 class InvalidOutcome(ContractError):
     pass
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """A remedy for a name that is not known: those that are like it; where none is, ``otherwise`` or all of them."""
+    names = list(known)
+    if close := difflib.get_close_matches(name, names):
+        return f"did you mean {' or '.join(close)}?"
+    return otherwise or f"one of: {', '.join(names) or 'there are none'}"

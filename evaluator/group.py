@@ -14,7 +14,7 @@ from evaluator.errors import SandboxError
 from evaluator.expectation import Expectation, of_variant
 from evaluator.grid import Cell
 from evaluator.grid.cells import SETUP
-from evaluator.launch import Scorer, ScorerDied, child_environment
+from evaluator.launch import ScorerDied, Scorers
 from evaluator.messages import Measurement, Reply, Request, Todo
 from evaluator.metadata import Submission
 from evaluator.plan import Planned
@@ -49,7 +49,7 @@ def _grouped(planned: Sequence[Planned], *, by_seed: bool) -> list[Group]:
     return [Group(cells[0].submission, cells[0].cell.benchmark, tuple(cells)) for cells in groups.values()]
 
 
-def run(group: Group, setting: Setting) -> Iterator[Record]:
+def run(group: Group, setting: Setting, scorers: Scorers) -> Iterator[Record]:
     """Measure a group; yields each record as soon as it is made. Whatever the submission does, that is a record too."""
     expectation = Expectation(setting.repository, setting.grid)
     recipe = setting.recipe
@@ -70,10 +70,10 @@ def run(group: Group, setting: Setting) -> Iterator[Record]:
         else:
             yield clerk.failure(planned.cell, "method", pruning.status, pruning.reason)
     if scorable:
-        yield from _score(scorable, clerk)
+        yield from _score(scorable, clerk, scorers)
 
 
-def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
+def _score(scorable: Sequence[Planned], clerk: _Clerk, scorers: Scorers) -> Iterator[Record]:
     setting, group = clerk.setting, clerk.group
     request = Request(
         root=setting.repository.root,
@@ -85,13 +85,12 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk) -> Iterator[Record]:
     )
     waiting = {(planned.cell, variant): None for planned in scorable for variant in planned.todo}
     try:
-        with Scorer(request, child_environment(setting.pycache, setting.gpu)) as scorer:
-            for reply in scorer:
-                waiting.pop((reply.cell, reply.variant), None)
-                if reply.variant == "method" and reply.status != "ok":
-                    for control in controls_of(reply.cell):
-                        waiting.pop((reply.cell, control), None)
-                yield clerk.record(reply)
+        for reply in scorers.score(request):
+            waiting.pop((reply.cell, reply.variant), None)
+            if reply.variant == "method" and reply.status != "ok":
+                for control in controls_of(reply.cell):
+                    waiting.pop((reply.cell, control), None)
+            yield clerk.record(reply)
     except ScorerDied as error:
         for cell, variant in waiting:
             yield clerk.failure(cell, variant, "infrastructure", error.what)

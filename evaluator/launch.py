@@ -1,8 +1,10 @@
-"""Starts a scorer and talks with it. No PyTorch here."""
+"""Starts scorers and talks with them. No PyTorch here."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,10 +12,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
+from pydantic import TypeAdapter
+
 from evaluator.errors import EspalierError
-from evaluator.messages import Reply, Request
+from evaluator.messages import Ended, Reply, Request
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+MESSAGE: TypeAdapter[Reply | Ended] = TypeAdapter(Reply | Ended)
 
 
 def child_environment(pycache: Path, gpu: str | None = None) -> dict[str, str]:
@@ -27,45 +32,76 @@ class ScorerDied(EspalierError):
     """The scorer ended before its work was done; not the method's fault."""
 
 
-class Scorer:
-    """A scorer process at work on one request; iterate over its replies inside a ``with`` block."""
+class Scorers:
+    """Scores requests, one at a time, each in a process of its own; PyTorch is imported once, by their common parent.
 
-    def __init__(self, request: Request, environment: Mapping[str, str]) -> None:
-        self.request = request
+    That parent starts with the first request and lives until the ``with`` block ends.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "evaluator.scorer"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-            env=dict(environment),
-            start_new_session=True,  # Ctrl-C is the coordinator's to handle
-        )
 
-    def __enter__(self) -> Scorer:
+    def __enter__(self) -> Scorers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self._end()
         self._complaints.close()
 
-    def __iter__(self) -> Iterator[Reply]:
-        """Raises ScorerDied when the process ends before its work is done."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+    def score(self, request: Request) -> Iterator[Reply]:
+        """The replies as they come. Raises ScorerDied when the process ends before its work is done."""
+        process = self._start()
+        ended = None
         try:
-            self._process.stdin.write(self.request.model_dump_json().encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._died() from None
-        while line := self._process.stdout.readline():
-            yield Reply.model_validate_json(line)
-        if self._process.wait() != 0:
-            raise self._died()
+            for message in _converse(process, request):
+                if isinstance(message, Ended):
+                    ended = message
+                    break
+                yield message
+        finally:
+            if ended is None:  # it died, or nobody wants the rest
+                self._end()
+        if ended is None or ended.code:
+            raise self._died(ended.code if ended else process.returncode)
 
-    def _died(self) -> ScorerDied:
-        code = self._process.wait()
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._complaints.seek(0)
+        self._complaints.truncate()
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "evaluator.scorer"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._complaints,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C is the coordinator's to handle
+            )
+        return self._process
+
+    def _end(self) -> None:
+        """Leave neither the parent nor the process that is at work."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    def _died(self, code: int) -> ScorerDied:
         self._complaints.seek(0)
         lines = self._complaints.read().decode(errors="replace").strip().splitlines()
         return ScorerDied(f"the scorer ended with code {code}: {lines[-1] if lines else 'it said nothing'}")
+
+
+def _converse(process: subprocess.Popen[bytes], request: Request) -> Iterator[Reply | Ended]:
+    """What is said to a request, as long as anybody is there."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(request.model_dump_json().encode() + b"\n")
+        process.stdin.flush()
+    while line := process.stdout.readline():
+        yield MESSAGE.validate_json(line)
+    process.wait()

@@ -70,3 +70,9 @@ class Reply(Message):
     artifact: str | None = None
     score_key: str | None = None
     measurement: Measurement | None = None
+
+
+class Ended(Message):
+    """No more replies to this request: the process that answered it has ended with this code."""
+
+    code: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from packaging.specifiers import SpecifierSet
@@ -23,6 +23,9 @@ State = Literal["fresh", "missing", "failed", "stale"]
 STATES: tuple[State, ...] = ("fresh", "missing", "failed", "stale")
 
 Problem = tuple[State, list[str]]
+
+ITS_OWN = "what this machine measures stands beside a dense control of its own"
+"""Why the dense control is missing where it is published."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,8 @@ def make_plan(
                 continue
             # what is measured now goes to the last store, and needs the dense control beside it there
             alone = subject is None and any(p.todo and p.cell.benchmark == benchmark for p in planned)
-            looked_at = stores[-1:] if alone else stores
-            judges = _judges(expectation, looked_at, benchmark, slug, recipe=selection.recipe, force=force and named)
-            planned += [_first_done([judge(subject, cell) for judge in judges]) for cell in feasible]
+            judges = _judges(expectation, stores, benchmark, slug, recipe=selection.recipe, force=force and named)
+            planned += [_verdict([judge(subject, cell) for judge in judges], alone=alone) for cell in feasible]
     return Plan(sorted(planned, key=lambda p: p.submission is not None), infeasible)
 
 
@@ -176,9 +178,13 @@ def _judges(
     return [_Judge(expectation, records, estimate, force, is_published, recipe) for records, is_published in read]
 
 
-def _first_done(verdicts: Sequence[Planned]) -> Planned:
-    """A cell's verdict over several stores: done if it is so in one of them, else what the last one says."""
-    return next((verdict for verdict in verdicts if verdict.state in ("fresh", "failed")), verdicts[-1])
+def _verdict(verdicts: Sequence[Planned], *, alone: bool) -> Planned:
+    """A cell's verdict over several stores: done if so in one of them (``alone``: in the last), else what that says."""
+    last = verdicts[-1]
+    done = [verdict for verdict in verdicts if verdict.state in ("fresh", "failed")]
+    if not alone:
+        return done[0] if done else last
+    return replace(last, reasons=(ITS_OWN,)) if last.state == "missing" and done else last
 
 
 def _estimate(stores: Iterable[Mapping[tuple[Any, ...], Record]]) -> float | None:

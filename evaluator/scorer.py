@@ -1,7 +1,8 @@
 """The scorer: a fresh, trusted process that turns artifacts into figures.
 
-It reads one request line (JSON) from standard input and answers with one line for each thing scored. It is started after
-the sandbox that made the artifacts is dead, imports nothing contributed, and ends when its standard input does.
+For each request line (JSON) on standard input a process is forked that answers with one line for each thing scored; it
+comes into being after the sandbox that made the artifacts is dead, and imports nothing contributed. Its parent has
+imported PyTorch, computes nothing, and says how it ended. Both end when standard input does.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, NoReturn
 
 import torch
 
@@ -19,12 +21,13 @@ from evaluator.canonical import digest
 from evaluator.channels import bound
 from evaluator.controls import control
 from evaluator.device import set_up
-from evaluator.errors import InvalidOutcome
+from evaluator.errors import EspalierError, InvalidOutcome
 from evaluator.evaluation import Bench, Candidate, evaluate, first_channels, misses_target
 from evaluator.expectation import of_variant
+from evaluator.forking import get_ready
 from evaluator.grid import Cell, load_grid
 from evaluator.grid.cells import pattern
-from evaluator.messages import Measurement, Reply, Request, Todo
+from evaluator.messages import Ended, Measurement, Reply, Request, Todo
 from evaluator.records import Counts, Variant, score_key
 from evaluator.records.record import MATCHED, SCRATCH
 from evaluator.repository import Repository
@@ -152,21 +155,43 @@ def _reply(todo: Todo, variant: Variant, artifact: str, key: str, measurement: M
     return Reply(cell=todo.cell, variant=variant, status="ok", artifact=artifact, score_key=key, measurement=measurement)
 
 
-def _leave_with_parent(stdin: IO[str]) -> None:
-    """Standard input stays open as long as the coordinator lives."""
+def main() -> None:
+    """Entry point of the process; see the module."""
+    get_ready(trains=True)
+    while line := sys.stdin.readline():
+        pid = os.fork()
+        if pid == 0:
+            _answer_and_exit(line)
+        _, status = os.waitpid(pid, 0)
+        _say(Ended(code=os.waitstatus_to_exitcode(status)))
+
+
+def _answer_and_exit(line: str) -> NoReturn:
+    try:
+        threading.Thread(target=_leave_with_coordinator, args=(sys.stdin,), daemon=True).start()
+        request = Request.model_validate_json(line)
+        for reply in serve(request, set_up(request.device)):
+            _say(reply)
+        os._exit(0)  # the thread above still waits
+    except EspalierError as error:
+        sys.stderr.write(" ".join(str(error).split()) + "\n")  # the last line is what the record will say
+        sys.stderr.flush()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(1)
+
+
+def _leave_with_coordinator(stdin: IO[str]) -> None:
+    """Standard input stays open as long as the coordinator lives, which sends nothing before we have ended."""
     stdin.read()
     os._exit(1)
 
 
-def main() -> None:
-    """Entry point of the process; see the module."""
-    request = Request.model_validate_json(sys.stdin.readline())
-    threading.Thread(target=_leave_with_parent, args=(sys.stdin,), daemon=True).start()
-    device = set_up(request.device)
-    for reply in serve(request, device):
-        sys.stdout.write(reply.model_dump_json() + "\n")
-        sys.stdout.flush()
-    os._exit(0)  # the thread above still waits
+def _say(message: Reply | Ended) -> None:
+    sys.stdout.write(message.model_dump_json() + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from evaluator import machine
 from evaluator.errors import EspalierError
 from evaluator.grid import Grid, Limits
-from evaluator.launch import child_environment
+from evaluator.launch import Scorers, child_environment
 from evaluator.records import Environment, Store
 from evaluator.repository import Repository
 from evaluator.sandbox import available, warm_pycache
@@ -57,6 +58,10 @@ class Setting:
         names = named or [str(index) for index in range(self.gpus)]
         return replace(self, gpu=names[number % len(names)])
 
+    def scorers(self) -> Scorers:
+        """For the groups of one worker."""
+        return Scorers(child_environment(self.pycache, self.gpu))
+
     @property
     def sandbox(self) -> Sandbox:
         return self.environment.sandbox
@@ -76,13 +81,24 @@ def open_setting(
     afresh: bool = False,
     recipe: str | None = None,
 ) -> Setting:
-    """Find out where we are: one child process imports PyTorch, which also compiles the bytecode for the others.
+    """Find out where we are, and see to the bytecode for the processes to come.
 
     Raises:
         EspalierError: PyTorch cannot be imported.
     """
     pycache = repository.state / "pycache"
     warm_pycache(pycache)
+    found = _probe(device, pycache)
+    environment = Environment(**found["environment"], sandbox=sandbox or available())
+    return Setting(
+        repository, grid, environment, pycache, found["device"], tuple(reuse), afresh, recipe=recipe, gpus=found["gpus"]
+    )
+
+
+def _probe(device: str, pycache: Path) -> dict[str, Any]:
+    """The device chosen, how many GPUs there are, and the environment; PyTorch is imported only to look for a GPU."""
+    if device == "cpu" or (device == "auto" and not machine.may_have_gpu()):
+        return {"device": "cpu", "gpus": 0, "environment": machine.environment()}
     probe = subprocess.run(
         [sys.executable, "-P", "-m", "evaluator.device", device],
         env=child_environment(pycache),
@@ -93,8 +109,5 @@ def open_setting(
     if probe.returncode != 0:
         lines = probe.stderr.strip().splitlines() or ["it said nothing"]
         raise EspalierError(f"PyTorch cannot be used here: {lines[-1]}", fix="install Espalier anew, or try --device cpu")
-    found = json.loads(probe.stdout)
-    environment = Environment(**found["environment"], sandbox=sandbox or available())
-    return Setting(
-        repository, grid, environment, pycache, found["device"], tuple(reuse), afresh, recipe=recipe, gpus=found["gpus"]
-    )
+    found: dict[str, Any] = json.loads(probe.stdout)
+    return found

@@ -10,18 +10,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from evaluator.base_files import base_digest, base_path, kept_elsewhere
 from evaluator.errors import BaseModelError, StoreError, Unpinned
 from evaluator.expectation import expected_inputs, of_variant
 from evaluator.grid import Grid
-from evaluator.records import AllowedSigners, Audits, Churn, Record, stale_reasons
+from evaluator.history import broken
+from evaluator.records import AllowedSigners, Audits, Changes, Churn, Record, stale_reasons
+from evaluator.records.acceptance import acceptances
 from evaluator.records.record import DENSE, MATCHED, SCRATCH
 from evaluator.records.signatures import SIGNERS, SUFFIX, State, published_files, signature_of
 from evaluator.records.soundness import contradictions, unlike_grid, unpublishable
 from evaluator.records.store import read_file
 from evaluator.repository import Repository
+
+Kind = Literal["records", "audit", "previous", "changes", "accepted"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Finding(NamedTuple):
@@ -54,16 +59,20 @@ def verify(repository: Repository, grid: Grid) -> Report:
     files = published_files(published)
     report = Report(files=len(files))
     _verify_signatures(repository, files, report)
-    records: list[Record] = []
-    for path in files:
-        if not _is_audit(path, published):
-            records += _verify_records(path, repository, grid, report)
+    of_kind = {kind: [path for path in files if _kind(path, published) == kind] for kind in KINDS}
+    records = [record for path in of_kind["records"] for record in _verify_records(path, repository, grid, report)]
     report.records = len(records)
     report.problems += _different_counts(records)
     named = {score.predictions for record in records for score in (record.before, record.after) if score}
-    for path in files:
-        if _is_audit(path, published):
-            _verify_audit(path, repository, named, report)
+    for path in of_kind["audit"]:
+        _verify_audit(path, repository, named, report)
+    for path in of_kind["previous"]:
+        _verify_previous(path, repository, grid, report)
+    report.notes += _unneeded(of_kind["previous"], records, repository, grid)
+    for path in of_kind["changes"]:
+        _verify_changes(path, repository, records, report)
+    for path in of_kind["accepted"]:
+        _verify_acceptances(path, repository, report)
     report.notes += _strays(repository, files)
     report.problems += _damaged_bases(repository, grid)
     return report
@@ -72,15 +81,32 @@ def verify(repository: Repository, grid: Grid) -> Report:
 def unsound(path: Path, repository: Repository, grid: Grid) -> list[Finding]:
     """The problems of one published file, whoever signed it."""
     report = Report()
-    if _is_audit(path, repository.published):
-        _verify_audit(path, repository, set(), report)
-    else:
-        _verify_records(path, repository, grid, report)
+    match _kind(path, repository.published):
+        case "audit":
+            _verify_audit(path, repository, set(), report)
+        case "previous":
+            _verify_previous(path, repository, grid, report)
+        case "changes":
+            _verify_changes(path, repository, (), report)
+        case "accepted":
+            _verify_acceptances(path, repository, report)
+        case "records":
+            _verify_records(path, repository, grid, report)
     return report.problems
 
 
-def _is_audit(path: Path, published: Path) -> bool:
-    return len(path.relative_to(published).parts) == 3
+def _kind(path: Path, published: Path) -> Kind:
+    match path.relative_to(published).parts:
+        case [_]:
+            return "accepted"
+        case ["changes", _, _]:
+            return "changes"
+        case ["previous", _, _]:
+            return "previous"
+        case [_, _, _]:
+            return "audit"
+        case _:
+            return "records"
 
 
 def _place(path: Path, repository: Repository, line: int | None = None) -> str:
@@ -182,6 +208,53 @@ def _verify_audit(path: Path, repository: Repository, named: set[str], report: R
     lines = [line for line, figure in enumerate(figures, 1) if not _rests_on(figure, named)]
     reasons = {"not shown: it rests on predictions that no record names": lines} if lines else {}
     report.notes += _grouped(reasons, path, repository, "`espalier audit --write` where the predictions are")
+
+
+def _verify_previous(path: Path, repository: Repository, grid: Grid, report: Report) -> None:
+    """Records of the version before: they rest on another grid, and may not contradict themselves."""
+    try:
+        records = read_file(path)
+    except (StoreError, OSError) as error:
+        report.problems.append(_as_finding(error, path, repository))
+        return
+    problems: dict[str, list[int]] = {}
+    for line, record in enumerate(records, 1):
+        for problem in (
+            *contradictions(record),
+            *(unpublishable(record, grid) if record.benchmark in grid.benchmarks else ()),
+        ):
+            problems.setdefault(problem, []).append(line)
+    report.problems += _grouped(problems, path, repository, "restore the file from git")
+
+
+def _unneeded(files: Sequence[Path], records: Iterable[Record], repository: Repository, grid: Grid) -> Iterator[Finding]:
+    """Files of the version before, of benchmarks where nothing waits to be measured anew."""
+    waiting = {record.benchmark for record in records if _stale(record, grid)}
+    for path in files:
+        if path.parent.name not in waiting:
+            what = "the new version is complete, and these records of the one before are shown no more"
+            yield Finding(_place(path, repository), what, "delete the file and its signature")
+
+
+def _verify_changes(path: Path, repository: Repository, records: Iterable[Record], report: Report) -> None:
+    try:
+        changes = Changes(repository.published).read(path.parent.name, path.stem)
+    except (StoreError, OSError) as error:
+        report.problems.append(_as_finding(error, path, repository))
+        return
+    known = {r.identity: r for r in records if (r.benchmark, r.submission) == (path.parent.name, path.stem)}
+    problems: dict[str, list[int]] = {}
+    for line, problem in broken(changes, known):
+        problems.setdefault(problem, []).append(line)
+    fix = "restore this file and that of the records from git; or publish these cells again, which mends the last line"
+    report.problems += _grouped(problems, path, repository, fix)
+
+
+def _verify_acceptances(path: Path, repository: Repository, report: Report) -> None:
+    try:
+        acceptances(repository.published)
+    except (StoreError, OSError) as error:
+        report.problems.append(_as_finding(error, path, repository))
 
 
 def _rests_on(figure: Churn, named: set[str]) -> bool:

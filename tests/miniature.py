@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
+BYTECODE = ROOT / ".espalier" / "pycache"
+"""Of the code under test, which is the same for every miniature: each would compile PyTorch anew."""
 
 METHOD = '''"""{doc}"""
 
@@ -69,6 +71,9 @@ class Miniature:
         (root / "submissions").mkdir()
         for folder in ("site", "templates"):
             (root / folder).symlink_to(ROOT / folder)
+        BYTECODE.mkdir(parents=True, exist_ok=True)
+        (root / ".espalier").mkdir()
+        (root / ".espalier" / "pycache").symlink_to(BYTECODE)
 
     def read(self, part: str) -> dict[str, Any]:
         """A file of the grid."""

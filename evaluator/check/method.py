@@ -27,6 +27,7 @@ def check_method(path: Path, tree: ast.Module, nodes: list[ast.AST], metadata: d
         message = f"{quoted(extra.name)} is a second method, after {quoted(classes[0].name)}"
         yield error(path, extra.lineno, "many-methods", message, "one submission is one method; make it a second submission")
     method = classes[0]
+    yield from _placeholders(path, tree)
     yield from _shape(path, method)
     if metadata is not None:
         yield from _hyperparameters(path, method, metadata.get("hyperparameters"))
@@ -51,6 +52,15 @@ def _methods(tree: ast.Module) -> list[ast.ClassDef]:
 
 def _last_name(node: ast.expr) -> str | None:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
+
+
+def _placeholders(path: Path, tree: ast.Module) -> Iterator[Problem]:
+    """Documentation that `espalier new` left to be written."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and "TODO" in (ast.get_docstring(node) or ""):
+            whose = "the file" if isinstance(node, ast.Module) else quoted(node.name)
+            message = f"the docstring of {whose} is still to be filled in"
+            yield warning(path, node.body[0].lineno, "placeholder", message, "write it")
 
 
 def _shape(path: Path, method: ast.ClassDef) -> Iterator[Problem]:

@@ -14,8 +14,8 @@ import yaml
 from yaml.constructor import SafeConstructor
 
 from evaluator.check.problems import Problem, error, hidden, quoted
+from evaluator.metadata import LOADER
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 8
 LARGEST_INTEGER = 2**63
 Place = tuple[str | int, ...]

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from evaluator.errors import SignatureError, SubmissionError, UsageError
+from evaluator.errors import SignatureError, SubmissionError, UsageError, nearest
 from evaluator.grid import Grid, load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.plan import Selection
 from evaluator.records import AllowedSigners, SigningKey, Store
+from evaluator.records.previous import published
 from evaluator.records.record import DENSE
 from evaluator.records.signatures import NAMESPACE, SIGNERS, published_files
 from evaluator.repository import Repository
@@ -72,16 +73,18 @@ def select(
 def published_store(repository: Repository, key: Path | None) -> Store:
     """The store of published records, to be written to: it signs if there is a key, and says so if it should and does not.
 
+    What it replaces it notes, and keeps where the grid changed.
+
     Raises:
         SignatureError: the key's signatures do not count, or somebody else has changed what is published.
     """
     if key is not None:
         signing = signing_key(repository, key)
         signing.signers.require(published_files(repository.published))
-        return Store(repository.published, signing)
+        return published(repository.published, signing)
     if AllowedSigners.of(repository.published) is not None:
         err.print("[bold]not signed[/]: until `espalier sign` has signed what is published now, no site is built of it")
-    return Store(repository.published)
+    return published(repository.published)
 
 
 def signing_key(repository: Repository, key: Path) -> SigningKey:
@@ -110,7 +113,9 @@ def _submissions(repository: Repository, slugs: list[str] | None) -> list[Submis
     for slug in slugs:
         if slug != DENSE and not (repository.submissions / slug).is_dir():
             known = sorted(path.name for path in repository.submissions.glob("*/") if not path.name.startswith("."))
-            raise UsageError(f"no submission {slug!r}", fix=f"one of: {', '.join(known) or 'none yet; see `espalier new`'}")
+            raise UsageError(
+                f"no submission {slug!r}", fix=nearest(slug, known) if known else "none yet; see `espalier new`"
+            )
     return [load_submission(repository.submissions / slug) for slug in dict.fromkeys(slugs) if slug != DENSE]
 
 
@@ -127,10 +132,16 @@ def _valid(folder: Path) -> list[Submission]:
 
 def _check_cells(grid: Grid, cells: list[str]) -> None:
     for cell in cells:
-        benchmark, _, _ = cell.partition("/")
-        entry = grid.benchmark(benchmark)
-        known = [c.id for division in entry.divisions for c in grid.cells(benchmark, division)]
-        known += [f"{benchmark}/{track}/{division}/1/{seed}" for track in entry.tracks for division in entry.divisions
-                  for seed in entry.seeds]  # fmt: skip
+        benchmark, _, rest = cell.partition("/")
+        if not rest:
+            benchmark = next(iter(grid.benchmarks))  # for an example
+        known = _cells_of(grid, benchmark)
         if cell not in known:
-            raise UsageError(f"no cell {cell!r}", fix=f"a cell's id looks like {known[0]}")
+            raise UsageError(f"no cell {cell!r}", fix=nearest(cell, known, otherwise=f"a cell's id looks like {known[0]}"))
+
+
+def _cells_of(grid: Grid, benchmark: str) -> list[str]:
+    entry = grid.benchmark(benchmark)
+    dense = [(track, division, seed) for track in entry.tracks for division in entry.divisions for seed in entry.seeds]
+    ours = [cell.id for division in entry.divisions for cell in grid.cells(benchmark, division)]
+    return ours + [f"{benchmark}/{track}/{division}/1/{seed}" for track, division, seed in dense]

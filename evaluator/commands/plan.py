@@ -53,6 +53,10 @@ def show(made: Plan, workers: int) -> None:
     def heading(planned: Planned) -> tuple[str, ...]:
         return (planned.slug, planned.cell.benchmark, planned.state, "; ".join(planned.reasons))
 
+    if not made.cells:
+        beyond = f"{len(made.infeasible)} are infeasible there" if made.infeasible else "see its division and stage"
+        out.print(f"no cell of the grid is for these submissions on these benchmarks: {beyond}")
+        return
     ordered = sorted(made.cells, key=heading)
     rows = [(*key, len(list(cells))) for key, cells in itertools.groupby(ordered, key=heading)]
     columns = ("submission", "benchmark", "state", "why", ">cells")

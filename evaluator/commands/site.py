@@ -24,6 +24,7 @@ def build(
     output: Output = None,
     local: Annotated[bool, typer.Option(help="also show what was measured on this machine")] = True,
     notice: Annotated[str, typer.Option(help="a line on top of every page, as of a preview")] = "",
+    url: Annotated[str, typer.Option(help="where it will be read: for sitemap and link previews")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="end with 1 where something was left out")] = False,
 ) -> None:
     """Build the whole site from the records: static pages that work offline and from a file."""
@@ -32,7 +33,8 @@ def build(
     repository = Repository.find(root)
     folder = _folder(repository, output)
     started = time.monotonic()
-    built = build_site(repository, folder, local=local, notice=notice, say=lambda line: err.print(f"[dim]{safe(line)}[/]"))
+    say = lambda line: err.print(f"[dim]{safe(line)}[/]")  # noqa: E731
+    built = build_site(repository, folder, local=local, notice=notice, url=url, say=say)
     for warning in built.warnings:
         err.print(f"[yellow]warning[/]: {safe(warning)}")
     seconds = time.monotonic() - started

@@ -12,12 +12,19 @@ from evaluator.check import check_submission
 from evaluator.commands.options import Json, Root, Selected, select
 from evaluator.expectation import Expectation
 from evaluator.group import Group, make_groups, run
+from evaluator.launch import Scorers
 from evaluator.metadata import Submission
 from evaluator.plan import Selection, make_plan
 from evaluator.pruning import prune
-from evaluator.records import Record, prune_key
+from evaluator.records import Record, Status, prune_key
 from evaluator.setting import Setting, open_setting
 from evaluator.terminal import out, print_json, print_table, safe
+
+REMEDIES: dict[Status, str] = {
+    "missed_target": "end with job.keep_highest, job.keep_channels or job.keep_n_of_m, which meet the target exactly",
+    "timeout": "look at fewer batches; the smoke tier's limit is a method's time on networks that train in seconds",
+    "out_of_memory": "keep less at a time: one layer, one batch",
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ def smoke(
         out.print(f"{safe(slug)} has {number}: `espalier check {safe(slug)}` lists what is wrong")
         raise typer.Exit(1)
     setting = open_setting(selected.repository, selected.grid)
-    smoked = [result for group in _groups(selected) for result in run_smoke(group, setting)]
+    with setting.scorers() as scorers:
+        smoked = [result for group in _groups(selected) for result in run_smoke(group, setting, scorers)]
     if as_json:
         print_json({"ok": all(s.fine for s in smoked), "sandbox": setting.sandbox, "cells": [s.as_json() for s in smoked]})
     else:
@@ -76,7 +84,7 @@ def _groups(selected: Selected) -> list[Group]:
     return make_groups([replace(p, todo=("method",)) for p in mine])
 
 
-def run_smoke(group: Group, setting: Setting) -> Iterator[Smoked]:
+def run_smoke(group: Group, setting: Setting, scorers: Scorers) -> Iterator[Smoked]:
     """Prune every cell of a group twice, then score it."""
     submission = group.submission
     assert isinstance(submission, Submission)
@@ -84,7 +92,7 @@ def run_smoke(group: Group, setting: Setting) -> Iterator[Smoked]:
     keys = {p.cell: prune_key(p.cell, expectation.inputs(submission, p.cell)) for p in group.planned}
     afresh = replace(setting, afresh=True, resumable=False)
     first, second = (prune(submission, group.benchmark, keys, afresh) for _ in range(2))
-    for record in run(group, setting):
+    for record in run(group, setting, scorers):
         cell = record.cell
         yield Smoked(record, first[cell].outcome == second[cell].outcome and first[cell].status == second[cell].status)
 
@@ -97,11 +105,15 @@ def _show(smoked: list[Smoked]) -> None:
         return (r.cell.id, r.status, realised, *scores, f"{r.cost.pruning_seconds:.1f}", "yes" if s.repeatable else "NO")
 
     print_table(("cell", "status", ">compression", ">before %", ">after %", ">seconds", "repeatable"), map(row, smoked))
+    shown = ""
     for s in smoked:
         if s.record.status != "ok":
             out.print(f"\n{s.record.cell.id}: {s.record.status}: {safe(s.record.reason)}")
-            if s.record.log:
+            if s.record.status in REMEDIES:
+                out.print(f"  fix: {REMEDIES[s.record.status]}")
+            if s.record.log and s.record.log != shown:
                 out.print(f"the end of its log:\n{safe(s.record.log)}")
+            shown = s.record.log
         elif not s.repeatable:
             out.print(f"\n{s.record.cell.id}: two runs gave different outcomes; draw from job.generator only")
     out.print("\nfine" if all(s.fine for s in smoked) else "\nnot fine")

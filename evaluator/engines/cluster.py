@@ -67,7 +67,9 @@ def measure(task: str) -> list[str]:
     if submission is not None and submission.digest != content["digest"]:
         raise EspalierError(f"{content['slug']} is another one here than where the work was planned", where=repository.root)
     planned = tuple(Planned(submission, Cell(*cell), "missing", todo=tuple(todo)) for cell, todo in content["cells"])
-    return [record.model_dump_json() for record in run(Group(submission, content["benchmark"], planned), setting)]
+    group = Group(submission, content["benchmark"], planned)
+    with setting.scorers() as scorers:
+        return [record.model_dump_json() for record in run(group, setting, scorers)]
 
 
 def _as_json(group: Group, setting: Setting) -> str:

@@ -37,9 +37,10 @@ def run_all(groups: Sequence[Group], setting: Setting, workers: int) -> Iterator
 def _work(todo: queue.SimpleQueue[Group], made: queue.SimpleQueue[Record | BaseException | None], setting: Setting) -> None:
     """Run groups until there are none left (None), or an error of ours (carried to the caller's thread)."""
     try:
-        while True:
-            for record in run(todo.get_nowait(), setting):
-                made.put(record)
+        with setting.scorers() as scorers:
+            while True:
+                for record in run(todo.get_nowait(), setting, scorers):
+                    made.put(record)
     except queue.Empty:
         made.put(None)
     except BaseException as error:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluator.canonical import digest
-from evaluator.errors import GridError, UsageError
+from evaluator.errors import GridError, UsageError, nearest
 from evaluator.grid.cells import FROM_FRESH, RETRAINED, Cell, Division, Track
 from evaluator.grid.schema import Architecture, Base, Benchmark, Dataset, Protocol, Recipe, Targets, Tier
 
@@ -49,7 +49,7 @@ class Grid(BaseModel):
         try:
             return self.benchmarks[name]
         except KeyError:
-            raise UsageError(f"no benchmark {name!r}", fix=f"one of: {', '.join(self.benchmarks)}") from None
+            raise UsageError(f"no benchmark {name!r}", fix=nearest(name, self.benchmarks)) from None
 
     def benchmark_digest(self, name: str) -> str:
         """SHA-256 of everything that defines one benchmark."""
@@ -113,7 +113,7 @@ class Grid(BaseModel):
     def in_tier(self, tier: str) -> list[str]:
         """Names of the benchmarks of a tier; raises UsageError for an unknown tier."""
         if tier not in self.tiers:
-            raise UsageError(f"no tier {tier!r}", fix=f"one of: {', '.join(self.tiers)}")
+            raise UsageError(f"no tier {tier!r}", fix=nearest(tier, self.tiers))
         return [name for name, benchmark in self.benchmarks.items() if benchmark.tier == tier]
 
 

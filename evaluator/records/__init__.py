@@ -1,6 +1,7 @@
 """Records: what was measured, under which keys, and where. Read by the evaluator and by the site; no PyTorch here."""
 
 from evaluator.records.audit import Audits, Churn
+from evaluator.records.changes import Change, Changes
 from evaluator.records.keys import Inputs, prune_key, score_key, stale_reasons
 from evaluator.records.record import (
     Cost,
@@ -20,6 +21,8 @@ from evaluator.records.store import Store
 __all__ = [
     "AllowedSigners",
     "Audits",
+    "Change",
+    "Changes",
     "Churn",
     "Cost",
     "Counts",

@@ -7,16 +7,15 @@ rests on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from evaluator.canonical import canonical_json
 from evaluator.errors import StoreError
 from evaluator.grid.cells import Division, Track
+from evaluator.records.lines import as_lines, read_lines
 from evaluator.records.signatures import SigningKey, remove, write
 
 SCHEMA: Literal[1] = 1
@@ -116,11 +115,8 @@ class Audits:
         Raises:
             StoreError: a line is damaged, of a newer schema, in the wrong file, or there twice.
         """
-        path = self.path(benchmark, submission)
         found: dict[Place, Churn] = {}
-        for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
-            where = f"{path}:{number}"
-            figure = _parse(line, where)
+        for where, figure in read_lines(self.path(benchmark, submission), Churn, "audit", _FIX):
             if (figure.benchmark, figure.submission) != (benchmark, submission):
                 raise _damaged(f"this is of {figure.benchmark}/{figure.submission}, which has a file of its own", where)
             if figure.place in found:
@@ -131,29 +127,15 @@ class Audits:
     def write(self, benchmark: str, submission: str, figures: Iterable[Churn]) -> None:
         """Replace one file; without figures it goes."""
         path = self.path(benchmark, submission)
-        lines = [canonical_json(f.model_dump(mode="json")) + "\n" for f in sorted(figures, key=lambda f: f.place)]
-        if lines:
-            write(path, "".join(lines).encode(), self.key)
+        ordered = sorted(figures, key=lambda figure: figure.place)
+        if ordered:
+            write(path, as_lines(ordered), self.key)
         else:
             remove(path)
 
 
-def _parse(line: bytes, where: str) -> Churn:
-    try:
-        return Churn.model_validate_json(line)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        if problem["loc"] == ("schema_version",) and _version(line) > SCHEMA:
-            raise StoreError("a newer Espalier wrote this audit", where=where, fix="update Espalier") from None
-        place = ".".join(str(part) for part in problem["loc"])
-        raise _damaged(f"{place or 'this line is no audit'}: {problem['msg']}", where) from None
-
-
-def _version(line: bytes) -> int:
-    version = json.loads(line).get("schema_version")  # the line is an object, or its version would not be what is wrong
-    return version if isinstance(version, int) else 0
+_FIX = "restore the file from git, or delete it: `espalier audit --write` makes it again where the predictions are"
 
 
 def _damaged(what: str, where: str) -> StoreError:
-    fix = "restore the file from git, or delete it: `espalier audit --write` makes it again where the predictions are"
-    return StoreError(what, where=where, fix=fix)
+    return StoreError(what, where=where, fix=_FIX)

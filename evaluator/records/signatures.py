@@ -68,8 +68,9 @@ def signature_of(file: Path) -> Path:
 
 
 def published_files(folder: Path) -> list[Path]:
-    """What has to be signed in the folder of a store: records, and the audits beside them."""
-    return sorted([*folder.glob("*/*.jsonl"), *folder.glob("*/audit/*.jsonl")])
+    """What has to be signed in the folder of a store: records, the audits and changes beside them, and what was accepted."""
+    patterns = ("*/*.jsonl", "*/audit/*.jsonl", "changes/*/*.jsonl", "previous/*/*.jsonl", "accepted.jsonl")
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
 class AllowedSigners:

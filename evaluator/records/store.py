@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from evaluator.records.record import SCHEMA, Record
 from evaluator.records.signatures import SigningKey, write
 
 Identity = tuple[Any, ...]
+Replace = Callable[[str, str, Mapping[Identity, Record], Mapping[Identity, Record]], None]
+"""Is told of a file (benchmark, submission), before it is written, which records it has and will have."""
 
 _RESTORE = "restore the file from git, or delete the line: the cell is then measured again"
 
@@ -40,11 +42,13 @@ class Store:
 
     Args:
         key: signs every file that is written; None: nothing is signed.
+        replace: keeps what is replaced, if anybody does.
     """
 
-    def __init__(self, folder: Path, key: SigningKey | None = None) -> None:
+    def __init__(self, folder: Path, key: SigningKey | None = None, replace: Replace | None = None) -> None:
         self.folder = folder
         self.key = key
+        self._replace = replace
 
     def path(self, benchmark: str, submission: str) -> Path:
         return self.folder / benchmark / f"{submission}.jsonl"
@@ -74,11 +78,13 @@ class Store:
         for record in records:
             files.setdefault((record.benchmark, record.submission), []).append(record)
         for (benchmark, submission), new in files.items():
-            merged = self.read(benchmark, submission)
-            merged.update((record.identity, record) for record in new if not _worse(record, merged.get(record.identity)))
+            old = self.read(benchmark, submission)
+            merged = old | {record.identity: record for record in new if not _worse(record, old.get(record.identity))}
             methods = {(r.recipe, r.cell): r for r in merged.values() if r.variant == "method"}
-            kept = [r for r in merged.values() if _belongs(r, methods.get((r.recipe, r.cell)))]
-            self._write(self.path(benchmark, submission), kept)
+            kept = {i: r for i, r in merged.items() if _belongs(r, methods.get((r.recipe, r.cell)))}
+            if self._replace is not None:
+                self._replace(benchmark, submission, old, kept)
+            self._write(self.path(benchmark, submission), kept.values())
 
     def _write(self, path: Path, records: Iterable[Record]) -> None:
         ordered = sorted(records, key=_order)

@@ -155,8 +155,11 @@ class Command:
 Target = Folder | Branch | Command
 
 
-def publish_site(workspaces: Workspaces, target: Target) -> bool:
+def publish_site(workspaces: Workspaces, target: Target, url: str = "") -> bool:
     """Build main's site and put it in place unless it is there; whether it was.
+
+    Args:
+        url: where it will be read, if that is known.
 
     Raises:
         EspalierError: the site cannot be built, or does not hold what the records say; the old one stays.
@@ -166,7 +169,7 @@ def publish_site(workspaces: Workspaces, target: Target) -> bool:
         return False
     with tempfile.TemporaryDirectory(dir=workspaces.folder, prefix="site-") as folder:
         site = Path(folder) / "site"
-        stages.do(repository, "site", "build", "--no-local", "--strict", "--output", str(site))
+        stages.do(repository, "site", "build", "--no-local", "--strict", "--url", url, "--output", str(site))
         stages.do(repository, "verify", "--site", str(site))
         target.publish(site, commit)
     return True

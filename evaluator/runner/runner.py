@@ -56,6 +56,7 @@ class Runner:
         selection: options of `espalier evaluate` that say which part of the grid is run here.
         key: signs published records; None: they are not signed.
         target: where the site goes; None: nowhere.
+        url: where the published site will be read; empty: nobody has said so.
         previews: address under which ``home/previews`` can be read; None: it cannot.
         poll: seconds between two looks at the forge while cells are measured.
         budget: seconds of a pass for what is missing or stale on main beside what was merged.
@@ -70,6 +71,7 @@ class Runner:
     workers: int | None = None
     key: Path | None = None
     target: Target | None = None
+    url: str = ""
     previews: str | None = None
     poll: float = 30.0
     budget: float = 0.0
@@ -139,7 +141,7 @@ class Runner:
             log.info("the site is up to date" if shown else "would publish the site")
             return
         self._keep_lease()
-        if publish_site(self.workspaces, self.target):
+        if publish_site(self.workspaces, self.target, self.url):
             log.info("site published", extra={"commit": self.workspaces.clone.main})
 
     def _unpublished(self) -> dict[str, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import json
 import os
 import select
@@ -22,6 +21,7 @@ from typing import Any, NoReturn
 import torch
 
 from evaluator.data.images import Images
+from evaluator.forking import get_ready
 from evaluator.grid import Dataset
 from evaluator.sandbox import confine, failures, scratch
 from evaluator.sandbox.collect import Collector, Report, collect_artifact
@@ -41,12 +41,8 @@ def serve(config: dict[str, Any], lines: Iterable[str], events: int) -> None:
     """
     tasks = lines.fileno()  # type: ignore[attr-defined]
     confine.settle(config)
-    torch.set_num_threads(1)
-    if config["needs"]["training_epochs"]:
-        _ready_optimiser()
     data = _load(config)
-    gc.collect()
-    gc.freeze()
+    get_ready(trains=bool(config["needs"]["training_epochs"]))
     _send(events, {"event": "ready", "torch": torch.__version__})
     for line in lines:
         report = _supervise(config, json.loads(line), data, (tasks, events))
@@ -70,15 +66,6 @@ def _send(events: int, message: dict[str, Any], content: bytes = b"") -> None:
     view = memoryview(json.dumps(message).encode() + b"\n" + content)
     while view:
         view = view[os.write(events, view) :]
-
-
-def _ready_optimiser() -> None:
-    """The first optimiser imports half of PyTorch's compiler: a second and 150 MB, here once instead of in every task."""
-    weight = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9, nesterov=True, fused=True)
-    weight.grad = torch.zeros(1)  # without autograd, whose threads on a GPU no fork survives
-    optimizer.step()
-    optimizer.zero_grad()
 
 
 def _supervise(config: dict[str, Any], task: dict[str, Any], data: Data, private: tuple[int, int]) -> Report:

@@ -21,11 +21,25 @@ from evaluator.grid import load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard import comparison, exports, pictures
-from leaderboard.corpus import CORPUS
+from leaderboard import comparison, discovery, downloads, pictures, previews
+from leaderboard.address import normal
+from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
 from leaderboard.load import load_results
-from leaderboard.pages import benchmark, compare, data, findings, home, literature, method, methods, news, prose, taxonomy
+from leaderboard.pages import (
+    benchmark,
+    compare,
+    data,
+    findings,
+    home,
+    literature,
+    method,
+    methods,
+    news,
+    prose,
+    records,
+    taxonomy,
+)
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -52,6 +66,7 @@ def build(
     *,
     local: bool = True,
     notice: str = "",
+    url: str = "",
     drawings: Path | None = None,
     say: Say = lambda _: None,
 ) -> Built:
@@ -60,67 +75,70 @@ def build(
     Args:
         local: also show what was measured on this machine.
         notice: stands on top of every page.
+        url: where the site will be read. Only with it has it a sitemap, pictures for link previews, and a page for lost
+            readers whose links hold at any depth; without it no page says where the site is.
         drawings: folder in which charts are kept from build to build (default: among the local state).
         say: called with a line at every step.
 
     Raises:
-        SiteError: ``output`` is something else than a site, or the new site breaks its own rules.
+        SiteError: ``output`` is something else than a site, ``url`` no address, or the new site breaks its own rules.
         StoreError: a file of records is damaged, or not signed where it has to be.
         GridError: the grid is invalid.
     """
     _refuse_foreign(output)
     say("reading records")
-    site = gather(repository, local=local, notice=notice)
-    say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; laying out pages")
-    tables = list(exports.tables(site.results, site.standings))
-    pages = list(all_pages(site, [download for download, _ in tables]))
-    specs = [chart.spec for page in pages for chart in page.charts]
-    say(f"drawing {len(specs)} charts")
-    drawn = pictures.draw(specs, drawings or repository.state / "cache" / "charts")
+    site = gather(repository, local=local, notice=notice, url=url)
+    say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; writing downloads")
     with _staging(output) as folder:
+        pages = list(all_pages(site, downloads.write(site, folder / "data")))
+        specs = [chart.spec for page in pages for chart in page.charts]
+        say(f"drawing {len(specs)} charts")
+        kept = drawings or repository.state / "cache" / "charts"
+        env = environment(site, pictures.draw(specs, kept), chosen := previews.choose(site, pages))
         say(f"writing {len(pages)} pages")
-        env = environment(site, drawn)
         for page in pages:
             _write(folder / page.path, render(env, page))
-        for download, frame in tables:
-            exports.write(frame, folder / "data", download.stem)
-        for name, text in comparison.files(site):
+        for name, text in chain(comparison.files(site), discovery.files(site, pages)):
             _write(folder / name, text)
-        shutil.copytree(CORPUS, folder / "data" / "literature")
+        cards = previews.cards(env, site, chosen)
+        for name, picture in zip(cards, pictures.rasterise(cards.values(), kept), strict=True):
+            _write(folder / name, picture)
         shutil.copytree(STATIC, folder / "static")
         _write(folder / MARKER, _marker(site))
         say("verifying")
-        found = problems(folder)
+        found = problems(folder, site.url)
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise SiteError(f"the new site was not put in place: {found[0]}{more}", where=output, fix="report this as a bug")
     return Built(output, sum(page.path.endswith(".html") for page in pages), len(site.results.frame), site.warnings)
 
 
-def gather(repository: Repository, *, local: bool = True, notice: str = "") -> Site:
+def gather(repository: Repository, *, local: bool = True, notice: str = "", url: str = "") -> Site:
     """Read everything that any page needs."""
+    address = normal(url)
     grid = load_grid(repository.grid)
     results = load_results(repository, grid, local=local)
     warnings = list(results.warnings)
     submissions = dict(_submissions(repository, warnings))
     standings = [make_standings(board, grid) for board in results.boards]
-    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice)
+    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address)
 
 
-def all_pages(site: Site, downloads: list[exports.Download]) -> Iterator[Page]:
+def all_pages(site: Site, offered: Downloads) -> Iterator[Page]:
     """Every page, in a fixed order."""
     return chain(
         home.pages(site),
         benchmark.pages(site),
         methods.pages(site),
         method.pages(site),
+        records.pages(site),
         taxonomy.pages(site),
         compare.pages(site),
         findings.pages(site),
         literature.pages(site),
         news.pages(site),
-        prose.pages(),
-        data.pages(site, downloads),
+        prose.pages(site),
+        data.pages(site, offered),
     )
 
 
@@ -153,14 +171,14 @@ def _date(newest: str | None) -> str | None:
 
 
 def _marker(site: Site) -> str:
-    count = len(site.results.frame)
-    facts = {"grid": site.grid.version, "grid_digest": site.grid.digest, "date": site.date, "records": count}
+    grid, count = site.grid, len(site.results.frame)
+    facts = {"grid": grid.version, "grid_digest": grid.digest, "date": site.date, "records": count, "url": site.url}
     return json.dumps(facts, indent=2) + "\n"
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def _refuse_foreign(output: Path) -> None:

@@ -107,6 +107,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("pruning_memory_mb", "float64", "peak memory of the method's process, MB", lambda r: r.cost.pruning_memory_mb),
     Column("retraining_seconds", "float64", "time of retraining", lambda r: r.cost.retraining_seconds),
     Column("retraining_epochs", "int64", "epochs of retraining", lambda r: r.cost.retraining_epochs),
+    Column("scoring_seconds", "float64", "time of scoring", lambda r: r.cost.scoring_seconds),
     Column("device_class", "string", "class of device; figures of two classes are never in one table",
            lambda r: r.environment.device_class),
     Column("device", "string", "the device", lambda r: r.environment.device),

@@ -46,6 +46,10 @@ class Download:
     stem: str
 
     @property
+    def local(self) -> bool:
+        return self.stem.startswith(LOCAL_PREFIX)
+
+    @property
     def files(self) -> list[str]:
         return [f"{self.stem}.{suffix}" for suffix in FORMATS]
 

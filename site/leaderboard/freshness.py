@@ -1,10 +1,9 @@
-"""Only what was measured of today's code, data, base models and protocol stands in a table."""
+"""Whether a record was measured of today's code, data, base models and protocol, and if not, whose change that was."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from functools import cache
+from typing import NamedTuple
 
 from evaluator.errors import SubmissionError, Unpinned
 from evaluator.expectation import expected_inputs, of_variant
@@ -16,36 +15,54 @@ from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 
 
+class Verdict(NamedTuple):
+    """Why a record is stale, in words; nothing where it is fresh.
+
+    ``by_grid``: the grid changed, and nothing else; ``waits``: the cell is one that will be measured anew.
+    """
+
+    reasons: tuple[str, ...] = ()
+    by_grid: bool = False
+    waits: bool = False
+
+
+FRESH = Verdict()
+
+
 class Freshness:
-    """Tells stale records from fresh ones, and remembers how many there were and why."""
+    """Judges records by a checkout and its grid."""
 
     def __init__(self, repository: Repository, grid: Grid) -> None:
         self.grid = grid
-        self.stale: Counter[tuple[str, str, str]] = Counter()
         self._submission = cache(lambda slug: _submission(repository, slug))
         self._expected = cache(self._expect)
 
-    def only(self, records: Iterable[Record]) -> Iterator[Record]:
-        """The fresh ones, and those of benchmarks that the grid does not have (which are told apart elsewhere)."""
-        for record in records:
-            reasons = self._reasons(record) if record.benchmark in self.grid.benchmarks else []
-            if reasons:
-                self.stale[record.benchmark, record.submission, "; ".join(reasons)] += 1
-            else:
-                yield record
-
-    def _reasons(self, record: Record) -> list[str]:
+    def judge(self, record: Record) -> Verdict:
+        """Fresh are also the records of benchmarks that the grid does not have (which are told apart elsewhere)."""
+        if record.benchmark not in self.grid.benchmarks:
+            return FRESH
         entry = self.grid.benchmarks[record.benchmark]
         known = (self.grid.recipe_name(record.benchmark, record.track), *entry.alternative_recipes)
         if record.recipe not in known:
-            return [f"the benchmark knows no recipe {record.recipe!r} for this track"]
+            return Verdict((f"the benchmark knows no recipe {record.recipe!r} for this track",))
         expected = self._expected(record.submission, record.benchmark, record.track, record.seed, record.recipe)
         if expected is None:
-            return ["the grid names no such base model, or no digest of the data"]
-        if record.submission != DENSE and self._submission(record.submission) is None:
+            return Verdict(("the grid names no such base model, or no digest of the data",))
+        there = record.submission == DENSE or self._submission(record.submission) is not None
+        if not there:
             expected = expected.model_copy(update={"submission": record.inputs.submission})
         expected = of_variant(self.grid, record.cell, expected, record.variant)
-        return stale_reasons(record.inputs, expected, control=record.variant not in ("method", "dense"))
+        reasons = stale_reasons(record.inputs, expected, control=record.variant not in ("method", "dense"))
+        by_grid = bool(reasons) and record.inputs.submission == expected.submission
+        return Verdict(tuple(reasons), by_grid, by_grid and there and self._asks_for(record))
+
+    def _asks_for(self, record: Record) -> bool:
+        """Whether the grid has the cell."""
+        entry = self.grid.benchmarks[record.benchmark]
+        known = (record.track in entry.tracks, record.division in entry.divisions, record.seed in entry.seeds)
+        return all(known) and (
+            record.submission == DENSE or record.target in self.grid.targets_of(record.benchmark, record.division)
+        )
 
     def _expect(self, slug: str, benchmark: str, track: Track, seed: int, recipe: str) -> Inputs | None:
         """The same for all divisions and targets."""

@@ -12,13 +12,16 @@ import pandas as pd
 
 from evaluator.grid import Grid
 from evaluator.grid.cells import Division, Track
-from evaluator.records import AllowedSigners, Audits, Churn, Record, Store
+from evaluator.records import AllowedSigners, Audits, Change, Changes, Churn, Record, Store
+from evaluator.records.acceptance import Acceptance, acceptances
 from evaluator.records.audit import Place
+from evaluator.records.previous import previous
 from evaluator.records.record import DENSE
 from evaluator.records.signatures import published_files
 from evaluator.repository import Repository
 from leaderboard.columns import COLUMNS, LOG
 from leaderboard.freshness import Freshness
+from leaderboard.versions import Remeasuring, Shown, Table, choose
 
 PUBLISHED, LOCAL = "published", "local"
 
@@ -38,14 +41,26 @@ class BoardKey(NamedTuple):
         """Identifier within a page; the benchmark is the page."""
         return "-".join([self.track, self.division, self.recipe, self.device_class, self.origin])
 
+    def records(self, slug: str) -> str:
+        """Path of the page that shows the records of a method, or of the dense control, one by one."""
+        return f"records/{slug}/{self.benchmark}-{self.anchor}.html"
+
+    def record(self, row: Any) -> str:
+        """Path and fragment of one record."""
+        return f"{self.records(row.submission)}#{row.target}-{row.variant}-{row.seed}"
+
 
 @dataclass(frozen=True)
 class Board:
-    """All records of one key (``rows``), and those of its dense control (``dense``, one per seed)."""
+    """All records of one key (``rows``), and those of its dense control (``dense``, one per seed).
+
+    ``remeasuring``: they are of the version before, and how far the new one is.
+    """
 
     key: BoardKey
     rows: pd.DataFrame
     dense: pd.DataFrame
+    remeasuring: Remeasuring | None = None
 
     @property
     def track(self) -> Track:
@@ -80,7 +95,7 @@ class Results:
     """Everything that was measured and may be shown.
 
     ``churn`` is by origin, benchmark, submission and place; ``signers``, who signed published records, by benchmark and
-    submission, has nothing where nobody has to sign.
+    submission, has nothing where nobody has to sign. ``changes`` and ``acceptances`` are of what is published.
     """
 
     frame: pd.DataFrame
@@ -88,6 +103,8 @@ class Results:
     warnings: list[str] = field(default_factory=list)
     churn: dict[tuple[str, str, str, Place], Churn] = field(default_factory=dict)
     signers: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    acceptances: list[Acceptance] = field(default_factory=list)
 
     @property
     def newest(self) -> str | None:
@@ -105,20 +122,24 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> R
     warnings: list[str] = []
     signers = _signers(repository.published)
     origins = (PUBLISHED, LOCAL) if local else (PUBLISHED,)
-    frame = pd.concat([_read(repository, origin, grid, warnings) for origin in origins], ignore_index=True)
+    shown = {origin: _choose(repository, origin, grid, warnings) for origin in origins}
+    frame = pd.concat([_frame(shown[origin], origin, grid, warnings) for origin in origins], ignore_index=True)
     churn = {
         (origin, one.benchmark, one.submission, one.place): one
         for origin in origins
         for one in Audits(folder_of(repository, origin))
     }
-    return Results(frame, _boards(frame, grid), warnings, churn, signers)
+    boards = _boards(frame, grid, shown[PUBLISHED].remeasuring)
+    published = repository.published
+    return Results(frame, boards, warnings, churn, signers, list(Changes(published)), acceptances(published))
 
 
 def _signers(published: Path) -> dict[tuple[str, str], str | None]:
     """Who signed each file of records; nobody where the repository names no signers, as a fork may not."""
     signers = AllowedSigners.of(published)
     verdicts = signers.require(published_files(published)) if signers else []
-    return {(verdict.file.parent.name, verdict.file.stem): verdict.signer for verdict in verdicts}
+    files = [verdict for verdict in verdicts if verdict.file.parent.parent == published]
+    return {(verdict.file.parent.name, verdict.file.stem): verdict.signer for verdict in files}
 
 
 def folder_of(repository: Repository, origin: str) -> Path:
@@ -138,11 +159,18 @@ def to_frame(records: Iterable[Record], origin: str) -> pd.DataFrame:
     return frame.assign(origin=pd.Series(origin, index=frame.index, dtype="string"))
 
 
-def _read(repository: Repository, origin: str, grid: Grid, warnings: list[str]) -> pd.DataFrame:
-    freshness = Freshness(repository, grid)
-    frame = to_frame(freshness.only(Store(folder_of(repository, origin))), origin)
-    for (where, of, reason), number in sorted(freshness.stale.items()):
+def _choose(repository: Repository, origin: str, grid: Grid, warnings: list[str]) -> Shown:
+    folder = folder_of(repository, origin)
+    shown = choose(Store(folder), previous(folder), Freshness(repository, grid), whole=origin == PUBLISHED)
+    for (where, of, reason), number in sorted(shown.left_out.items()):
         warnings.append(f"{origin}: {number} stale record(s) of {where}/{of} left out: {reason}")
+    return shown
+
+
+def _frame(shown: Shown, origin: str, grid: Grid, warnings: list[str]) -> pd.DataFrame:
+    old = list(shown.before.values())
+    frame = to_frame([*shown.current, *old], origin)
+    frame["before"] = [False] * (len(frame) - len(old)) + [True] * len(old)
     unknown = ~frame["benchmark"].isin(list(grid.benchmarks))
     for name, count in frame.loc[unknown, "benchmark"].value_counts().sort_index().items():
         warnings.append(f"{origin}: {count} record(s) left out: the grid has no benchmark {name!r}")
@@ -157,7 +185,7 @@ def _read(repository: Repository, origin: str, grid: Grid, warnings: list[str]) 
     return frame[~unknown & ~refused].reset_index(drop=True)
 
 
-def _boards(frame: pd.DataFrame, grid: Grid) -> list[Board]:
+def _boards(frame: pd.DataFrame, grid: Grid, remeasuring: Mapping[Table, Remeasuring]) -> list[Board]:
     """Published before local, then benchmarks, tracks and divisions in the order of the grid, other recipes last."""
     boards = []
     is_dense = frame["submission"] == DENSE
@@ -165,7 +193,8 @@ def _boards(frame: pd.DataFrame, grid: Grid) -> list[Board]:
     names = list(BoardKey._fields)
     for values, rows in frame[~is_dense].groupby(names, sort=True):
         key = BoardKey(*map(str, values))
-        boards.append(Board(key, rows, _dense_of(dense, key)))
+        progress = remeasuring.get(Table(*key[:-1])) if key.origin == PUBLISHED else None
+        boards.append(Board(key, rows, _dense_of(dense[dense["before"] == (progress is not None)], key), progress))
     names_in_order = (list(grid.benchmarks), list(get_args(Track)), list(get_args(Division)))
 
     def place(board: Board) -> tuple[object, ...]:

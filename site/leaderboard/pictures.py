@@ -1,4 +1,4 @@
-"""Charts as static SVG: what a reader sees before, or without, a script.
+"""Charts as static SVG: what a reader sees before, or without, a script; and as PNG, where a link to them is shown.
 
 Drawing is the slowest part of a build: the layout is compiled once and then filled, drawings are kept by the digest of
 their specification, and many of them are drawn by several processes.
@@ -6,27 +6,32 @@ their specification, and many of them are drawn by several processes.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import altair as alt
 
 from evaluator.canonical import canonical_json, digest
 from leaderboard.charts import Spec, skeleton
 from leaderboard.errors import SiteError
-from leaderboard.vega import Job, to_svg
+from leaderboard.vega import WORK, Job
 
 DRAWING = 1
 """Version of what this module makes of a specification; kept drawings of another version are not used."""
-FEW = 24
-"""Up to so many drawings, starting other processes costs more than it saves."""
+FEW = {"svg": 24, "png": 2}
+"""Up to so many, starting other processes costs more than it saves."""
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+
+Kind = Literal["svg", "png"]
+SUFFIX = {"svg": "svg", "png": "png.base64"}
 
 
 def draw(specs: Iterable[Spec], folder: Path | None = None) -> dict[str, str]:
@@ -37,13 +42,15 @@ def draw(specs: Iterable[Spec], folder: Path | None = None) -> dict[str, str]:
         folder: in which drawings are kept from build to build.
     """
     named = {key(spec): spec for spec in specs}
-    known = {name: svg for name in named if (svg := _kept(folder, name)) is not None}
-    todo = {name: spec for name, spec in named.items() if name not in known}
-    for name, svg in zip(todo, _draw_all(list(todo.values())), strict=True):
-        known[name] = svg
-        if folder is not None:
-            _keep(folder / f"{name}.svg", svg)
-    return known
+    jobs = {name: (VEGA_LITE, canonical_json(skeleton(spec)), spec) for name, spec in named.items()}
+    return _made("svg", jobs, folder)
+
+
+def rasterise(cards: Iterable[str], folder: Path | None = None) -> list[bytes]:
+    """Each SVG as a PNG; kept as drawings are."""
+    named = [(digest([DRAWING, card, version("vl-convert-python")]), card) for card in cards]
+    made = _made("png", dict(named), folder)
+    return [base64.b64decode(made[name]) for name, _ in named]
 
 
 def key(spec: Spec) -> str:
@@ -51,36 +58,43 @@ def key(spec: Spec) -> str:
     return digest([DRAWING, spec, version("vl-convert-python")])
 
 
-def _kept(folder: Path | None, name: str) -> str | None:
-    path = folder / f"{name}.svg" if folder is not None else None
-    return path.read_text(encoding="utf-8") if path is not None and path.is_file() else None
+def _made(kind: Kind, jobs: Mapping[str, Job | str], folder: Path | None) -> dict[str, str]:
+    """What is made of each job: kept from before, or made now."""
+    files = {name: folder / f"{name}.{SUFFIX[kind]}" for name in jobs} if folder is not None else {}
+    known = {name: path.read_text(encoding="utf-8") for name, path in files.items() if path.is_file()}
+    todo = [name for name in jobs if name not in known]
+    for name, made in zip(todo, _spread(kind, [jobs[name] for name in todo]), strict=True):
+        known[name] = made
+        if name in files:
+            _keep(files[name], made)
+    return known
 
 
-def _keep(path: Path, svg: str) -> None:
+def _keep(path: Path, text: str) -> None:
     """Whole or not at all; without waiting for the disk, since it can be drawn again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}")
-    part.write_text(svg, encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
-def _draw_all(specs: list[Spec]) -> list[str]:
+def _spread(kind: Kind, jobs: list[Job | str]) -> list[str]:
     workers = min(os.cpu_count() or 1, 4)
-    jobs: list[Job] = [(VEGA_LITE, canonical_json(skeleton(spec)), spec) for spec in specs]
-    if len(specs) <= FEW or workers == 1:
-        return [to_svg(job) for job in jobs]
-    drawn = [""] * len(jobs)
+    if len(jobs) <= FEW[kind] or workers == 1:
+        return [WORK[kind](job) for job in jobs]
+    made = [""] * len(jobs)
     with ThreadPoolExecutor(workers) as pool:
-        for first, part in enumerate(pool.map(_elsewhere, [jobs[i::workers] for i in range(workers)])):
-            drawn[first::workers] = part
-    return drawn
+        parts = pool.map(lambda first: _elsewhere(kind, jobs[first::workers]), range(workers))
+        for first, part in enumerate(parts):
+            made[first::workers] = part
+    return made
 
 
-def _elsewhere(jobs: list[Job]) -> list[str]:
+def _elsewhere(kind: Kind, jobs: list[Job | str]) -> list[str]:
     """Draw in a process of its own, which starts without Altair and pandas."""
     lines = "".join(json.dumps(job) + "\n" for job in jobs)
     done = subprocess.run(
-        [sys.executable, "-m", "leaderboard.vega"], input=lines, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "leaderboard.vega", kind], input=lines, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise SiteError(

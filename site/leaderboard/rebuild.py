@@ -46,7 +46,7 @@ def compare(
     """Build the site of ``repository`` again, charts included, and compare.
 
     Args:
-        site: the folder of a built site.
+        site: the folder of a built site; its address is taken from it.
         local: whether it also shows what was measured on this machine.
 
     Raises:
@@ -56,7 +56,8 @@ def compare(
         raise SiteError(f"there is no site here (no {MARKER})", where=site, fix="espalier site build")
     with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
         again = Path(scratch) / "site"
-        build(repository, again, local=local, drawings=Path(scratch) / "drawings", say=say)
+        url = str(_facts(site / MARKER).get("url", ""))
+        build(repository, again, local=local, url=url, drawings=Path(scratch) / "drawings", say=say)
         names = [name for name in same(site, again) if not _of_publishing(name, site, again)]
         differences = [Difference(name, _difference(site / name, again / name)) for name in names]
         return Comparison(differences, _hint(differences, site, again) if differences else None)

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from leaderboard import words
 from leaderboard.drawings import CONTROL_LOOKS
+from leaderboard.formats import capitalize_first, factor, finite, fixed, plain, signed, text, thousands, xml
 from leaderboard.pages.benchmark import BoardView
 from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.pictures import key
+from leaderboard.previews import Preview
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
 
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
-    """``drawings``: static SVG by the key of its specification."""
+def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, Preview]) -> jinja2.Environment:
+    """``drawings``: static SVG by the key of its specification; ``previews``: by the path of their page."""
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -39,6 +36,7 @@ def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
 
     env.globals.update(
         site=site,
+        previews=previews,
         svg=svg,
         scratch=words.SCRATCH,
         controls=words.CONTROLS,
@@ -65,48 +63,6 @@ def environment(site: Site, drawings: Mapping[str, str]) -> jinja2.Environment:
 def render(env: jinja2.Environment, page: Page) -> str:
     """The HTML of one page."""
     return env.get_template(page.template).render(page=page, **page.context)
-
-
-def xml(value: str) -> str:
-    """Without the characters that no XML may hold, escaped or not."""
-    return _NOT_XML.sub("", value)
-
-
-def fixed(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def signed(value: float, digits: int = 2) -> str:
-    shown = f"{value:+.{digits}f}"
-    return (shown[1:] if float(shown) == 0 else shown).replace("-", "\N{MINUS SIGN}")
-
-
-def factor(value: float) -> str:
-    """Three significant digits at most, with the sign of multiplication."""
-    return f"{value:.{2 if value < 10 else 1}f}\N{MULTIPLICATION SIGN}"
-
-
-def plain(value: float) -> str:
-    """Without trailing zeros; one digit behind the point at most."""
-    return f"{round(value, 1):g}"
-
-
-def capitalize_first(value: str) -> str:
-    """The first letter large, the others as they are."""
-    return value[:1].upper() + value[1:]
-
-
-def thousands(value: int) -> str:
-    return f"{value:,}".replace(",", "\u202f")
-
-
-def text(value: object) -> str:
-    """A string, and nothing for what a frame calls missing."""
-    return value if isinstance(value, str) else ""
-
-
-def finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def sampling(view: BoardView) -> str:

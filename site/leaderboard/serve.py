@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from leaderboard.address import base
 from leaderboard.build import MARKER
 from leaderboard.errors import SiteError
 
@@ -29,7 +32,7 @@ class Handler(SimpleHTTPRequestHandler):
         if code != HTTPStatus.NOT_FOUND or not page.is_file():
             super().send_error(code, message, explain)
             return
-        body = page.read_bytes().replace(b'href="', b'href="/').replace(b'src="', b'src="/').replace(b'"/#', b'"#')
+        body = re.sub(rb'(href|src)="' + _root(page.with_name(MARKER)) + rb"(?!#)", rb'\1="/', page.read_bytes())
         self.send_response(code)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
@@ -39,6 +42,11 @@ class Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class's name)
         """Quiet: what matters is in the browser."""
+
+
+def _root(marker: Path) -> bytes:
+    """What the links of the site's page for lost readers begin with, as a pattern."""
+    return re.escape(base(json.loads(marker.read_bytes()).get("url", "")).encode())
 
 
 def make_server(folder: Path, port: int) -> ThreadingHTTPServer:

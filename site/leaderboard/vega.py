@@ -1,14 +1,16 @@
-"""One static drawing: a compiled layout, filled and turned into SVG.
+"""One static drawing: a compiled layout, filled and turned into SVG; or an SVG turned into PNG.
 
-Apart from ``pictures`` because it runs in processes of its own (``python -m leaderboard.vega``), which start faster without
-Altair.
+Apart from ``pictures`` because it runs in processes of its own (``python -m leaderboard.vega svg``), which start faster
+without Altair.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import sys
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -20,9 +22,10 @@ Job = tuple[str, str, Spec]
 
 
 def main() -> None:
-    """Jobs as lines of JSON from standard input, drawings as lines of JSON to standard output."""
+    """Jobs as lines of JSON from standard input, what is made of them as lines of JSON to standard output."""
+    work = WORK[sys.argv[1]]
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(to_svg(json.loads(line))) + "\n")
+        sys.stdout.write(json.dumps(work(json.loads(line))) + "\n")
 
 
 def to_svg(job: Job) -> str:
@@ -33,6 +36,11 @@ def to_svg(job: Job) -> str:
     head, body = svg.split(">", 1)
     view = re.search(r'viewBox="[^"]*"', head)
     return f'<svg class="marks" {view.group() if view else ""} aria-hidden="true" focusable="false">{body}'
+
+
+def to_png(svg: str) -> str:
+    """An SVG of a fixed size as PNG, in base64; nothing is fetched for it."""
+    return base64.b64encode(vl_convert.svg_to_png(svg)).decode()
 
 
 @cache
@@ -64,6 +72,9 @@ def _filled(vega: Spec, spec: Spec) -> Spec:
         ],
     }
 
+
+WORK: dict[str, Callable[[Any], str]] = {"svg": to_svg, "png": to_png}
+"""What can be made, by its name on the command line."""
 
 if __name__ == "__main__":
     main()

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from evaluator.canonical import digest_file
+from leaderboard.address import base
 
 _TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9]*)((?:\s+[^\s=>/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?)*)\s*/?>")
 _ATTRIBUTE = re.compile(r"([^\s=>/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
@@ -29,22 +30,27 @@ _CSS_URL = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", re.I
 _POLICY = 'http-equiv="Content-Security-Policy"'
 
 
-def problems(folder: Path) -> list[str]:
-    """Everything wrong with the site in ``folder``, a line each; empty when it may be shown."""
+def problems(folder: Path, url: str = "") -> list[str]:
+    """Everything wrong with the site in ``folder``, a line each; empty when it may be shown.
+
+    One page is held at a time; of each stay its identifiers and where it leads.
+
+    Args:
+        url: where the site will be read, if that is known.
+    """
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    pages = {name: (folder / name).read_text(encoding="utf-8") for name in sorted(files) if name.endswith(".html")}
-    parsed = {name: list(_tags(text)) for name, text in pages.items()}
-    targets = {name: {value for _, attributes in tags if (value := attributes.get("id"))} for name, tags in parsed.items()}
+    targets: dict[str, set[str]] = {}
+    leads: dict[str, dict[str, None]] = {}
     found = []
-    for name, tags in parsed.items():
-        if _POLICY not in pages[name]:
-            found.append(f"{name}: no content security policy")
-        for tag, attributes in tags:
-            found += [f"{name}: {problem}" for problem in _inline(tag, attributes)]
-            found += [f"{name}: {problem}" for problem in _links(name, tag, attributes, files, targets)]
     for name in sorted(files):
-        if name.endswith((".css", ".svg")):
+        if name.endswith(".html"):
+            targets[name], leads[name] = set(), {}
+            found += [f"{name}: {problem}" for problem in _page(folder / name, url, targets[name], leads[name])]
+        elif name.endswith((".css", ".svg")):
             found += [f"{name}: loads {url}" for url in _css(folder / name)]
+    for name, links in leads.items():
+        relative = (_relative(name, lead, url) for lead in links)
+        found += [f"{name}: {problem}" for lead in relative for problem in _lost(name, lead, files, targets)]
     return found
 
 
@@ -77,17 +83,38 @@ def _inline(tag: str, attributes: dict[str, str]) -> Iterator[str]:
             yield f"event handler {name}"
 
 
-def _links(name: str, tag: str, attributes: dict[str, str], files: set[str], targets: dict[str, set[str]]) -> Iterator[str]:
-    loaded = _LOADING.get(tag)
-    url = attributes.get(loaded) if loaded else attributes.get("href") if tag == "a" else None
-    if url is None:
-        return
-    if _OUTSIDE.match(url):
-        if loaded:
+def _page(path: Path, site: str, identifiers: set[str], leads: dict[str, None]) -> Iterator[str]:
+    """What is wrong with a page by itself; its identifiers and its internal links are added to the two others."""
+    text = path.read_text(encoding="utf-8")
+    if _POLICY not in text:
+        yield "no content security policy"
+    for tag, attributes in _tags(text):
+        yield from _inline(tag, attributes)
+        if identifier := attributes.get("id"):
+            identifiers.add(identifier)
+        loaded = _LOADING.get(tag)
+        url = attributes.get(loaded) if loaded else attributes.get("href") if tag == "a" else None
+        if url is None:
+            continue
+        if tag == "link" and attributes.get("rel") == "canonical" and site and url.startswith(site):
+            url = base(site) + url.removeprefix(site)
+        if not _OUTSIDE.match(url):
+            leads[url] = None
+        elif loaded:
             yield f"loads {url}"
         elif not url.startswith("https://"):
             yield f"links to {url}"
-        return
+
+
+def _relative(name: str, lead: str, site: str) -> str:
+    """A link from the top of the host, as one from the page."""
+    top = base(site)
+    if not top or not lead.startswith(top):
+        return lead
+    return "../" * name.count("/") + (lead.removeprefix(top) or "index.html")
+
+
+def _lost(name: str, url: str, files: set[str], targets: dict[str, set[str]]) -> Iterator[str]:
     path, _, fragment = url.partition("#")
     target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(path))) if path else name
     if target not in files:

@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 
 from evaluator.__main__ import app
 from evaluator.check import check_submission
-from evaluator.commands.new import class_name, create
+from evaluator.commands.new import Like, class_name, create
 from evaluator.contract import PruningMethod
 from evaluator.errors import UsageError
+from evaluator.job import Goal
 from evaluator.metadata import load_submission
 from evaluator.repository import Repository
+from evaluator.selection import has_pattern
 from tests.submissions.specimens import job, network, total
 
 ROOT = Path(__file__).parents[2]
@@ -34,14 +36,38 @@ def test_what_it_writes_passes_and_prunes(repository, slug):
     problems = check_submission(folder)
     assert {problem.code for problem in problems} <= {"placeholder"}, problems
     submission = load_submission(folder)
+    model = network("plain")
+    masks = method_of(folder)(**submission.metadata.hyperparameters).prune(job(model, total(model) // 3)).masks
+    assert sum(int(mask.sum()) for mask in masks.values()) == total(model) // 3
+    assert all(mask.dtype == torch.bool for mask in masks.values())
+
+
+@pytest.mark.parametrize("like", Like)
+@pytest.mark.parametrize("kind", ["plain", "residual", "depthwise"])
+def test_every_example_meets_the_target(repository, like, kind):
+    """As `smoke` would see it: exactly, on networks that its author does not know."""
+    folder = create(repository, "mine", like=like)
+    assert {problem.code for problem in check_submission(folder)} == {"placeholder"}
+    metadata = load_submission(folder).metadata
+    model = network(kind)
+    goals = {"unstructured": total(model) // 3, "structured": Goal(speedup=2.0), "semi-structured": Goal(pattern=(2, 4))}
+    task = job(model, goals[metadata.division], needs=metadata.needs)
+    pruned = method_of(folder)(**metadata.hyperparameters).prune(task)
+    assert task.epochs_left == 0 or not metadata.needs.training_epochs, "the training is used up"
+    if metadata.division == "structured":
+        assert set(pruned.channels) == {group.position for group in task.groups()}
+    elif metadata.division == "unstructured":
+        assert sum(int(mask.sum()) for mask in pruned.masks.values()) == total(model) // 3
+    else:
+        assert all(has_pattern(mask, 2, 4) for mask in pruned.masks.values())
+
+
+def method_of(folder: Path) -> type[PruningMethod]:
     spec = importlib.util.spec_from_file_location("scaffold", folder / "method.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     (method,) = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, PruningMethod)][1:]
-    model = network("plain")
-    masks = method(**submission.metadata.hyperparameters).prune(job(model, total(model) // 3)).masks
-    assert sum(int(mask.sum()) for mask in masks.values()) == total(model) // 3
-    assert all(mask.dtype == torch.bool for mask in masks.values())
+    return method
 
 
 @pytest.mark.parametrize("title", ['A "quoted" <b>: title', "Größe & Maß", "- dash", "yes", "#1", "{{ 7 * 7 }}", "a\\b"])

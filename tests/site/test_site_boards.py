@@ -202,5 +202,6 @@ def test_stale_records_stand_in_no_table(tmp_path):
     assert any("the submission's code" in line for line in results.warnings)
     newer = grid.model_copy(update={"protocol": grid.protocol.model_copy(update={"scoring_version": 99})})
     results = load_results(repository, newer)
-    assert results.frame.empty
+    assert method.parent.name not in set(results.frame["submission"])
+    assert {board.remeasuring and board.remeasuring.done for board in results.boards} == {0}, "of the version before, marked"
     assert any("the scoring protocol changed (1 -> 99)" in line for line in results.warnings)

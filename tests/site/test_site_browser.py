@@ -7,8 +7,9 @@ import re
 
 import pytest
 
+RECORDS = "records/lamp/mnist-lenet-300-100-one-shot-unstructured-lenet-300-100-retraining-cpu-published.html"
 PAGES = ("index.html", "benchmarks/mnist-lenet-300-100.html", "benchmarks/digits-cnn.html", "benchmarks/mnist-lenet-5.html",
-         "methods/lamp.html", "methods.html", "taxonomy.html", "compare.html", "findings.html", "literature.html",
+         "methods/lamp.html", RECORDS, "methods.html", "taxonomy.html", "compare.html", "findings.html", "literature.html",
          "literature/papers.html", "literature/results.html", "literature/pairs.html", "protocol.html", "contribute.html",
          "data.html", "404.html")  # fmt: skip
 BENCHMARK = "benchmarks/mnist-lenet-300-100.html"

@@ -10,9 +10,9 @@ from html import unescape
 import pytest
 from leaderboard import comparison, statistics
 from leaderboard.build import build, gather
+from leaderboard.formats import fixed, signed
 from leaderboard.pages.compare import all_pairs
 from leaderboard.pages.site import board_of
-from leaderboard.render import fixed, signed
 
 from tests.site.synthetic import Plan, fill, make_repository, open_everything
 

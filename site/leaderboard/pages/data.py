@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaderboard.columns import COLUMNS
-from leaderboard.exports import SUMMARY_COLUMNS, Download
+from leaderboard.downloads import Downloads
+from leaderboard.exports import SUMMARY_COLUMNS
 from leaderboard.pages.site import Page, Site
 
 
-def pages(site: Site, downloads: list[Download]) -> Iterator[Page]:
+def pages(site: Site, offered: Downloads) -> Iterator[Page]:
     """The data page."""
     context = {
-        "downloads": downloads,
+        "offered": offered,
         "columns": [(column.name, column.dtype.lower(), column.meaning) for column in COLUMNS],
         "summary_columns": SUMMARY_COLUMNS,
         "digest": site.grid.digest,
         "version": site.grid.version,
     }
-    description = "All records and summary figures as CSV, JSON and Parquet, with every column explained."
+    description = "All records and summary figures as CSV, JSON and Parquet, every column explained, and how to cite them."
     yield Page("data.html", "data.html", "Data", description, context, [], "data")

@@ -8,11 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from leaderboard import statistics, words
+from leaderboard import facts, statistics, words
 from leaderboard.charts import tradeoff
 from leaderboard.code import highlight
 from leaderboard.drawings import single
 from leaderboard.entries import Entry, Phase, Point, Target
+from leaderboard.facts import Fact
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages import forgetting
 from leaderboard.pages.details import Group, Latency, Layer, groups, latency, layers
@@ -58,6 +59,16 @@ class Result:
     latency: Latency | None
     targets: list[Target]
     records: list[Any]
+    shared: list[Fact]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell by its identifier, what is said of it, and where its record is."""
+
+    id: str
+    name: str
+    href: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class Failure:
     status: str
     reason: str
     log: str
-    cells: list[str]
+    cells: list[Cell]
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -122,18 +133,19 @@ def result(site: Site, standings: Standings, slug: str) -> Result | None:
         latency=latency(own, board.dense.itertuples(), targets),
         targets=targets,
         records=rows,
+        shared=facts.shared(rows),
     )
 
 
 def failures(results: list[Result]) -> list[Failure]:
     """Every failed cell, those with the same status, reason and log together."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
     for one in results:
         for record in one.records:
             if record.status != "ok":
-                reason = record.reason or ""
-                words = record.cell if record.variant == "method" else f"{record.cell} ({record.variant})"
-                groups.setdefault((record.status, reason, record.log), []).append(words)
+                name = record.cell if record.variant == "method" else f"{record.cell} ({record.variant})"
+                cell = Cell(record.cell, name, one.board.key.record(record))
+                groups.setdefault((record.status, record.reason or "", record.log), []).append(cell)
     return [Failure(*group, cells) for group, cells in groups.items()]
 
 

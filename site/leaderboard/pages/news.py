@@ -1,4 +1,4 @@
-"""What is new: when each method was last measured on each board, as a page and as an Atom feed (RFC 4287)."""
+"""What is new: when each method was last measured on each board, and what changed; a page and an Atom feed (RFC 4287)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leaderboard.load import PUBLISHED, Board
+from leaderboard.pages import changes
+from leaderboard.pages.changes import Revision
 from leaderboard.pages.site import Page, Site, board_of, board_title
 
 IN_FEED = 50
 """The newest entries; a reader of feeds keeps the others."""
+IN_ENTRY = 20
+"""Changes that an entry of the feed names; the page has all of them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,30 @@ class News:
     def id(self) -> str:
         """The same for ever, until something is measured anew."""
         return f"urn:espalier:{self.anchor}:{self.slug}:{self.time}"
+
+
+@dataclass(frozen=True)
+class Item:
+    """An entry of the feed."""
+
+    id: str
+    title: str
+    time: str
+    href: str
+    summary: str
+
+
+def _measured(site: Site, one: News) -> Item:
+    failed = f", {one.failed} of them failed" if one.failed else ""
+    summary = f"{one.board}: {one.cells} cells measured{failed}."
+    return Item(one.id, f"{site.titles[one.slug]} on {one.benchmark}", one.time, f"methods/{one.slug}.html", summary)
+
+
+def _changed(one: Revision) -> Item:
+    lines = [line.sentence for line in one.lines[:IN_ENTRY]]
+    more = [f"and {len(one.lines) - IN_ENTRY} more"] if len(one.lines) > IN_ENTRY else []
+    summary = f"{one.board}. " + ". ".join([*lines, *more]) + "."
+    return Item(one.id, f"Changed: {one.title} on {one.benchmark}", one.time, f"changes.html#{one.fragment}", summary)
 
 
 def news(site: Site) -> list[News]:
@@ -59,9 +87,12 @@ def _rfc3339(created: str) -> str:
 
 
 def pages(site: Site) -> Iterator[Page]:
-    """The page, and the feed that it offers."""
-    entries = news(site)
-    description = "When each method was measured on each benchmark, the newest first."
-    yield Page("news.html", "news.html", "What is new", description, {"entries": entries})
-    updated = entries[0].time if entries else "1970-01-01T00:00:00Z"
-    yield Page("feed.xml", "feed.xml", "Espalier", description, {"entries": entries[:IN_FEED], "updated": updated})
+    """The page, the changelog of results, and the feed that both offer."""
+    entries, revisions = news(site), changes.revisions(site)
+    description = "When each method was measured on each benchmark, and which figures changed; the newest first."
+    yield Page("news.html", "news.html", "What is new", description, {"entries": entries, "revisions": revisions})
+    yield from changes.pages(site, revisions)
+    items = [*(_measured(site, one) for one in entries), *map(_changed, revisions)]
+    items.sort(key=lambda one: (one.time, one.id), reverse=True)
+    updated = items[0].time if items else "1970-01-01T00:00:00Z"
+    yield Page("feed.xml", "feed.xml", "Espalier", description, {"items": items[:IN_FEED], "updated": updated})

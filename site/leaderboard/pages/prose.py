@@ -9,7 +9,8 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from leaderboard.pages.site import Page
+from leaderboard.address import base
+from leaderboard.pages.site import LOST, Page, Site
 
 CONTENT = Path(__file__).resolve().parents[2] / "content"
 DESCRIPTIONS = {
@@ -18,13 +19,13 @@ DESCRIPTIONS = {
 }
 
 
-def pages() -> Iterator[Page]:
+def pages(site: Site) -> Iterator[Page]:
     """One page per Markdown file, and 404."""
     for path in sorted(CONTENT.glob("*.md")):
         name = path.stem
         title, body = to_html(path.read_text(encoding="utf-8"))
         yield Page(f"{name}.html", "prose.html", title, DESCRIPTIONS[name], {"body": body}, [], name)
-    yield Page("404.html", "404.html", "Not here", "This page does not exist.")
+    yield Page(LOST, "404.html", "Not here", "This page does not exist.", anywhere=base(site.url))
 
 
 def to_html(text: str) -> tuple[str, Markup]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from evaluator.grid import Grid
 from evaluator.metadata import Submission
@@ -19,6 +20,8 @@ from leaderboard.series import Look, looks
 from leaderboard.standings import Standing
 
 Standings = dict[Phase, Standing]
+LOST = "404.html"
+"""The page that servers show for an address without a page."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,18 @@ class Page:
     context: dict[str, Any] = field(default_factory=dict)
     charts: list[Chart] = field(default_factory=list)
     section: str = ""
+    anywhere: str = ""
+    """The site's root as every address of its host has it, on the page that is shown where there is none."""
 
     @property
     def root(self) -> str:
-        """Relative way from this page to the site's root."""
-        return "../" * self.path.count("/")
+        """Way from this page to the site's root."""
+        return self.anywhere or "../" * self.path.count("/")
+
+    @property
+    def findable(self) -> bool:
+        """Whether search engines and others may send readers here."""
+        return self.path.endswith(".html") and self.path != LOST
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,12 @@ class Site:
     date: str | None
     notice: str = ""
     """On top of every page, where this is not the published site."""
+    url: str = ""
+    """Where the site can be read, with a slash at its end; empty where nobody has said so."""
+
+    def address(self, page: Page) -> str:
+        """Of a page, in full."""
+        return self.url + quote("" if page.path == "index.html" else page.path)
 
     @cached_property
     def slugs(self) -> list[str]:

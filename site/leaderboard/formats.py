@@ -1,0 +1,52 @@
+"""Figures as the pages write them: true minus signs, narrow spaces between thousands, a sign of multiplication."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def xml(value: str) -> str:
+    """Without the characters that no XML may hold, escaped or not."""
+    return _NOT_XML.sub("", value)
+
+
+def fixed(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    shown = f"{value:+.{digits}f}"
+    return (shown[1:] if float(shown) == 0 else shown).replace("-", "\N{MINUS SIGN}")
+
+
+def factor(value: float) -> str:
+    """Three significant digits at most, with the sign of multiplication."""
+    return f"{value:.{2 if value < 10 else 1}f}{TIMES}"
+
+
+def plain(value: float) -> str:
+    """Without trailing zeros; one digit behind the point at most."""
+    return f"{round(value, 1):g}"
+
+
+def capitalize_first(value: str) -> str:
+    """The first letter large, the others as they are."""
+    return value[:1].upper() + value[1:]
+
+
+def thousands(value: int) -> str:
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def text(value: object) -> str:
+    """A string, and nothing for what a frame calls missing."""
+    return value if isinstance(value, str) else ""
+
+
+def finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
