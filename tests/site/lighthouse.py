@@ -70,7 +70,8 @@ def measure(url: str) -> dict:
     """The report of one page."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = ["npx", "--yes", RELEASE, url, "--quiet", "--output=json", f"--output-path={file.name}",
-                   "--skip-audits=robots-txt", f"--only-categories={','.join(LEAST)}", f"--chrome-flags={FLAGS}"]  # fmt: skip
+                   f"--only-categories={','.join(LEAST)}", "--skip-audits=robots-txt",
+                   f"--chrome-flags={FLAGS}"]  # fmt: skip
         subprocess.run(command, check=True, env={"CHROME_PATH": CHROMIUM, **os.environ})
         return json.loads(Path(file.name).read_text(encoding="utf-8"))
 
