@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from urllib.parse import unquote
 
 import pytest
@@ -179,3 +180,14 @@ def test_axis_of_differences():
     assert all(low <= tick <= high for tick in ticks)
     assert -10 in ticks
     assert error_ticks(1, 100)[0] == 1
+
+
+@pytest.mark.parametrize("name", ["digits-mlp", "mnist-lenet-300-100"])
+def test_methods_at_one_target_stand_close_on_any_axis(site, name):
+    """Three targets or five: side by side over the same share of the axis."""
+    text = (site.folder / f"benchmarks/{name}.html").read_text(encoding="utf-8")
+    spec = json.loads(text.split('class="spec">')[1].split("</script>")[0])
+    low, high = spec["layer"][-1]["encoding"]["x"]["scale"]["domain"]
+    first = [math.log2(row["x"]) for row in spec["datasets"]["means"] if row["t"] == f"2{TIMES}"]
+    assert len(first) == 4
+    assert 0.04 < (max(first) - min(first)) / math.log2(high / low) < 0.07
