@@ -116,6 +116,14 @@ def bench(session: nox.Session) -> None:
 
 
 @session
+def lighthouse(session: nox.Session) -> None:
+    """Audit the built site's first page, a benchmark and a method with Lighthouse (needs Node.js, and fetches from npm)."""
+    if not shutil.which("npx"):
+        session.error("npx is not there: install Node.js with npm (Debian: apt install nodejs npm)")
+    run(session, "python", "-m", "tests.site.lighthouse", *session.posargs)
+
+
+@session
 def vendor(session: nox.Session) -> None:
     """Write the scripts that the site ships anew."""
     run(session, "python", "-m", "leaderboard.vendor", *session.posargs)
