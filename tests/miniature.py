@@ -105,7 +105,9 @@ class Miniature:
         return [sys.executable, "-P", "-m", "evaluator", *arguments]
 
     def run(self, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line in this checkout and expect an exit code."""
+        """Run the command line in this checkout and expect an exit code; with one worker, since tests run side by side."""
+        if arguments[0] == "evaluate" and "--workers" not in arguments:
+            arguments = (*arguments, "--workers", "1")
         done = command(arguments, self.root, os.environ | environment)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
