@@ -65,8 +65,8 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         run(session, "pytest", *session.posargs)
         return
-    # in the order of the folders: the slow files come early; three for two cores, since one often waits
-    order = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+    # in the order of the folders: the slow files come early, and no worker waits for the other at the end
+    order = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     run(session, "pytest", *order, "--ignore", "tests/attacks")
     run(session, "pytest", "-n", "2", "tests/attacks")  # by themselves: they fill the machine
 
