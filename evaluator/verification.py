@@ -124,13 +124,18 @@ def _verify_signatures(repository: Repository, files: Sequence[Path], report: Re
             report.problems.append(Finding(_place(verdict.file, repository), verdict.reason, verdict.error.fix))
 
 
-def _verify_records(path: Path, repository: Repository, grid: Grid, report: Report) -> list[Record]:
-    """Returns the records that could be read, for what can be seen only of all together."""
+def _read(path: Path, repository: Repository, report: Report) -> list[Record]:
+    """The records of a file; none where it cannot be read, which is a problem."""
     try:
-        records = read_file(path)
+        return read_file(path)
     except (StoreError, OSError) as error:
         report.problems.append(_as_finding(error, path, repository))
         return []
+
+
+def _verify_records(path: Path, repository: Repository, grid: Grid, report: Report) -> list[Record]:
+    """Returns the records that could be read, for what can be seen only of all together."""
+    records = _read(path, repository, report)
     problems: dict[str, list[int]] = {}
     notes: dict[str, list[int]] = {}
     for line, record in enumerate(records, 1):
@@ -211,11 +216,7 @@ def _verify_audit(path: Path, repository: Repository, named: set[str], report: R
 
 def _verify_previous(path: Path, repository: Repository, grid: Grid, report: Report) -> list[Record]:
     """Records of the version before: they rest on another grid, and may not contradict themselves."""
-    try:
-        records = read_file(path)
-    except (StoreError, OSError) as error:
-        report.problems.append(_as_finding(error, path, repository))
-        return []
+    records = _read(path, repository, report)
     problems: dict[str, list[int]] = {}
     for line, record in enumerate(records, 1):
         for problem in (
