@@ -68,7 +68,7 @@ def tests(session: nox.Session) -> None:
     # in the order of the folders: the slow files come early, and no worker waits for the other at the end
     order = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     run(session, "pytest", *order, "--ignore", "tests/attacks")
-    run(session, "pytest", "tests/attacks")  # alone: they fill the machine
+    run(session, "pytest", "-n", "2", "tests/attacks")  # by themselves: they fill the machine
 
 
 @session
@@ -113,6 +113,14 @@ def runner(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure how fast Espalier itself is."""
     run(session, "python", "-m", "benchmarks", *session.posargs)
+
+
+@session
+def lighthouse(session: nox.Session) -> None:
+    """Audit the built site's first page, a benchmark and a method with Lighthouse (needs Node.js, and fetches from npm)."""
+    if not shutil.which("npx"):
+        session.error("npx is not there: install Node.js with npm (Debian: apt install nodejs npm)")
+    run(session, "python", "-m", "tests.site.lighthouse", *session.posargs)
 
 
 @session

@@ -26,6 +26,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "layers.py",
         "method_training.py",
         "observation.py",
+        "optimizer.py",
         "training.py",
         "sandbox/task.py",
         "selection.py",
@@ -33,7 +34,17 @@ SOURCES: dict[str, tuple[str, ...]] = {
         *_NETWORKS,
         *_DATA,
     ),
-    "scoring": ("evaluation.py", "scoring.py", "counting.py", "training.py", "admission.py", *_CHANNELS, *_NETWORKS, *_DATA),
+    "scoring": (
+        "evaluation.py",
+        "scoring.py",
+        "counting.py",
+        "optimizer.py",
+        "training.py",
+        "admission.py",
+        *_CHANNELS,
+        *_NETWORKS,
+        *_DATA,
+    ),
     "controls": ("controls.py", "selection.py", *_CHANNELS),
 }
 """Part of the protocol (its version is ``<part>_version``) -> files of the package ``evaluator``."""

@@ -157,7 +157,7 @@ def _reply(todo: Todo, variant: Variant, artifact: str, key: str, measurement: M
 
 def main() -> None:
     """Entry point of the process; see the module."""
-    get_ready(trains=True)
+    get_ready()
     while line := sys.stdin.readline():
         pid = os.fork()
         if pid == 0:

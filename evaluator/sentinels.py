@@ -1,7 +1,8 @@
 """Sentinels: a few cells measured anew tell whether this machine still measures what was published. No PyTorch here.
 
 What a network counts must be what it was, to the last weight. What it gets right may differ by chance alone, as far as the
-device allows: by three standard errors of an accuracy on so many test images.
+device allows: by three standard errors of an accuracy on so many test images. They are measured anew before anything that a
+runner publishes, and before anything is published from another environment than what was published last.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from evaluator.grid import Cell, Grid
-from evaluator.records import Record, Score, Store
+from evaluator.records import Environment, Record, Score, Store, stale_reasons
+from evaluator.records.changes import moves
 from evaluator.records.record import DENSE
 
 SLUGS = (DENSE, "random", "global-magnitude")
@@ -40,8 +42,17 @@ def _is_sentinel(record: Record, grid: Grid) -> bool:
     return own and usual and record.status == "ok" and record.division == "unstructured"
 
 
+def elsewhere(published: Store, benchmark: str, here: Environment) -> list[str]:
+    """How this environment differs from that in which a benchmark was measured last, in words; empty where it does not."""
+    last = max(published.of(benchmark), key=lambda record: record.created, default=None)
+    return moves(last.environment, here) if last is not None else []
+
+
 def deviations(published: Iterable[Record], measured: Iterable[Record]) -> list[str]:
-    """What is not as it was, a line each; empty where this machine may publish."""
+    """What is not as it was, a line each; empty where this machine may publish.
+
+    A record that rests on another protocol, recipe or base model than today's says nothing about the machine.
+    """
     known = _by_key(published)
     return [line for key, record in _by_key(measured).items() if key in known for line in _compare(known[key], record)]
 
@@ -51,6 +62,8 @@ def _by_key(records: Iterable[Record]) -> Mapping[Key, Record]:
 
 
 def _compare(old: Record, new: Record) -> Iterator[str]:
+    if stale_reasons(old.inputs, new.inputs, control=new.variant not in ("method", "dense")):
+        return
     name = f"{new.submission} on {new.cell.id}, {new.variant}"
     if new.status != old.status:
         yield f"{name}: {new.status}, it was {old.status}"

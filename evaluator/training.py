@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from evaluator.canonical import seed_of
 from evaluator.data.images import Images
 from evaluator.grid import Recipe
+from evaluator.optimizer import Sgd
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -93,7 +94,7 @@ class Trainee:
         groups: list[dict[str, Any]] = [{"params": [*model.parameters()]}]
         if extra:
             groups.append({"params": [*extra], "weight_decay": 0.0})
-        self.optimizer = torch.optim.SGD(
+        self.optimizer = Sgd(
             groups,
             lr=torch.tensor(recipe.lr, device=device) if device.type == "cuda" else recipe.lr,
             momentum=recipe.momentum,

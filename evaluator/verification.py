@@ -63,11 +63,10 @@ def verify(repository: Repository, grid: Grid) -> Report:
     records = [record for path in of_kind["records"] for record in _verify_records(path, repository, grid, report)]
     report.records = len(records)
     report.problems += _different_counts(records)
-    named = {score.predictions for record in records for score in (record.before, record.after) if score}
+    old = [record for path in of_kind["previous"] for record in _verify_previous(path, repository, grid, report)]
+    named = {score.predictions for record in (*records, *old) for score in (record.before, record.after) if score}
     for path in of_kind["audit"]:
         _verify_audit(path, repository, named, report)
-    for path in of_kind["previous"]:
-        _verify_previous(path, repository, grid, report)
     report.notes += _unneeded(of_kind["previous"], records, repository, grid)
     for path in of_kind["changes"]:
         _verify_changes(path, repository, records, report)
@@ -210,13 +209,13 @@ def _verify_audit(path: Path, repository: Repository, named: set[str], report: R
     report.notes += _grouped(reasons, path, repository, "`espalier audit --write` where the predictions are")
 
 
-def _verify_previous(path: Path, repository: Repository, grid: Grid, report: Report) -> None:
+def _verify_previous(path: Path, repository: Repository, grid: Grid, report: Report) -> list[Record]:
     """Records of the version before: they rest on another grid, and may not contradict themselves."""
     try:
         records = read_file(path)
     except (StoreError, OSError) as error:
         report.problems.append(_as_finding(error, path, repository))
-        return
+        return []
     problems: dict[str, list[int]] = {}
     for line, record in enumerate(records, 1):
         for problem in (
@@ -225,6 +224,7 @@ def _verify_previous(path: Path, repository: Repository, grid: Grid, report: Rep
         ):
             problems.setdefault(problem, []).append(line)
     report.problems += _grouped(problems, path, repository, "restore the file from git")
+    return records
 
 
 def _unneeded(files: Sequence[Path], records: Iterable[Record], repository: Repository, grid: Grid) -> Iterator[Finding]:

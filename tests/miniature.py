@@ -1,12 +1,19 @@
-"""A miniature Espalier in a temporary folder: a tiny grid, a few submissions, and the true command line on it."""
+"""A miniature Espalier in a temporary folder: a tiny grid, a few submissions, and the true command line on it.
+
+Each command is a process of its own. Most are forked from one that has imported the command line and nothing has run in:
+starting Python and importing everything costs more than most commands do.
+"""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +22,9 @@ import yaml
 ROOT = Path(__file__).parents[1]
 BYTECODE = ROOT / ".espalier" / "pycache"
 """Of the code under test, which is the same for every miniature: each would compile PyTorch anew."""
+
+COMMANDS = multiprocessing.get_context("forkserver")
+COMMANDS.set_forkserver_preload(["evaluator.__main__", "leaderboard.build", "leaderboard.rebuild", "tests.miniature"])
 
 METHOD = '''"""{doc}"""
 
@@ -95,15 +105,10 @@ class Miniature:
         return [sys.executable, "-P", "-m", "evaluator", *arguments]
 
     def run(self, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line in this checkout and expect an exit code."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """Run the command line in this checkout and expect an exit code; with one worker, since tests run side by side."""
+        if arguments[0] == "evaluate" and "--workers" not in arguments:
+            arguments = (*arguments, "--workers", "1")
+        done = command(arguments, self.root, os.environ | environment)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -115,3 +120,27 @@ class Miniature:
         """Every record in a store."""
         paths = sorted((self.root / folder).glob("*/*.jsonl"))
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def command(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """What `espalier` says to some arguments in a folder and an environment, and its exit code."""
+    with tempfile.TemporaryDirectory() as place:
+        said = Path(place) / "out", Path(place) / "err"
+        process = COMMANDS.Process(target=_main, args=(arguments, folder, dict(environment), *said))
+        process.start()
+        process.join()
+        out, err = (path.read_text(encoding="utf-8") for path in said)
+    return subprocess.CompletedProcess(list(arguments), process.exitcode or 0, out, err)
+
+
+def _main(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], out: Path, err: Path) -> None:
+    """In the forked process: be the command line."""
+    for descriptor, path in ((0, Path(os.devnull)), (1, out), (2, err)):
+        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), descriptor)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["espalier", *arguments]
+    from evaluator.__main__ import main
+
+    main()

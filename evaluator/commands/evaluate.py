@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from evaluator.commands.options import Benchmarks, Cells, Json, Key, RecipeName, Root, Slugs, Tier, published_store, select
+from evaluator.commands.sentinels import check_environment
 from evaluator.data import prepare
 from evaluator.engines import Engine, open_engine
 from evaluator.errors import Interrupted, SandboxError, UsageError
@@ -45,6 +46,7 @@ def evaluate(
         int | None, typer.Option(help="groups of cells at a time (default: one a core, or a GPU)", min=1)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="measure again what is fresh")] = False,
+    here: Annotated[bool, typer.Option("--here", help="leave to others the tiers that are for another device")] = False,
     publish: Annotated[bool, typer.Option("--publish", help="write to results/ instead of the local store")] = False,
     sign_with: Key = None,
     store: Annotated[Path | None, typer.Option(help="write to this folder, and look at no other store")] = None,
@@ -68,7 +70,7 @@ def evaluate(
             reuse = () if force else read
             start = partial(open_setting, repository, grid, sandbox=walls, reuse=reuse, afresh=force, recipe=recipe)
             setting = start(device="cpu" if device == "auto" and device_classes(plan, grid) == {"cpu"} else device)
-            if not (tier or benchmark or cell):
+            if here or not (tier or benchmark or cell):
                 if device == "auto" and setting.environment.device_class not in device_classes(plan, grid):
                     setting = start(device="cpu")
                 plan = only_here(plan, setting)
@@ -77,6 +79,7 @@ def evaluate(
         if plan.todo:
             if publish:
                 _refuse_to_publish(setting, device_classes(plan, grid))
+                check_environment(plan, setting)
             elif setting.sandbox == "none":
                 err.print(WARNING)
             _prepare_data(plan, grid)

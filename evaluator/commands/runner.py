@@ -49,7 +49,7 @@ def runner(
     program: Annotated[str | None, typer.Option(help="publish the site by this program: PROGRAM FOLDER COMMIT")] = None,
     url: Annotated[str, typer.Option(help="where the published site will be read: for its sitemap and link previews")] = "",
     previews: Annotated[str | None, typer.Option(help="address under which HOME/previews can be read")] = None,
-    budget: Annotated[float, typer.Option(help="hours of a pass for whatever is missing or stale on main", min=0)] = 0,
+    budget: Annotated[float, typer.Option(help="GPU-hours a night for whatever is missing or stale on main", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print every write instead of making it")] = False,
     root: Root = None,
 ) -> None:

@@ -54,8 +54,14 @@ def push(bare: Bare, number: Number, commit: Commit = "HEAD", checkout: Checkout
 
 @app.command()
 def approve(bare: Bare, number: Number, by: By, commit: Annotated[str | None, typer.Option("--commit")] = None) -> None:
-    """Let what is proposed now be evaluated."""
-    _tell(people.approve(LocalForge(bare), number, by, commit))
+    """Let what is proposed now be evaluated, where a maintainer says so."""
+    forge = LocalForge(bare)
+    change = people.approve(forge, number, by, commit)
+    _tell(change)
+    if by not in {approval.by for approval in forge.approvals(change)}:
+        err.print(f"[bold]this does not count[/]: {safe(by)} is no maintainer of this forge")
+        err.print(f"  fix: git -C {safe(forge.path)} config --add espalier.maintainer NAME, for whom you trust with it")
+        raise typer.Exit(1)
 
 
 @app.command()

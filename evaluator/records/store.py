@@ -63,6 +63,11 @@ class Store:
         for path in sorted((self.folder / benchmark).glob("*.jsonl")):
             yield from read_file(path)
 
+    def by(self, submission: str) -> list[Record]:
+        """Every record of a submission, in a fixed order."""
+        folders = sorted(path.name for path in self.folder.glob("*/"))
+        return [record for benchmark in folders for record in self.read(benchmark, submission).values()]
+
     def __iter__(self) -> Iterator[Record]:
         """Every record, in a fixed order."""
         for folder in sorted(self.folder.glob("*/")):

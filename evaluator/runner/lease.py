@@ -70,15 +70,26 @@ class Lease:
             self._push(f":{REF}", commit)
 
     def _look(self) -> tuple[str | None, Held | None]:
-        listed = self.clone.git("ls-remote", self.clone.url, REF).split()
-        if not listed:
+        commit = self._commit()
+        if commit is None:
             return None, None
-        commit = self.clone.fetch(self.clone.url, REF, REF)
         try:
             content = json.loads(self.clone.git("log", "-1", "--format=%B", commit))
             return commit, Held(str(content["owner"]), float(content["until"]))
         except (ValueError, KeyError, TypeError):
             return commit, None  # not ours to understand, ours to replace
+
+    def _commit(self) -> str | None:
+        """Where the ref is now, fetched; another runner may give it back between two questions, so they are asked again."""
+        for last in (False, False, True):
+            if not self.clone.git("ls-remote", self.clone.url, REF):
+                return None
+            try:
+                return self.clone.fetch(self.clone.url, REF, REF)
+            except ForgeError:
+                if last:
+                    raise
+        return None
 
     def _push(self, what: str, expected: str | None) -> bool:
         """Whether the ref moved from where we saw it. No plus sign before it: that would override the condition."""

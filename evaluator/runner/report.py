@@ -52,6 +52,9 @@ class Report:
     before: Sequence[Record] = ()
     ranks: Sequence[Rank] = ()
     preview: str | None = None
+    """Where it can be read."""
+    unseen: str | None = None
+    """Why there is none."""
     command: str | None = field(default=None)
 
     def text(self) -> str:
@@ -71,6 +74,8 @@ class Report:
         parts += _failures(self.records)
         if self.preview:
             parts.append(f"Preview of the page, not published: {self.preview}")
+        elif self.unseen:
+            parts.append(f"No link to a preview of the page: {self.unseen}")
         if self.command:
             parts.append(f"To measure it yourself: `{self.command}`")
         return "\n\n".join(parts)

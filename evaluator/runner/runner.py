@@ -6,23 +6,23 @@ import json
 import logging
 import math
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges import Change, Forge, Status, words
-from evaluator.records import Record, Store
+from evaluator.grid import load_grid
+from evaluator.records import Store
 from evaluator.records.record import DENSE
-from evaluator.records.signatures import SIGNERS
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.changes import Refused, merged_submission, submission_of
 from evaluator.runner.lease import Lease
-from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site, pushed_away
+from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
+from evaluator.runner.publication import Folder, Target, adopt, build_preview, commit_records, publish_site, pushed_away
 from evaluator.runner.report import Report
 from evaluator.runner.stages import Evaluation, Progress
 from evaluator.runner.standings import ranks_of
@@ -32,6 +32,8 @@ from evaluator.terminal import duration
 log = logging.getLogger("espalier.runner")
 
 HEARTBEAT = "heartbeat.json"
+UNSEEN = "it was built where the runner works, which was given no address (`--previews`) under which it can be read."
+STOPPED = "not published: the sentinels deviate; a maintainer has to look"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Runner:
         url: where the published site will be read; empty: nobody has said so.
         previews: address under which ``home/previews`` can be read; None: it cannot.
         poll: seconds between two looks at the forge while cells are measured.
-        budget: seconds of a pass for what is missing or stale on main beside what was merged.
+        budget: GPU-seconds of a night for what is missing or stale on main beside what was merged.
         dry: write nothing to the project or the site, and measure nothing.
     """
 
@@ -77,9 +79,13 @@ class Runner:
     budget: float = 0.0
     dry: bool = False
     now: Callable[[], float] = time.time
+    _worked: bool = field(init=False, default=False)
+    _meter: Meter = field(init=False)
+    _as_before: bool | None = field(init=False, default=None)
 
     def once(self) -> bool:
         """One pass; False where another runner is at work."""
+        self._worked, self._as_before, self._meter = False, None, Meter(gpus(self.workers), self.now)
         self.workspaces.clone.open()
         if not self.dry and not self.lease.take():
             held = self.lease.holder()
@@ -88,13 +94,17 @@ class Runner:
         try:
             self._heartbeat("working")
             self.workspaces.update_main()
-            self._publish()
-            waiting = [checked for change in self.forge.open_changes() if (checked := self._try(self._greet, change))]
-            for checked in waiting:
+            merged = self.forge.merged_changes()
+            self._publish(merged)
+            changes = self.forge.open_changes()
+            for checked in [checked for change in changes if (checked := self._try(self._greet, change))]:
                 self._try(self._measure, checked)
             self._nightly()
             self._sweep()
-            self._heartbeat("idle")
+            self._heartbeat("stopped by the sentinels" if self._as_before is False else "idle")
+            log.info("pass ended" if self._worked else "nothing to do", extra={
+                "open_changes": len(changes), "merged_changes": len(merged), "gpu_hours": hours(self._meter.spent),
+            })  # fmt: skip
         except Lost as error:
             log.warning(error.what)
             return False
@@ -115,20 +125,21 @@ class Runner:
 
     # -- what is merged -----------------------------------------------------------------------------------------------
 
-    def _publish(self) -> None:
+    def _publish(self, merged: Sequence[Change]) -> None:
         """Records of what was merged to main, measured now where they are missing; then the site, if it is another."""
-        unpublished = self._unpublished()
-        for change in reversed(self.forge.merged_changes()):
+        unpublished = {cell["submission"] for cell in self._unpublished()}
+        for change in reversed(merged):
             slug = merged_submission(self.workspaces.clone, change.merge_commit) if change.merge_commit else None
             waits = change.number in self.workspaces.numbers()
             if slug in unpublished and self.dry:
-                log.info("would publish records", extra={"change": change.number, "submission": slug})
-            elif slug in unpublished and self._measures_as_before(change):
+                self._tell("would publish records", change=change.number, submission=slug)
+            elif slug in unpublished and not self._measures_as_before():
+                self.forge.set_status(change, Status("error", STOPPED))
+                continue
+            elif slug in unpublished:
                 if waits:
                     adopt(self.workspaces.of(change.number), self.workspaces.main)
-                self._catch_up(str(slug), f"Records of {slug} (change {change.number})")
-            elif slug in unpublished:
-                continue
+                self._catch_up(str(slug), f"Records of {slug} (change {change.number})", self.selection)
             if waits and not self.dry:
                 self.workspaces.remove(change.number)
         self._publish_site()
@@ -138,51 +149,68 @@ class Runner:
             return
         if self.dry:
             shown = self.target.shows(self.workspaces.clone.main)
-            log.info("the site is up to date" if shown else "would publish the site")
+            if not shown:
+                self._tell("would publish the site")
             return
         self._keep_lease()
         if publish_site(self.workspaces, self.target, self.url):
-            log.info("site published", extra={"commit": self.workspaces.clone.main})
+            self._tell("site published", commit=self.workspaces.clone.main)
 
-    def _unpublished(self) -> dict[str, int]:
-        """Submissions of main of which something can be measured that is missing or stale, with how many cells."""
+    def _unpublished(self) -> list[dict[str, Any]]:
+        """Cells of submissions of main that are missing or stale and can be measured, as `espalier plan` lists them."""
         plan = stages.ask(self.workspaces.main, "plan", "--published", *self.selection)
-        return Counter(cell["submission"] for cell in plan["cells"] if cell["todo"] and cell["submission"] != DENSE)
+        return [cell for cell in plan["cells"] if cell["todo"] and cell["submission"] != DENSE]
 
     def _nightly(self) -> None:
-        """What else is missing or stale on main, the submissions with most of it first, for as long as the budget lasts."""
-        deadline = self.now() + self.budget
-        for slug, _ in Counter(self._unpublished()).most_common() if self.budget and not self.dry else ():
-            if self.now() < deadline:
-                self._catch_up(slug, f"Records of {slug}", deadline)
-                self._publish_site()
+        """What else is missing or stale on main, what most readers see first, as long as the night's budget lasts."""
+        if not self.budget:
+            return
+        main, nights = self.workspaces.main, Nights(self.home / "nights.json", self.budget)
+        waiting = steps(load_grid(main.grid), Store(main.published), self._unpublished())
+        for number, step in enumerate(waiting):
+            left, spent = nights.left(self.now()), self._meter.spent
+            if self.dry or not left:
+                what = "would measure for main" if self.dry else "the night's budget is spent"
+                self._tell(what, waiting=len(waiting) - number, night=night_of(self.now()))
+                return
+            if not self._measures_as_before():
+                return
+            deadline = self.now() + left / self._meter.gpus
+            try:
+                self._catch_up(step.slug, f"Records of {step.slug}", (f"--benchmark={step.benchmark}",), deadline)
+            finally:
+                nights.enter(self.now(), self._meter.spent - spent)
+            log.info("night", extra={"night": night_of(self.now()), "gpu_hours": hours(nights.spent(self.now())),
+                                     "budget_hours": hours(self.budget)})  # fmt: skip
+            self._publish_site()
 
-    def _catch_up(self, slug: str, title: str, deadline: float = math.inf) -> None:
+    def _catch_up(self, slug: str, title: str, only: Sequence[str], deadline: float = math.inf) -> None:
         """Measure what is missing of a submission of main, and publish what there is."""
         main = self.workspaces.main
-        progress = Progress.of(main, slug, self.selection)
+        progress = Progress.of(main, slug, only)
         if progress.done < progress.cells:
-            log.info("measuring for main", extra={"submission": slug, "cells": progress.cells - progress.done})
-            evaluation = Evaluation(main, slug, self._options)
-            try:
+            self._tell("measuring for main", submission=slug, only=" ".join(only), cells=progress.cells - progress.done)
+            evaluation = Evaluation(main, slug, (*only, "--here", *self._workers))
+            with self._meter.running(evaluation, submission=slug):
                 while not evaluation.wait(self.poll) and self.now() < deadline:
                     self._keep_lease()
                     self._heartbeat("measuring")
-            finally:
-                evaluation.stop()
         self._commit(slug, title)
 
-    def _measures_as_before(self, change: Change) -> bool:
-        """The sentinels, before anything is published; where they deviate, all of it waits for a maintainer."""
-        self._keep_lease()
-        found = stages.ask(self.workspaces.main, "sentinels", *self.selection)
-        if not found["ok"]:
-            log.error(
-                "not published: this machine no longer measures what it did", extra={"deviations": found["deviations"]}
-            )
-            self.forge.set_status(change, Status("error", "not published: the sentinels deviate; a maintainer has to look"))
-            self._heartbeat("stopped by the sentinels")
-        return bool(found["ok"])
+    def _measures_as_before(self) -> bool:
+        """The sentinels, once a pass, before anything is published; where they deviate, all of it waits for a maintainer."""
+        if self._as_before is None:
+            self._keep_lease()
+            found = stages.ask(self.workspaces.main, "sentinels", *self.selection)
+            self._as_before = bool(found["ok"])
+            if found["accepted"]:
+                log.warning("the sentinels deviate as a maintainer has accepted", extra={"deviations": found["accepted"]})
+            if not self._as_before:
+                self._worked = True
+                fix = "if this machine is right all the same: espalier sentinels --accept WHY"
+                extra = {"deviations": found["deviations"], "fix": fix}
+                log.error("not published: this machine no longer measures what it did", extra=extra)
+        return self._as_before
 
     def _commit(self, slug: str, title: str) -> None:
         try:
@@ -194,15 +222,15 @@ class Runner:
             self.workspaces.update_main()
             made = commit_records(self.workspaces, slug, title, self.key)
         if made:
-            log.info("records published", extra={"submission": slug})
+            self._tell("records published", submission=slug)
             if self.key is None:
                 log.warning("they are not signed: no --key was given")
         self.workspaces.update_main()
 
     @property
-    def _options(self) -> tuple[str, ...]:
-        """Of `espalier evaluate`."""
-        return (*self.selection, *((f"--workers={self.workers}",) if self.workers else ()))
+    def _workers(self) -> tuple[str, ...]:
+        """As an option of `espalier evaluate`."""
+        return (f"--workers={self.workers}",) if self.workers else ()
 
     # -- what is new --------------------------------------------------------------------------------------------------
 
@@ -210,23 +238,36 @@ class Runner:
         """Look at a change without measuring it; None where it cannot go on."""
         clone = self.workspaces.clone
         source = self.forge.source(change)
+        seen = f"{change.head} {clone.main}"
         try:
             if clone.fetch(source.url, source.ref, f"refs/espalier/changes/{change.number}") != change.head:
                 return None  # pushed to meanwhile: the next pass sees the new commit
             slug = submission_of(clone, change.head)
         except Refused as refusal:
-            self._say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
+            self._refuse(change, refusal, seen)
             return None
         repository = self.workspaces.prepare(change.number, change.head, slug)
-        seen = f"{change.head} {clone.main}"
         checked = Checked(change, slug, repository)
         verdicts = {sound: repository.state / ("sound" if sound else "unsound") for sound in (True, False)}
         for sound, verdict in verdicts.items():
             if verdict.is_file() and verdict.read_text(encoding="utf-8") == seen:
+                if not sound:
+                    log.info("found unsound before; waits for a push", extra={"change": change.number})
                 return checked if sound else None
         sound = self._is_sound(checked)
-        write_atomically(verdicts[sound], seen.encode())
+        if not self.dry:
+            write_atomically(verdicts[sound], seen.encode())
         return checked if sound else None
+
+    def _refuse(self, change: Change, refusal: Refused, seen: str) -> None:
+        """Say why, once."""
+        mark = self.workspaces.of(change.number).state / "refused"
+        if mark.is_file() and mark.read_text(encoding="utf-8") == seen:
+            log.info("refused before; waits for a push", extra={"change": change.number})
+            return
+        self._say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
+        if not self.dry:
+            write_atomically(mark, seen.encode())
 
     def _is_sound(self, checked: Checked) -> bool:
         """`check`, then `smoke`; what they find goes to the author at once."""
@@ -253,18 +294,19 @@ class Runner:
         """The grid, if a maintainer approved this very commit; ends early when the change is pushed to or closed."""
         change, slug, repository = checked.change, checked.slug, checked.repository
         approved = any(approval.commit == change.head for approval in self.forge.approvals(change))
-        if not approved or self.dry:
-            log.info("would measure" if approved else "waits for approval", extra={"change": change.number})
+        if not approved:
+            log.info("waits for approval", extra={"change": change.number, "commit": change.head[:12]})
+            return
+        if self.dry:
+            self._tell("would measure", change=change.number)
             return
         progress = Progress.of(repository, slug, self.selection)
         if progress.done < progress.cells:
-            log.info("measuring", extra={"change": change.number, "submission": slug, "cells": progress.cells})
-            evaluation = Evaluation(repository, slug, self._options)
-            try:
+            self._tell("measuring", change=change.number, submission=slug, cells=progress.cells)
+            evaluation = Evaluation(repository, slug, (*self.selection, *self._workers))
+            with self._meter.running(evaluation, change=change.number, submission=slug):
                 if not self._watch(evaluation, checked):
                     return
-            finally:
-                evaluation.stop()
             progress = Progress.of(repository, slug, self.selection)
         self._conclude(checked, progress)
 
@@ -288,33 +330,26 @@ class Runner:
 
     def _conclude(self, checked: Checked, progress: Progress) -> None:
         change, slug, repository = checked.change, checked.slug, checked.repository
-        records = _records(Store(repository.local), slug)
+        records = Store(repository.local).by(slug)
         failed = sum(record.status != "ok" and record.variant == "method" for record in records)
         whole = progress.done == progress.cells
         summary = f"{progress.done}/{progress.cells} cells" + (f", {failed} failed" if failed else "")
-        site, address = self._preview(checked) if whole else (None, None)
+        site = self.home / "previews" / str(change.number)
+        if whole:
+            build_preview(repository, slug, site, f"Preview of change {change.number}: not published")
+        page = f"{self.previews.rstrip('/')}/{change.number}/methods/{slug}.html" if self.previews else None
         self._say(
             change,
             "success" if whole and not failed else "failure",
             summary,
             slug,
             records=records,
-            before=_records(Store(self.workspaces.main.published), slug),
-            ranks=ranks_of(site, slug) if site else (),
-            preview=address,
+            before=Store(self.workspaces.main.published).by(slug),
+            ranks=ranks_of(site, slug) if whole else (),
+            preview=page if whole else None,
+            unseen=UNSEEN if whole else "it is made once all cells are measured.",
             command=f"espalier evaluate {slug}",
         )
-
-    def _preview(self, checked: Checked) -> tuple[Path, str | None]:
-        """The site with the change's records laid over the published ones."""
-        repository, number = checked.repository, checked.change.number
-        (repository.published / SIGNERS).unlink(missing_ok=True)  # these records are nobody's word yet
-        stages.do(repository, "promote", checked.slug)
-        folder = self.home / "previews" / str(number)
-        notice = f"Preview of change {number}: not published"
-        stages.do(repository, "site", "build", "--no-local", "--notice", notice, "--output", str(folder))
-        page = f"{number}/methods/{checked.slug}.html"
-        return folder, f"{self.previews.rstrip('/')}/{page}" if self.previews else None
 
     # -- words --------------------------------------------------------------------------------------------------------
 
@@ -325,7 +360,12 @@ class Runner:
         report = Report(title, change.head, self.workspaces.clone.main, **parts)  # type: ignore[arg-type]
         self.forge.upsert_comment(change, report.text())
         self.forge.set_status(change, Status(state, summary, str(link) if link else None))  # type: ignore[arg-type]
-        log.info(summary, extra={"change": change.number, "submission": slug, "state": state})
+        self._tell(summary, change=change.number, submission=slug, state=state)
+
+    def _tell(self, what: str, **about: object) -> None:
+        """Log that something was done, or would have been."""
+        self._worked = True
+        log.info(what, extra=about)
 
     def _keep_lease(self) -> None:
         if not self.dry and not self.lease.keep():
@@ -342,8 +382,3 @@ class Runner:
         for number in self.workspaces.numbers():
             if self.forge.change(number).state == "closed":
                 self.workspaces.remove(number)
-
-
-def _records(store: Store, slug: str) -> list[Record]:
-    folders = sorted(path for path in store.folder.glob("*/") if path.is_dir())
-    return [record for folder in folders for record in store.read(folder.name, slug).values()]

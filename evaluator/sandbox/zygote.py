@@ -42,7 +42,7 @@ def serve(config: dict[str, Any], lines: Iterable[str], events: int) -> None:
     tasks = lines.fileno()  # type: ignore[attr-defined]
     confine.settle(config)
     data = _load(config)
-    get_ready(trains=bool(config["needs"]["training_epochs"]))
+    get_ready()
     _send(events, {"event": "ready", "torch": torch.__version__})
     for line in lines:
         report = _supervise(config, json.loads(line), data, (tasks, events))

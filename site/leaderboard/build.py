@@ -21,7 +21,7 @@ from evaluator.grid import load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard import comparison, discovery, downloads, pictures, previews
+from leaderboard import chooser, comparison, discovery, downloads, pictures, previews, search
 from leaderboard.address import normal
 from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
@@ -40,6 +40,7 @@ from leaderboard.pages import (
     records,
     taxonomy,
 )
+from leaderboard.pages import search as search_page
 from leaderboard.pages.site import Page, Site
 from leaderboard.render import environment, render
 from leaderboard.standings import make_standings
@@ -90,7 +91,7 @@ def build(
     site = gather(repository, local=local, notice=notice, url=url)
     say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; writing downloads")
     with _staging(output) as folder:
-        pages = list(all_pages(site, downloads.write(site, folder / "data")))
+        pages = all_pages(site, downloads.write(site, folder / "data"))
         specs = [chart.spec for page in pages for chart in page.charts]
         say(f"drawing {len(specs)} charts")
         kept = drawings or repository.state / "cache" / "charts"
@@ -98,7 +99,8 @@ def build(
         say(f"writing {len(pages)} pages")
         for page in pages:
             _write(folder / page.path, render(env, page))
-        for name, text in chain(comparison.files(site), discovery.files(site, pages)):
+        _write(folder / search.FILE, search.index(folder, pages))
+        for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
             _write(folder / name, text)
         cards = previews.cards(env, site, chosen)
         for name, picture in zip(cards, pictures.rasterise(cards.values(), kept), strict=True):
@@ -124,9 +126,9 @@ def gather(repository: Repository, *, local: bool = True, notice: str = "", url:
     return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address)
 
 
-def all_pages(site: Site, offered: Downloads) -> Iterator[Page]:
+def all_pages(site: Site, offered: Downloads) -> list[Page]:
     """Every page, in a fixed order."""
-    return chain(
+    found = [*chain(
         home.pages(site),
         benchmark.pages(site),
         methods.pages(site),
@@ -139,7 +141,8 @@ def all_pages(site: Site, offered: Downloads) -> Iterator[Page]:
         news.pages(site),
         prose.pages(site),
         data.pages(site, offered),
-    )
+    )]  # fmt: skip
+    return [*found, *search_page.pages(found)]
 
 
 def _submissions(repository: Repository, warnings: list[str]) -> Iterator[tuple[str, Submission]]:

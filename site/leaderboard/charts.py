@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import altair as alt
+
+from leaderboard import scales
+from leaderboard.series import PATHS
 
 Spec = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -24,16 +26,9 @@ WIDTH = 560
 """Of the static picture; in a browser a chart takes the width of its place."""
 
 FOCUS = "length(focus) == 0 || indexof(focus, datum.m) >= 0"
+NAMED = "datum.last && indexof(named, datum.m) >= 0"
 DASHES = {"matched-magnitude": [1, 0], "matched-random": [2, 3], "scratch-e": [9, 3], "scratch-b": [9, 3, 2, 3]}
 """How the line of a control is broken."""
-_ERROR_TICKS = (
-    (1, 10, 0.1, 90),
-    (2, 5, 20, 50, 0.2, 0.5),
-    (3, 30, 70, 0.3, 7, 0.7, 1.5, 15, 80),
-    (4, 6, 8, 40, 60, 12, 2.5, 0.4, 0.6, 0.8, 1.2, 25, 3.5),
-    (1.1, 1.3, 1.4, 1.6, 1.7, 1.8, 1.9, 2.2, 2.8, 4.5, 5.5, 6.5, 24, 26, 28, 32, 35, 45, 55, 60),
-)
-"""Errors (percent) that may carry a label, the roundest first."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +58,14 @@ def tradeoff(drawing: Drawing) -> Spec:
     """Accuracy against compression or speedup, both on logarithmic axes; or by pattern."""
     spec = copy.deepcopy(_layout(drawing.title, drawing.patterns))
     errors = [100 - row["a"] for row in (*drawing.means, *drawing.seeds, *drawing.controls, *drawing.dense)]
-    low, high = _padded(errors, drawing.smallest_error)
+    low, high = scales.padded(errors, drawing.smallest_error)
     factors = [row["x"] for row in (*drawing.means, *drawing.seeds, *drawing.controls)] or [1.0, 32.0]
-    x_domain = [min(factors) * 2**-0.2, max(factors) * 2**0.2]
+    x_domain = scales.around(factors)
     if drawing.patterns:
         x_domain = [2**-0.5, 2 ** (len(drawing.patterns) - 0.5)]
     places = [float(2**place) for place in range(len(drawing.patterns))] or list(drawing.targets)
-    x = {"domain": x_domain, "values": places or _factors(*x_domain)}
-    y = {"domain": [low, high], "values": _ticks(low, high)}
+    x = {"domain": x_domain, "values": places or scales.factors_within(*x_domain)}
+    y = {"domain": [low, high], "values": scales.error_ticks(low, high)}
     names = list(drawing.series)
     for layer in spec["layer"]:
         _fit(layer["encoding"], x, y, names, drawing)
@@ -81,7 +76,8 @@ def tradeoff(drawing: Drawing) -> Spec:
         "dense": [{**_placed(row, low, high), "x": round(x_domain[1], 4)} for row in drawing.dense],
     }
     spec["params"][0]["value"] = drawing.strong
-    return spec
+    drops = [row["d"] for rows in (drawing.means, drawing.seeds, drawing.controls) for row in rows if "d" in row]
+    return {**spec, "usermeta": {"drop": _differences(drops)}} if drops else spec
 
 
 def skeleton(spec: Spec) -> Spec:
@@ -89,7 +85,7 @@ def skeleton(spec: Spec) -> Spec:
 
     Fitting a size and asking for the page's fonts would double the time of drawing; the style sheet sets the font anyway.
     """
-    bare = copy.deepcopy({name: value for name, value in spec.items() if name != "datasets"})
+    bare = copy.deepcopy({name: value for name, value in spec.items() if name not in ("datasets", "usermeta")})
     bare["config"] = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
     nothing = Drawing("", [], [], [], [], {"m": ("black", "circle")})
     for layer in bare["layer"]:
@@ -105,7 +101,20 @@ def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -
             encoding[channel]["axis"]["values"] = place["values"]
     for channel, index in (("color", 0), ("shape", 1)):
         if "scale" in encoding.get(channel, {}):
-            encoding[channel]["scale"] = {"domain": names, "range": [drawing.series[name][index] for name in names]}
+            values = [drawing.series[name][index] for name in names]
+            encoding[channel]["scale"] = {"domain": names, "range": [PATHS.get(value, value) for value in values]}
+
+
+def _differences(drops: list[float]) -> Spec:
+    """The upright axis that the page's script puts in the place of accuracies: points against the dense control.
+
+    The fields are named for those that they replace: d for y, and dt and db for top and bottom.
+    """
+    low, high = scales.drop_domain(drops)
+    scale = {"type": "symlog", "constant": scales.NEAR, "nice": False, "clamp": True, "domain": [low, high]}
+    label = "datum.value ? format(datum.value, '+~g') : '0'"
+    axis = {"title": "Top-1 against dense, points", "values": scales.drop_ticks(low, high), "labelExpr": label}
+    return {"fields": {"y": "d", "top": "dt", "bottom": "db"}, "scale": scale, "axis": axis}
 
 
 @cache
@@ -120,7 +129,7 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
     grey = alt.value("var(--control)")
     layers = (
         dense.mark_rule(strokeDash=[7, 4], strokeWidth=1.2).encode(y=y, color=grey),
-        dense.mark_text(align="right", dy=-6, fontSize=11).encode(x=x, y=y, text="label:N", color=alt.value("var(--muted)")),
+        dense.mark_text(align="right", dy=-6, fontSize=12).encode(x=x, y=y, text="label:N", color=alt.value("var(--muted)")),
         controls.mark_point(size=26, filled=False, strokeWidth=1.2).encode(
             x=x, y=y, shape=alt.condition("datum.v == 'matched-magnitude'", alt.value("square"), alt.value("circle")),
             color=grey, opacity=_shown(0.9, 0.1)) if patterns else
@@ -133,8 +142,11 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
             strokeDash=alt.condition("datum.dashed", alt.value([7, 3]), alt.value([1, 0]))),
         means.mark_point(filled=True, size=52, stroke="var(--paper)", strokeWidth=0.8).encode(
             x=x, y=y, color=colour, shape=shape, opacity=_shown(1, 0.13), tooltip=_tooltip()),
+        means.transform_filter(NAMED).mark_text(align="right", dx=4, dy=-12, fontSize=12, fontWeight=600).encode(
+            x=x, y=y, text="name:N", color=colour),
     )  # fmt: skip
-    chart = alt.layer(*layers).add_params(alt.param(name="focus", value=[])).properties(width="container", height=HEIGHT)
+    params = [alt.param(name=name, value=[]) for name in ("focus", "named")]
+    chart = alt.layer(*layers).add_params(*params).properties(width="container", height=HEIGHT)
     spec: Spec = chart.properties(config=_THEME).to_dict()
     return spec
 
@@ -198,29 +210,3 @@ def _placed(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:
         placed["top"] = round(min(high, max(low, 100 - row["a"] - row["h"])), 4)
         placed["bottom"] = round(min(high, max(low, 100 - row["a"] + row["h"])), 4)
     return placed
-
-
-def _padded(errors: list[float], smallest: float) -> tuple[float, float]:
-    known = [max(error, smallest) for error in errors] or [1.0, 10.0]
-    low, high = min(known), max(known)
-    pad = max(1.06, (high / low) ** 0.06)
-    return low / pad, min(high * pad, 100.0)
-
-
-def _factors(low: float, high: float) -> list[float]:
-    """Powers of two, and what lies half-way between them (1.5, 3, 6) where there are few."""
-    powers = [float(2**k) for k in range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)]
-    halves = [1.5 * 2**k for k in range(math.floor(math.log2(low)) - 1, math.ceil(math.log2(high)) + 1)]
-    return powers if len(powers) > 2 else sorted([*powers, *(factor for factor in halves if low <= factor <= high)])
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Round errors spread over the axis: at most about eight, none closer than a ninth of it."""
-    width = math.log(high / low)
-    chosen: list[float] = []
-    for candidates in _ERROR_TICKS:
-        for error in candidates:
-            clear = all(abs(math.log(error / other)) > width / 9 for other in chosen)
-            if low <= error <= high and clear:
-                chosen.append(error)
-    return sorted(chosen)

@@ -11,6 +11,7 @@ from evaluator.records.record import SCRATCH
 from leaderboard import words
 from leaderboard.charts import Drawing, Rows
 from leaderboard.entries import Axis, Entry, Point, Trial
+from leaderboard.scales import MARGIN
 from leaderboard.series import CROWD, Look
 from leaderboard.standings import Standing
 
@@ -22,10 +23,12 @@ CONTROL_LOOKS = {
     "scratch-e": ("var(--control)", "triangle-up"),
     "scratch-b": ("var(--control)", "diamond"),
 }
-SPREAD = 0.26
-"""Width, in log2 of a factor, over which methods at one target are set side by side so that all are seen."""
+SPREAD = 0.06
+"""Share of the axis over which methods at one target are set side by side so that all are seen."""
+SINGLE_STEP = 0.009
+"""The same share from one method to its next control."""
 WIDE_SPREAD = 0.7
-"""The same where targets are patterns, with nothing between them."""
+"""Width of the same in log2 where targets are patterns, with nothing between them."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,19 @@ class _Ground:
     axis: Axis | None
     primary: bool
     places: Mapping[str, float]
+    octaves: float
+    """From the first target to the last, with what a chart leaves free on both sides."""
+    dense: Mapping[int, float]
+    """Accuracy of the dense control by seed."""
 
     @classmethod
     def of(cls, standing: Standing, axis: Axis | None) -> _Ground:
         labels = [target.label for target in standing.frame.targets]
         places = {} if axis else {label: float(2**place) for place, label in enumerate(labels)}
-        return cls(axis, axis == standing.frame.primary, places)
+        factors = [target.factor for target in standing.frame.feasible if axis]
+        octaves = math.log2(max(factors) / min(factors)) + 2 * MARGIN if factors else float(len(places))
+        dense = dict(zip(standing.frame.seeds, map(float, standing.frame.reference), strict=True))
+        return cls(axis, axis == standing.frame.primary, places, octaves, dense)
 
     def x(self, label: str, item: Point | Trial) -> float:
         """Where a point or a seed at the target ``label`` stands; nan where it has no such factor."""
@@ -48,7 +58,7 @@ class _Ground:
 
     def shift(self, position: int, count: int) -> float:
         """Methods at one target stand side by side."""
-        width = SPREAD if self.axis else min(WIDE_SPREAD, 0.1 * count)
+        width = SPREAD * self.octaves if self.axis else min(WIDE_SPREAD, 0.1 * count)
         return float(2 ** (width * (position / (count - 1) - 0.5))) if self.primary and count > 1 else 1.0
 
 
@@ -84,7 +94,7 @@ def single(standing: Standing, slug: str, axis: Axis | None, look: Look, title: 
     means: Rows = []
     seeds: Rows = []
     for position, (name, label, row) in enumerate(rows):
-        shift = 2 ** (0.04 * (position - (len(rows) - 1) / 2)) if ground.primary else 1.0
+        shift = 2 ** (SINGLE_STEP * ground.octaves * (position - (len(rows) - 1) / 2)) if ground.primary else 1.0
         means += _means(row, name, label, ground, shift)
         seeds += _seeds(row, name, ground, shift)
     series = {**CONTROL_LOOKS, slug: (look.colour, look.shape)}
@@ -119,6 +129,7 @@ def _lines(control: Entry, ground: _Ground, shift: float) -> Rows:
             "v": control.variant,
             "x": round(ground.x(point.target.label, point) * shift, 4),
             "a": round(point.accuracy.mean, 3),
+            **_against(point.drop.mean),
         }
         for point in _drawable(control, ground)
     ]
@@ -142,10 +153,19 @@ def _means(entry: Entry, name: str, title: str, ground: _Ground, shift: float) -
         }
         if name in SCRATCH:
             row["dashed"] = True
+        row |= _against(drop.mean, drop.half)
         if drop.n:
             row["drop"] = f"{drop.mean:+.2f}".replace("-", "\N{MINUS SIGN}") + " points"
         rows.append(row)
+    if rows:
+        rows[-1]["last"] = True
     return rows
+
+
+def _against(mean: float, half: float = math.nan) -> dict[str, float]:
+    """Where a mark stands against the dense control, and the ends of its interval; nothing where that is not known."""
+    ends = {"dt": round(mean + half, 3), "db": round(mean - half, 3)} if math.isfinite(half) else {}
+    return {"d": round(mean, 3), **ends} if math.isfinite(mean) else {}
 
 
 def _plus_minus(mean: float, half: float, n: int) -> str:
@@ -155,7 +175,12 @@ def _plus_minus(mean: float, half: float, n: int) -> str:
 
 def _seeds(entry: Entry, name: str, ground: _Ground, shift: float) -> Rows:
     return [
-        {"m": name, "x": round(x * shift, 4), "a": round(trial.accuracy, 3)}
+        {
+            "m": name,
+            "x": round(x * shift, 4),
+            "a": round(trial.accuracy, 3),
+            **_against(trial.accuracy - ground.dense[trial.seed]),
+        }
         for point in entry.points
         for trial in point.trials
         if trial.scored and math.isfinite(x := ground.x(point.target.label, trial))
@@ -166,7 +191,7 @@ def _dense(standing: Standing) -> Rows:
     phase = standing.frame.phase
     interval = standing.dense[phase]
     label = words.TRACKS[standing.board.key.track].dense[phase]
-    return [{"a": round(interval.mean, 3), "label": label}] if interval.n else []
+    return [{"a": round(interval.mean, 3), "d": 0, "label": label}] if interval.n else []
 
 
 def _half_image(standing: Standing) -> float:

@@ -29,6 +29,13 @@ def factor(value: float) -> str:
     return f"{value:.{2 if value < 10 else 1}f}{TIMES}"
 
 
+def duration(seconds: float) -> str:
+    """In the largest unit that leaves a figure of one or more."""
+    if seconds < 60:
+        return f"{seconds:.{1 if seconds < 10 else 0}f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
 def plain(value: float) -> str:
     """Without trailing zeros; one digit behind the point at most."""
     return f"{round(value, 1):g}"

@@ -11,11 +11,12 @@ from markupsafe import Markup
 
 from leaderboard import words
 from leaderboard.drawings import CONTROL_LOOKS
-from leaderboard.formats import capitalize_first, factor, finite, fixed, plain, signed, text, thousands, xml
+from leaderboard.formats import capitalize_first, duration, factor, finite, fixed, plain, signed, text, thousands, xml
 from leaderboard.pages.benchmark import BoardView
 from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.pictures import key
 from leaderboard.previews import Preview
+from leaderboard.series import PATHS
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
 
@@ -43,6 +44,7 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
         against=words.AGAINST,
         tracks=words.TRACKS,
         control_looks=CONTROL_LOOKS,
+        shapes=PATHS,
     )
     env.filters.update(
         fixed=fixed,
@@ -54,6 +56,7 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
         plain=plain,
         capitalize_first=capitalize_first,
         xml=xml,
+        duration=duration,
     )
     env.tests["finite"] = finite
     env.filters["finite"] = finite

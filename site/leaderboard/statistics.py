@@ -200,17 +200,25 @@ def rank_ranges(values: ArrayLike, level: float = LEVEL) -> list[tuple[int, int]
     count = len(table)
     if count == 0:
         return []
+    better = beaten(table, level)
+    first = ~better[:, int(table.mean(axis=1).argmax())]
+    return [(1 if first[i] else 1 + int(better[i].sum()), count - int(better[:, i].sum())) for i in range(count)]
+
+
+def beaten(values: ArrayLike, level: float = LEVEL) -> NDArray[np.bool_]:
+    """Whether a row of ``values`` (method x seed) is significantly worse than another, as a square: [worse, better].
+
+    Holm over all pairs of the table, and over the comparisons with the best alone.
+    """
+    table = np.asarray(values, dtype=float)
     p, mean = pairwise_p(table), table.mean(axis=1)
-    upper = np.triu_indices(count, 1)
-    significant = np.zeros((count, count), dtype=bool)
+    upper = np.triu_indices(len(table), 1)
+    significant = np.zeros(p.shape, dtype=bool)
     significant[upper] = holm(p[upper]) < 1 - level
     best = int(mean.argmax())
     significant[best] |= holm(p[best]) < 1 - level
     significant |= significant.T
-    better = significant & (mean[None, :] > mean[:, None])
-    worse = significant & (mean[None, :] < mean[:, None])
-    first = ~significant[best]
-    return [(1 if first[i] else 1 + int(better[i].sum()), count - int(worse[i].sum())) for i in range(count)]
+    return np.asarray(significant & (mean[None, :] > mean[:, None]), dtype=np.bool_)
 
 
 def pareto(x: ArrayLike, accuracy: ArrayLike) -> NDArray[np.bool_]:

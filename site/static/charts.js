@@ -1,8 +1,15 @@
-// Charts: each static drawing is replaced by a live one when it comes into view. The specification lies in the page;
-// nothing is fetched, nothing is evaluated (`ast: true` has Vega interpret its expressions).
+// Charts: each static drawing is replaced by a live one when it comes into view. Both show the same, so Vega is loaded when
+// the reader first does something, or else once the page has been at rest. The specification lies in the page; nothing is
+// fetched, nothing is evaluated (`ast: true` has Vega interpret its expressions).
 (() => {
   "use strict";
-  const views = new WeakMap(); // figure -> Vega view
+  const REST = 3000; // ms
+  const SIGNS = ["pointermove", "pointerdown", "scroll", "keydown", "touchstart"];
+  const bundle = new URL("vendor/vega.js", document.currentScript.src).href;
+  const CROWD = 12; // up to so many methods, all are drawn strongly
+  const views = new WeakMap(); // figure -> Vega view, and how to end it
+  const turns = new WeakMap(); // figure -> how often it was asked for
+  const asked = new WeakMap(); // list of methods -> what its reader asked for
 
   const tokens = (text, style) => text
     .replaceAll(/var\((--[a-z0-9-]+)\)/g, (_, name) => style.getPropertyValue(name).trim())
@@ -11,74 +18,101 @@
   const loader = { load: () => Promise.reject(new Error("charts load nothing")), sanitize: () => Promise.reject(new Error("no links")) };
   const options = { ast: true, renderer: "svg", actions: false, defaultStyle: false, loader, tooltip: { disableDefaultStyle: true, theme: "site" } };
 
+  let loading = null;
+  const vega = () => loading ??= new Promise((resolve, reject) => {
+    const onerror = () => reject(new Error("vendor/vega.js could not be read"));
+    document.head.append(Object.assign(document.createElement("script"), { src: bundle, onload: resolve, onerror }));
+  });
+
   const specOf = (figure) => JSON.parse(figure.querySelector("script.spec").textContent);
 
+  // What a view leaves of a specification: the methods shown, and the upright axis that was asked for
+  const fitted = (figure) => {
+    const spec = specOf(figure);
+    const { shown, drop } = asked.get(boardOf(figure)) ?? {};
+    if (shown) {
+      for (const name of ["means", "seeds", "controls"]) spec.datasets[name] = spec.datasets[name].filter((row) => shown.has(row.m));
+      if (shown.size <= CROWD) spec.params[0].value = [];
+    }
+    const other = drop && spec.usermeta?.drop;
+    for (const { encoding } of other ? spec.layer : []) {
+      for (const name of ["y", "y2"]) {
+        const channel = encoding[name];
+        if (!channel) continue;
+        encoding[name] = { ...channel, field: other.fields[channel.field] };
+        if (name === "y") Object.assign(encoding[name], { scale: other.scale, axis: { ...channel.axis, ...other.axis } });
+      }
+    }
+    return spec;
+  };
+
   const draw = async (figure) => {
-    if (views.has(figure)) return;
-    views.set(figure, null);
     const canvas = figure.querySelector(".canvas");
     const place = document.createElement("div");
     place.className = "live";
-    const picture = canvas.firstElementChild;
+    place.setAttribute("aria-hidden", "true"); // what surrounds it says what it shows
+    const turn = (turns.get(figure) ?? 0) + 1;
+    turns.set(figure, turn);
     canvas.append(place);
     try {
-      const spec = { ...specOf(figure), height: canvas.clientHeight };
-      const { view } = await vegaEmbed(place, spec, options);
-      views.set(figure, view);
-      picture.remove();
+      await vega();
+      const spec = { ...fitted(figure), height: canvas.clientHeight };
+      const { view, finalize } = await vegaEmbed(place, spec, options);
+      if (turns.get(figure) !== turn) { // another one was asked for meanwhile
+        finalize();
+        place.remove();
+        return;
+      }
+      views.get(figure)?.finalize();
+      views.set(figure, { view, finalize, strong: spec.params[0].value });
+      while (canvas.firstElementChild !== place) canvas.firstElementChild.remove();
       figure.classList.add("drawn");
-      applyFocus(figure);
+      focus(figure);
+      listen(figure, view);
     } catch (error) {
-      place.remove(); // the static drawing stays
+      place.remove(); // what stood there stays
       console.error(`chart ${figure.id}: ${error.message}`);
     }
   };
 
-  // Focus: methods picked in a legend stand out in the charts and in the table of the same board.
-  const boardOf = (element) => element.closest(".panel, .board");
-  const picked = (board) => [...board.querySelectorAll(".legend button[aria-pressed=true]")].map((button) => button.dataset.slug);
+  // Focus: a method picked or pointed at stands out, with its name at the end of its line
+  const boardOf = (element) => element.closest("[data-view], .board");
 
-  const applyFocus = (figure, hovered) => {
-    const view = views.get(figure);
-    const board = boardOf(figure);
-    if (!view || !board || !board.querySelector(".legend")) return;
-    const slugs = picked(board);
-    const focus = hovered ? [hovered, ...slugs] : slugs;
-    view.signal("focus", focus.length ? focus : specOf(figure).params[0].value).runAsync();
+  const focus = (figure) => {
+    const drawn = views.get(figure);
+    if (!drawn) return;
+    const { picked = [], pointed } = asked.get(boardOf(figure)) ?? {};
+    const named = pointed ? [pointed] : picked;
+    const slugs = pointed ? [pointed, ...picked] : picked;
+    drawn.view.signal("named", named).signal("focus", slugs.length ? slugs : drawn.strong).runAsync();
   };
 
-  const refresh = (board, hovered) => {
-    for (const figure of board.querySelectorAll("figure.chart")) applyFocus(figure, hovered);
-    const slugs = picked(board);
-    for (const body of board.querySelectorAll("tbody[data-slug]")) {
-      body.classList.toggle("picked", slugs.includes(body.dataset.slug));
+  const listen = (figure, view) => {
+    const say = (detail) => figure.dispatchEvent(new CustomEvent("point", { bubbles: true, detail }));
+    view.addEventListener("pointerover", (_, item) => { if (item?.datum?.m) say({ slug: item.datum.m }); });
+    view.addEventListener("pointerout", (_, item) => { if (item?.datum?.m) say({ slug: null }); });
+    view.addEventListener("click", (_, item) => { if (item?.datum?.m) say({ slug: item.datum.m, click: true }); });
+  };
+
+  const same = (one, other) => one?.drop === other.drop && String(one?.axis) === String(other.axis)
+    && String([...(one?.shown ?? ["all"])]) === String([...(other.shown ?? ["all"])]);
+
+  document.addEventListener("view", ({ target, detail }) => {
+    const again = !same(asked.get(target) ?? { drop: false }, detail);
+    asked.set(target, detail);
+    if (detail.shown || detail.drop || detail.picked.length) wake();
+    for (const figure of target.querySelectorAll("figure.chart")) {
+      if (again && views.has(figure) && figure.checkVisibility()) draw(figure);
+      else if (again && views.has(figure)) views.get(figure).stale = true;
+      else focus(figure);
     }
-  };
-
-  const legend = (item) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.dataset.slug = item.dataset.slug;
-    button.setAttribute("aria-pressed", "false");
-    button.append(...item.childNodes);
-    item.append(button);
-    const board = boardOf(item);
-    button.addEventListener("click", () => {
-      button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
-      refresh(board);
-    });
-    hover(button, board, item.dataset.slug);
-  };
-
-  const hover = (element, board, slug) => {
-    element.addEventListener("pointerenter", () => refresh(board, slug));
-    element.addEventListener("pointerleave", () => refresh(board));
-  };
+  });
 
   // Export: a copy with the page's colours written out, drawn off screen, saved by the browser.
   const save = async (figure, kind) => {
+    await vega();
     const style = getComputedStyle(figure);
-    const spec = JSON.parse(tokens(JSON.stringify(specOf(figure)), style));
+    const spec = JSON.parse(tokens(JSON.stringify(fitted(figure)), style));
     spec.width = figure.clientWidth;
     spec.background = style.getPropertyValue("--paper").trim();
     const place = document.createElement("div");
@@ -107,18 +141,14 @@
     figure.querySelector("figcaption").append(box);
   };
 
-  document.querySelectorAll(".legend li[data-slug]").forEach(legend);
-  document.querySelectorAll(".panel tbody[data-slug]").forEach((body) => hover(body, boardOf(body), body.dataset.slug));
+  const wake = () => figures.forEach((figure) => seen.observe(figure)); // once observed, it stays so
   const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (entry.isIntersecting) {
-        seen.unobserve(entry.target);
-        draw(entry.target);
-      }
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting && (!views.has(target) || views.get(target).stale)) draw(target);
     }
   }, { rootMargin: "300px" });
-  for (const figure of document.querySelectorAll("figure.chart")) {
-    menu(figure);
-    seen.observe(figure);
-  }
+  const figures = document.querySelectorAll("figure.chart");
+  figures.forEach(menu);
+  for (const sign of SIGNS) addEventListener(sign, wake, { once: true, passive: true });
+  addEventListener("load", () => setTimeout(wake, REST));
 })();

@@ -117,7 +117,7 @@
       body.append(make("tr", {}, title, ...by.map((d, i) => cell(d, columns[i], data.seeds)), make("td", {}, drawn)));
     }
     const inner = make("table", { className: "plain differences" }, make("thead", {}, head), body);
-    return make("div", { className: "scroll", tabIndex: 0, attributes: { role: "region", "aria-label": "Differences" } }, inner);
+    return make("div", { className: "scroll", tabIndex: 0, attributes: { role: "group", "aria-label": "Differences" } }, inner);
   };
 
   const switches = (id, options, chosen, change) => {

@@ -1,7 +1,8 @@
-// Before the first paint: the reader's choice of light or dark, where one was made; then the button that makes it.
+// Before the first paint: that scripts run, and the reader's choice of light or dark, where one was made; then the button that makes it.
 (() => {
   "use strict";
   const root = document.documentElement;
+  root.classList.add("scripts"); // what only a script can do is shown
   const read = () => { try { return localStorage.getItem("espalier-theme"); } catch { return null; } };
   const keep = (value) => { try { localStorage.setItem("espalier-theme", value); } catch { /* file:// may refuse */ } };
   const kept = read();

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from evaluator.records import Score, Store
-from evaluator.sentinels import _beyond, deviations
+from evaluator.commands import sentinels
+from evaluator.records import Record, Score, Store
+from evaluator.records.acceptance import acceptances
+from evaluator.sentinels import _beyond, deviations, elsewhere
 from tests.miniature import MAGNITUDE, ROOT, Miniature
 
 
@@ -53,17 +60,50 @@ def test_measured_anew_and_compared(tmp_path: Path) -> None:
     mini.write("benchmarks", benchmarks)
     mini.submit("global-magnitude", MAGNITUDE)
     mini.submit("random", MAGNITUDE)
-    assert mini.json("sentinels") == {"ok": True, "cells": [], "records": 0, "deviations": []}
+    assert mini.json("sentinels") == {"ok": True, "cells": [], "records": 0, "deviations": [], "accepted": []}
     mini.run("evaluate", "--publish")
     found = mini.json("sentinels")
     assert (found["ok"], found["deviations"]) == (True, [])
     assert sorted(cell.split("/")[3] for cell in found["cells"]) == ["1", "8", "8"]
 
     path = mini.root / "results" / "digits-mlp" / "global-magnitude.jsonl"
+    true = Store(mini.root / "results").read("digits-mlp", "global-magnitude").values()
     path.write_text("".join(json.dumps(spoil(json.loads(line))) + "\n" for line in path.read_text().splitlines()))
-    found = mini.json("sentinels", code=1)
-    assert any("counts otherwise" in line for line in found["deviations"])
-    assert any("right, there were" in line for line in found["deviations"])
+    for file in path.parent.glob("*.jsonl"):
+        file.write_text(re.sub('"espalier": ?"', '"espalier":"0', file.read_text()))
+    moved = path.read_bytes()
+    told = mini.run("evaluate", "random", "--publish", "--force", "--benchmark", "digits-mlp", code=1).stderr
+    assert "since the last publication: espalier: 0" in told
+    assert "fix: find out why" in told
+    assert path.read_bytes() == moved
+    assert "counts otherwise" in told
+    assert "right, there were" in told
+    assert {line.split()[0] for line in told.splitlines() if ", method" in line} == {"global-magnitude"}
+
+    with pytest.MonkeyPatch.context() as patch:  # what was measured first is measured anew, without measuring it again
+        patch.setattr(sentinels, "_evaluate", lambda *_: list(true))
+        assert accepting(mini) == {"global-magnitude"}
+    (one,) = acceptances(mini.root / "results")
+    assert one.reason == "the scales were wrong"
+
+
+def accepting(mini: Miniature) -> set[str]:
+    """Whose deviations are accepted: all that there are, with a reason; the next look finds none."""
+    run = partial(CliRunner().invoke, typer_app(sentinels.sentinels))
+    found = run(["--json", "--root", str(mini.root)])
+    assert (found.exit_code, json.loads(found.stdout)["ok"]) == (1, False)
+    assert run(["--accept", " ", "--root", str(mini.root)]).exit_code != 0
+    run(["--accept", "the scales\n were wrong", "--root", str(mini.root)])
+    again = run(["--json", "--root", str(mini.root)])
+    assert (again.exit_code, json.loads(again.stdout)["deviations"]) == (0, [])
+    assert json.loads(again.stdout)["accepted"] == json.loads(found.stdout)["deviations"]
+    return {line.split()[0] for line in json.loads(again.stdout)["accepted"]}
+
+
+def typer_app(command: Callable[..., None]) -> typer.Typer:
+    app = typer.Typer()
+    app.command()(command)
+    return app
 
 
 def spoil(record: dict[str, Any]) -> dict[str, Any]:
@@ -78,6 +118,27 @@ def spoil(record: dict[str, Any]) -> dict[str, Any]:
         after["class_correct"][1] -= taken[1]
         after["correct"] -= lost
     return record
+
+
+def test_a_record_of_another_protocol_says_nothing_about_the_machine() -> None:
+    record = next(iter(Store(ROOT / "results").read("mnist-lenet-300-100", "lamp").values()))
+    spoilt = Record.model_validate(spoil(record.model_dump(mode="json")) | {"status": "timeout"})
+    assert deviations([record], [spoilt]) != []
+    older = record.model_copy(update={"inputs": record.inputs.model_copy(update={"scoring_protocol": 0})})
+    assert deviations([older], [spoilt]) == []
+
+
+def test_what_differs_between_two_environments_is_named(tmp_path: Path) -> None:
+    """That of the newest record counts; where nothing is published there is nothing to differ from."""
+    store = Store(tmp_path)
+    old = next(iter(Store(ROOT / "results").read("mnist-lenet-300-100", "lamp").values()))
+    new = old.environment.model_copy(update={"driver": "580.95", "torch": "9.9"})
+    assert elsewhere(store, old.benchmark, new) == []
+    store.add([old])
+    assert elsewhere(store, old.benchmark, old.environment) == []
+    assert elsewhere(store, old.benchmark, new) == [f"torch: {old.environment.torch} -> 9.9", "driver: none -> 580.95"]
+    store.add([old.model_copy(update={"seed": 77, "created": "2099-01-01T00:00:00+00:00", "environment": new})])
+    assert elsewhere(store, old.benchmark, new) == []
 
 
 def test_what_is_published_does_not_deviate_from_itself() -> None:

@@ -171,6 +171,9 @@ def test_a_whole_story_from_the_command_line(local, tmp_path, capsys):
     forge.upsert_comment(forge.change(1), "[bold]a table")
     local._new_commit()
     assert "change 1: open" in run("push", bare, "1", "HEAD", "--from", checkout)
+    assert app(["approve", bare, "1", "--by", "ada"], standalone_mode=False) == 1
+    assert "this does not count: ada is no maintainer" in capsys.readouterr().err
+    assert forge.approvals(forge.change(1)) == []
     run("approve", bare, "1", "--by", "maria", "--commit", forge.change(1).head)
     assert [one.by for one in forge.approvals(forge.change(1))] == ["maria"]
     assert "change 1: merged" in run("merge", bare, "1", "--by", "maria")

@@ -63,7 +63,8 @@ class Project:
 
     def command(self, *options: str, home: Path | None = None) -> list[str]:
         where = ["--forge", str(self.forge.path), "--home", str(home or self.home), "--folder", str(self.site)]
-        return [sys.executable, "-P", "-m", "evaluator", "runner", *where, "--once", "--poll", "1", *options]
+        how = ["--once", "--poll", "1", "--workers", "1"]
+        return [sys.executable, "-P", "-m", "evaluator", "runner", *where, *how, *options]
 
     def environment(self) -> dict[str, str]:
         return os.environ | {"ESPALIER_FORGE_TOKEN": TOKEN, "ESPALIER_ROOT": str(ROOT)}

@@ -83,6 +83,22 @@ def test_of_two_at_once_one_gets_it(clone: Clone, clock: Clock, project: Path, t
     assert held.owner == "one"
 
 
+def test_one_that_is_given_back_while_another_looks_is_free(
+    clone: Clone, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = lease(clone, "one", clock), lease(clone, "other", clock)
+    assert one.take()
+    fetch = clone.fetch
+
+    def too_late(*arguments: str) -> str:
+        monkeypatch.undo()
+        one.give_back()
+        return fetch(*arguments)
+
+    monkeypatch.setattr(clone, "fetch", too_late)
+    assert other.take()
+
+
 def test_what_is_no_lease_is_replaced(clone: Clone, clock: Clock, tmp_path: Path) -> None:
     git(tmp_path / "author", "push", "--quiet", "origin", f"HEAD:{REF}")
     assert lease(clone, "one", clock).take()

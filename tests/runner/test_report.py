@@ -67,6 +67,14 @@ def test_what_was_published_until_now_stands_beside_it() -> None:
     assert cells[6] == cells[7]
 
 
+def test_a_preview_is_named_or_why_there_is_none() -> None:
+    assert (
+        "not published: https://x/1.html" in Report("x", "a" * 40, "b" * 40, preview="https://x/1.html", unseen="no").text()
+    )
+    assert "No link to a preview of the page: no address" in Report("x", "a" * 40, "b" * 40, unseen="no address").text()
+    assert "preview" not in Report("x", "a" * 40, "b" * 40).text()
+
+
 def test_ranks_come_with_their_neighbours(tmp_path: Path) -> None:
     board = {"benchmark": "b", "track": "one-shot", "division": "unstructured", "recipe": "r", "phase": "after"}
     rows = [

@@ -28,7 +28,9 @@ def test_the_whole_story(tmp_path: Path) -> None:
         project.propose("hostile", "raise RuntimeError('@maintainer <script>alert(1)</script> ```')"),
         project.propose("greedy", also={"evaluator/grid/grid.yaml": "version: 9"}),
     )
+    people.approve(project.forge, good.number, "stranger")
     project.run()
+    assert project.status(good.number)[0] == "pending", "only a maintainer's word counts"
     assert project.status(good.number) == ("pending", "checks passed; waits for a maintainer's approval")
     assert project.status(hostile.number) == ("failure", "the smoke tier failed")
     assert project.status(greedy.number) == ("failure", "not one submission")
@@ -36,16 +38,13 @@ def test_the_whole_story(tmp_path: Path) -> None:
     assert "`RuntimeError: @maintainer <script>" in project.comment(hostile.number), "in code, where it calls nobody"
     assert (project.site / "index.html").is_file()
 
-    people.approve(project.forge, good.number, "stranger")
-    project.run()
-    assert project.status(good.number)[0] == "pending", "only a maintainer's word counts"
-
     people.approve(project.forge, good.number, "maintainer")
     project.run()
     assert project.status(good.number) == ("success", f"{CELLS}/{CELLS} cells")
     comment = project.comment(good.number)
     assert "Figures" in comment
     assert "digits-mlp" in comment
+    assert "No link to a preview" in comment
     assert len(project.comments(good.number)) == 1, "one comment, edited in place"
     preview = project.home / "previews" / str(good.number) / "methods" / "good.html"
     assert "not published" in preview.read_text()
@@ -57,7 +56,7 @@ def test_the_whole_story(tmp_path: Path) -> None:
     assert len(published["results/digits-mlp/good.jsonl"]) == 3 * CELLS  # with its two matched controls
     assert (project.site / "methods" / "good.html").is_file()
     before = git(project.forge.path, "rev-parse", "main")
-    project.run()
+    assert "nothing to do (open_changes 2, merged_changes 1" in project.run()
     assert git(project.forge.path, "rev-parse", "main") == before, "a pass with nothing to do changes nothing"
     assert_no_token(tmp_path, project)
 

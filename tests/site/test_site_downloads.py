@@ -88,7 +88,7 @@ def test_what_one_machine_measured_is_not_to_be_cited(tmp_path):
     repository = make_repository(tmp_path)
     fill(repository, Plan(benchmarks=("digits-mlp",), methods=1), local=True)
     build(repository, tmp_path / "public")
-    assert {path.name for path in (tmp_path / "public" / "data").glob("[!lc]*")} == set()
+    assert {path.name for path in (tmp_path / "public" / "data").glob("[!lc]*")} == {"search.js"}
     page = (tmp_path / "public" / "data.html").read_text(encoding="utf-8")
     assert "local-records.csv" in page
     assert "Citing it" not in page

@@ -13,6 +13,7 @@ from evaluator.metadata import load_submission
 from evaluator.records import Store
 from tests.site.methods import metadata, slugs, write_submission
 from tests.site.synthetic import Plan, make_repository, records
+from tests.site.test_site_browser import draw_all
 
 RUN = "window.pwned=1"
 CORPUS = (
@@ -171,6 +172,7 @@ def test_nothing_runs_in_a_browser(folder, visit):
         seen = visit(path)
         page = seen.page
         page.wait_for_timeout(150)
+        draw_all(page)
         for mark in page.query_selector_all(".live g.layer_6_marks path")[:3]:
             mark.hover(force=True)  # the tooltip holds a contributed title
         assert page.evaluate("window.pwned") is None, path.name

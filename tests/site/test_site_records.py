@@ -68,7 +68,8 @@ def test_a_page_says_all_that_its_records_say(site):
 def test_a_figure_leads_to_the_records_it_is_the_mean_of(site, places):
     page = (site.folder / BENCHMARK).read_text(encoding="utf-8")
     panel = page[page.index('<div class="panel after">') : page.index('<div class="panel before">')]
-    links = re.findall(r'<a class="source" href="\.\./(records/[^"#]+)#([^"]+)"><span class="num">([\d.]+)', panel)
+    link = r'<a class="source" href="\.\./(records/[^"#]+)#([^"]+)"><span class="top1"><span class="num">([\d.]+)'
+    links = re.findall(link, panel)
     assert len(links) > 40
     for path, anchor, mean in links:
         variant = anchor if "-" in anchor else f"{anchor}-method"

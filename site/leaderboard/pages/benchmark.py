@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,21 +11,25 @@ from leaderboard import words
 from leaderboard.charts import tradeoff
 from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Phase
+from leaderboard.facets import Choice, Traits, all_traits, choice
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages.progress import State, state
 from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import Standing
 from leaderboard.words import TrackWords
 
+TIMES = "\N{MULTIPLICATION SIGN}"
+
 
 @dataclass(frozen=True)
 class Summary:
-    """A column of summary figures."""
+    """A column of summary figures; ``span``: the factors between which it is taken."""
 
     kind: Literal["area", "reach"]
     axis: Axis
     title: str
     hint: str
+    span: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class BoardView:
-    """A board in words, with its panels, and what failed or is missing."""
+    """A board in words, with its panels, what its reader may choose, and what failed or is missing.
+
+    ``phases`` and ``axes`` are switches: value and words; there is no switch of axes where there is one chart.
+    """
 
     board: Board
     title: str
@@ -59,12 +66,19 @@ class BoardView:
     local: bool
     unsandboxed: bool
     panels: list[Panel]
+    phases: list[tuple[str, str]]
+    axes: list[tuple[str, str]]
+    choice: Choice
     failures: list[Any]
     missing: list[str]
 
     @property
+    def slugs(self) -> list[str]:
+        return [entry.slug for entry in self.panels[0].standing.methods]
+
+    @property
     def methods(self) -> int:
-        return len(self.panels[0].standing.methods)
+        return len(self.slugs)
 
     @property
     def scratch(self) -> bool:
@@ -74,7 +88,8 @@ class BoardView:
 def pages(site: Site) -> Iterator[Page]:
     """One page for every benchmark of the grid, measured or not."""
     for name, benchmark in site.grid.benchmarks.items():
-        boards = [view(site, standings) for standings in site.of_benchmark(name)]
+        traits = all_traits(site, site.slugs)
+        boards = [view(site, standings, traits) for standings in site.of_benchmark(name)]
         context = {
             "name": name,
             "benchmark": benchmark,
@@ -86,6 +101,7 @@ def pages(site: Site) -> Iterator[Page]:
             "tracks": [words.TRACKS[track].title.lower() for track in benchmark.tracks],
             "digest": site.grid.benchmark_digest(name),
             "boards": boards,
+            "traits": {slug: own for slug, own in traits.items() if any(slug in one.slugs for one in boards)},
             "waiting": _waits(state(site, name)),
         }
         charts = [chart for one in boards for panel in one.panels for chart in panel.charts]
@@ -98,8 +114,8 @@ def _waits(progress: State) -> bool:
     return progress.measured + progress.failed + progress.missing == 0 and progress.waiting > 0
 
 
-def view(site: Site, standings: Standings) -> BoardView:
-    board = board_of(standings)
+def view(site: Site, standings: Standings, traits: Mapping[str, Traits]) -> BoardView:
+    board, first = board_of(standings), next(iter(standings.values()))
     key = board.key
     training = site.grid.method_recipe(key.benchmark, board.track)
     division: Division = board.division
@@ -117,8 +133,11 @@ def view(site: Site, standings: Standings) -> BoardView:
         local=key.origin == LOCAL,
         unsandboxed=bool((board.rows["sandbox"] == "none").any()),
         panels=[_panel(site, phase, standing) for phase, standing in standings.items()],
+        phases=[(phase, words.TRACKS[key.track].phases[phase]) for phase in standings],
+        axes=[("both", "both"), *((axis, axis) for axis in first.axes if axis)] if len(first.axes) > 1 else [],
+        choice=choice({entry.slug: traits[entry.slug] for entry in first.methods if entry.slug in traits}),
         failures=[row for rows in board.by_submission.values() for row in rows if row.status != "ok"],
-        missing=_missing(site, next(iter(standings.values()))),
+        missing=_missing(site, first),
     )
 
 
@@ -149,7 +168,7 @@ def _chart(site: Site, standing: Standing, axis: Axis | None) -> Chart:
     spec = tradeoff(compare(standing, axis, site.looks, site.titles))
     caption, phase = words.caption(axis, key.division), words.TRACKS[key.track].phases[standing.frame.phase]
     label = f"{caption}, {phase}: {count} methods. The table below holds the same figures."
-    return Chart(f"{standing.id}-{axis or 'pattern'}", caption, label, spec)
+    return Chart(f"{standing.id}-{axis or 'pattern'}", caption, label, spec, axis)
 
 
 def _summaries(standing: Standing) -> list[Summary]:
@@ -162,7 +181,8 @@ def _summaries(standing: Standing) -> list[Summary]:
     for axis in axes:
         if (span := standing.frame.span(axis)) is not None:
             over = f"area under accuracy against log2 of {full[axis]} from {span[0]:g} to {span[1]:g}"
-            areas.append(Summary("area", axis, f"NAUC, {axis}", f"{over}, from chance (0) to the dense control (1)"))
+            hint = f"{over}, from chance (0) to the dense control (1)"
+            areas.append(Summary("area", axis, f"NAUC, {axis}", hint, f"{span[0]:g} to {span[1]:g}{TIMES}"))
     reaches = [
         Summary("reach", axis, f"{axis[0].upper()}@1", f"largest {full[axis]} within one point of the dense control")
         for axis in axes
@@ -171,16 +191,22 @@ def _summaries(standing: Standing) -> list[Summary]:
 
 
 def _reasons(standing: Standing) -> list[str]:
-    """In words: which summary figures the whole board lacks."""
+    """In words: which summary figures the whole board lacks, and why one ends where it does."""
     frame = standing.frame
     if frame.primary is None:
         return [words.NO_AXIS]
     reasons = []
     largest = max((target.factor for target in frame.feasible), default=1.0)
     for axis in standing.axes:
-        if axis is None or frame.span(axis) is not None:
+        span = frame.span(axis) if axis is not None else None
+        if axis is None or (axis == frame.primary and span is not None):
             continue
-        if axis == frame.primary:
+        if span is not None:
+            reasons.append(
+                f"NAUC against {axis} ends at {span[1]:g}{TIMES}, a quarter of the largest target: {axis} is not asked for "
+                "but comes out, and further on some methods have no point."
+            )
+        elif axis == frame.primary:
             reasons.append(f"NAUC against {axis} needs two targets.")
         else:
             reasons.append(

@@ -7,54 +7,71 @@ from typing import Any
 
 from leaderboard import words
 from leaderboard.charts import tradeoff
+from leaderboard.chooser import FILE, menus
+from leaderboard.comparison import identifier
 from leaderboard.drawings import compare
+from leaderboard.evidence import first
+from leaderboard.facets import NEEDS
 from leaderboard.findings import findings
 from leaderboard.load import PUBLISHED
+from leaderboard.pages.news import items
 from leaderboard.pages.progress import state
 from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import Standing
 
 SHOWN = 3
 """Findings on this page, the most telling ones."""
+NEWEST = 4
+"""Entries of the news on this page."""
+LIMITS = {60: "1 UNIT-minute", 600: "10 UNIT-minutes", 3600: "1 UNIT-hour", 36_000: "10 UNIT-hours"}
+"""Seconds that one network may take in the chooser, in the words of a device: UNIT stands for core or GPU."""
 
 
 def pages(site: Site) -> Iterator[Page]:
     """The home page."""
     states = [state(site, name) for name in site.grid.benchmarks]
-    hero = _hero(site)
-    chart, standing = None, None
-    if hero is not None:
-        standing = next(iter(hero.values()))
-        chart = _chart(site, standing)
+    boards = _telling(site)
+    hero = boards[0] if boards else None
+    standing = first(hero) if hero is not None else None
+    chart = _chart(site, standing, "hero") if standing is not None else None
+    others = [(first(one), _chart(site, first(one), f"small-{board_of(one).key.benchmark}")) for one in boards[1:]]
     context: dict[str, Any] = {
         "states": states,
         "measured": sum(one.measured for one in states),
         "methods": len(site.slugs),
         "hero": chart,
+        "others": [(one, board_title(site, one.board), picture) for one, picture in others],
+        "new": items(site)[:NEWEST],
         "standing": standing,
         "board_title": board_title(site, board_of(hero)) if hero is not None else "",
         "findings": findings(site)[:SHOWN],
+        "menus": menus(site),
+        "menu_file": FILE,
+        "first_menu": identifier(standing) if standing is not None else "",
+        "asked": NEEDS,
+        "limits": LIMITS,
         "local_only": hero is not None and board_of(hero).key.origin != PUBLISHED,
     }
     yield Page(
         "index.html", "home.html", "Espalier",
         "Neural-network pruning, measured: contributed methods rerun by others on a fixed grid.",
-        context, [chart] if chart else [], "home",
+        context, [*([chart] if chart else []), *(picture for _, picture in others)], "home",
     )  # fmt: skip
 
 
-def _chart(site: Site, standing: Standing) -> Chart:
+def _chart(site: Site, standing: Standing, name: str) -> Chart:
     key, axis = standing.board.key, standing.axes[0]
     caption = words.caption(axis, key.division)
     phase = words.TRACKS[key.track].phases[standing.frame.phase]
     title = site.grid.benchmarks[key.benchmark].title
     spec = tradeoff(compare(standing, axis, site.looks, site.titles))
-    return Chart("hero", f"{caption}, {phase}", f"{caption} on {title}, {phase}: one line per method.", spec)
+    return Chart(name, f"{caption}, {phase}", f"{caption} on {title}, {phase}: one line per method.", spec)
 
 
-def _hero(site: Site) -> Standings | None:
-    """The most telling board: published before local, a ranked tier before the others and a later one before an earlier, a
-    curve before patterns, the usual recipe before another; then the one with the most methods that have every figure."""
+def _telling(site: Site) -> list[Standings]:
+    """The most telling board of each benchmark, in that order: published before local (and never both), a ranked tier
+    before the others and a later one before an earlier, a curve before patterns, the usual recipe before another; then the
+    one with the most methods that have every figure."""
     tiers = list(site.grid.tiers)
 
     def telling(standings: Standings) -> tuple[Any, ...]:
@@ -67,4 +84,8 @@ def _hero(site: Site) -> Standings | None:
             first.frame.primary is not None, usual, complete, records,
         )  # fmt: skip
 
-    return max(site.standings, key=telling, default=None)
+    found: dict[str, Standings] = {}
+    for standings in sorted(site.standings, key=telling, reverse=True):
+        found.setdefault(board_of(standings).key.benchmark, standings)
+    boards = list(found.values())
+    return [one for one in boards if board_of(one).key.origin == board_of(boards[0]).key.origin]

@@ -61,6 +61,11 @@ class Result:
     records: list[Any]
     shared: list[Fact]
 
+    @property
+    def measured(self) -> set[str]:
+        """Targets that have records, failed ones too."""
+        return {row.target for row in self.records}
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evaluator.metadata import Metadata
 from leaderboard import words
+from leaderboard.facets import all_traits, choice
 from leaderboard.pages.site import Page, Site, board_of
 
 
@@ -37,5 +38,7 @@ def pages(site: Site) -> Iterator[Page]:
             measured.get(slug, []))
         for slug in site.slugs
     ]  # fmt: skip
+    traits = all_traits(site, site.slugs)
+    context = {"rows": rows, "traits": traits, "choice": choice(traits)}
     description = "Every pruning method that was submitted, with what it needs and where it was measured."
-    yield Page("methods.html", "methods.html", "Methods", description, {"rows": rows}, [], "methods")
+    yield Page("methods.html", "methods.html", "Methods", description, context, [], "methods")

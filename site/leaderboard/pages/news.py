@@ -70,6 +70,12 @@ def news(site: Site) -> list[News]:
     return sorted(found, key=lambda one: (one.time, one.id), reverse=True)
 
 
+def items(site: Site) -> list[Item]:
+    """What was measured and what changed, the newest first."""
+    found = [*(_measured(site, one) for one in news(site)), *map(_changed, changes.revisions(site))]
+    return sorted(found, key=lambda one: (one.time, one.id), reverse=True)
+
+
 def _of_board(site: Site, board: Board) -> Iterator[News]:
     title = board_title(site, board)
     benchmark = site.grid.benchmarks[board.key.benchmark].title
@@ -88,11 +94,9 @@ def _rfc3339(created: str) -> str:
 
 def pages(site: Site) -> Iterator[Page]:
     """The page, the changelog of results, and the feed that both offer."""
-    entries, revisions = news(site), changes.revisions(site)
+    entries, revisions, listed = news(site), changes.revisions(site), items(site)
     description = "When each method was measured on each benchmark, and which figures changed; the newest first."
     yield Page("news.html", "news.html", "What is new", description, {"entries": entries, "revisions": revisions})
     yield from changes.pages(site, revisions)
-    items = [*(_measured(site, one) for one in entries), *map(_changed, revisions)]
-    items.sort(key=lambda one: (one.time, one.id), reverse=True)
-    updated = items[0].time if items else "1970-01-01T00:00:00Z"
-    yield Page("feed.xml", "feed.xml", "Espalier", description, {"items": items[:IN_FEED], "updated": updated})
+    updated = listed[0].time if listed else "1970-01-01T00:00:00Z"
+    yield Page("feed.xml", "feed.xml", "Espalier", description, {"items": listed[:IN_FEED], "updated": updated})

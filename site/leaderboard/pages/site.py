@@ -14,7 +14,7 @@ from evaluator.metadata import Submission
 from evaluator.records.record import DENSE
 from leaderboard import words
 from leaderboard.charts import Spec
-from leaderboard.entries import Phase
+from leaderboard.entries import Axis, Phase
 from leaderboard.load import Board, Results
 from leaderboard.series import Look, looks
 from leaderboard.standings import Standing
@@ -26,12 +26,16 @@ LOST = "404.html"
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart on a page; ``label`` says in words what it shows, for those who do not see it."""
+    """A chart on a page; ``label`` says in words what it shows, for those who do not see it.
+
+    ``axis``: the factor it is drawn against, where the page has a switch for it.
+    """
 
     id: str
     caption: str
     label: str
     spec: Spec
+    axis: Axis | None = None
 
 
 @dataclass(frozen=True)

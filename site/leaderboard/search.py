@@ -1,0 +1,66 @@
+"""The index of the search over the whole site: the words, headings and rows with a name of every page, as it was rendered.
+
+Pagefind, which was tried first, gives the same bytes for the same pages and works under the pages' policy, but only over
+HTTP: it imports a module and fetches its index, and a browser refuses both to a page that was opened from a file. So the
+index is one script, which any page may load, and a word is found by how it begins.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from leaderboard.pages.site import Page
+
+FILE = "data/search.js"
+CALL = "espalierSearch"
+"""Function of the page's script to which the file gives the index."""
+NO_PLACES = ("404.html", "search.html")
+RECORDS = "records/"
+"""Pages of single records are found through the figures that lead to them."""
+
+_MAIN = re.compile(r"<main\b.*</main>", re.DOTALL)
+_UNREAD = re.compile(
+    r"<(script|svg|select|noscript)\b.*?</\1>|<table class=\"plain records\">.*?</table>|<ul class=\"cells\">.*?</ul>",
+    re.DOTALL,
+)
+_HEADING = re.compile(r"<h([234])\b[^>]*?\bid=\"([^\"]+)\"[^>]*>(.*?)</h\1>", re.DOTALL)
+_ROW = re.compile(r"<tbody id=\"([^\"]+)\"[^>]*>\s*<tr>\s*<th\b[^>]*>(.*?)</th>", re.DOTALL)
+_TAG = re.compile(r"<[^>]+>")
+_WORD = re.compile(r"[^\W_][\w.'+-]*")
+_DIGEST = re.compile(r"[0-9a-f]{8,}|[\d.+-]+")
+
+
+def places(pages: Iterable[Page]) -> list[Page]:
+    """Pages that can be found."""
+    found = (page for page in pages if page.path.endswith(".html") and page.path not in NO_PLACES)
+    return [page for page in found if not page.path.startswith(RECORDS)]
+
+
+def index(folder: Path, pages: Iterable[Page]) -> str:
+    """The index of the rendered ``pages`` below ``folder``, as a script."""
+    entries = [entry(page, (folder / page.path).read_text(encoding="utf-8")) for page in places(pages)]
+    return f"{CALL}({json.dumps(entries, separators=(',', ':'))});\n"
+
+
+def entry(page: Page, html: str) -> dict[str, Any]:
+    """One page: its title, what it is, the places in it that have a name, and its words in alphabetical order."""
+    found = _MAIN.search(html)
+    main = _UNREAD.sub(" ", found.group() if found else "")
+    named = [(anchor, inner) for _, anchor, inner in _HEADING.findall(main)] + _ROW.findall(main)
+    words = {word.strip(".'+-") for word in _WORD.findall(_text(main).lower())}
+    return {
+        "path": page.path,
+        "title": page.title,
+        "about": page.description,
+        "places": [[anchor, " ".join(_text(inner).split())] for anchor, inner in named],
+        "words": " ".join(sorted(word for word in words if len(word) > 1 and not _DIGEST.fullmatch(word))),
+    }
+
+
+def _text(html: str) -> str:
+    return unescape(_TAG.sub(" ", html))

@@ -1,0 +1,73 @@
+// Search: the index lies in a file of its own, which calls `espalierSearch`; what is sought stands in the address: #q=words.
+// Every word sought has to begin a word of the page; titles count more than headings and rows, and these more than text.
+(() => {
+  "use strict";
+  const MOST = 40;
+  const PLACES = 4;
+  const query = document.getElementById("query");
+  if (!query) return;
+  const told = document.getElementById("found");
+  const list = document.getElementById("hits");
+  const everything = document.getElementById("everything");
+  let pages = [];
+
+  const plain = (text) => text.normalize("NFKD").replaceAll(/\p{M}/gu, "").toLowerCase();
+  const begins = (text, word) => text.startsWith(word) || text.includes(` ${word}`);
+  const words = () => plain(query.value).split(/[\s,;:"()]+/u).filter(Boolean);
+
+  const hit = (page, sought) => {
+    let score = 0;
+    for (const word of sought) {
+      const place = page.places.filter(({ key }) => begins(key, word)).length;
+      const value = begins(page.key, word) ? 100 : place ? 10 + Math.min(place, 5) : begins(page.words, word) ? 1 : 0;
+      if (!value) return null;
+      score += value;
+    }
+    const places = page.places.filter(({ key }) => sought.every((word) => begins(key, word)));
+    return { page, score, places: places.slice(0, PLACES) };
+  };
+
+  const link = (href, textContent) => Object.assign(document.createElement("a"), { href, textContent });
+
+  const item = ({ page, places }) => {
+    const element = document.createElement("li");
+    const about = Object.assign(document.createElement("p"), { className: "note", textContent: page.about });
+    element.append(link(page.path, page.title), about);
+    for (const { anchor, name } of places) {
+      const line = document.createElement("p");
+      line.append(link(`${page.path}#${anchor}`, name));
+      element.append(line);
+    }
+    return element;
+  };
+
+  const show = () => {
+    const sought = words();
+    everything.hidden = sought.length > 0;
+    const hits = sought.length ? pages.map((page) => hit(page, sought)).filter(Boolean).sort((a, b) => b.score - a.score) : [];
+    told.textContent = !sought.length ? "" : hits.length > MOST ? `${hits.length} pages; the first ${MOST}:` : `${hits.length} page${hits.length === 1 ? "" : "s"}`;
+    list.replaceChildren(...hits.slice(0, MOST).map(item));
+  };
+
+  const restore = () => {
+    query.value = new URLSearchParams(location.hash.slice(1)).get("q") ?? "";
+    show();
+  };
+
+  globalThis.espalierSearch = (index) => {
+    pages = index.map(({ title, words: text, places, ...rest }) => ({
+      ...rest,
+      title,
+      key: plain(title),
+      words: ` ${plain(text)}`,
+      places: places.map(([anchor, name]) => ({ anchor, name, key: plain(name) })),
+    }));
+    restore();
+    query.addEventListener("input", () => {
+      show();
+      history.replaceState(null, "", query.value.trim() ? `#q=${encodeURIComponent(query.value.trim())}` : "#");
+    });
+    addEventListener("hashchange", restore);
+  };
+  query.focus({ preventScroll: true });
+})();

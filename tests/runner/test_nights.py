@@ -1,0 +1,306 @@
+"""What a runner does by itself: in which order, within which budget, and what it says of it. Nothing is measured here."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluator.errors import EspalierError
+from evaluator.forges import DryRun, LocalForge, people
+from evaluator.grid import Grid, load_grid
+from evaluator.records import Store
+from evaluator.runner import nights, runner, stages
+from evaluator.runner.git import Clone
+from evaluator.runner.lease import Lease
+from evaluator.runner.nights import Nights, Step, by_readers, gpus, night_of, steps
+from evaluator.runner.runner import HEARTBEAT, Runner
+from evaluator.runner.stages import Progress
+from evaluator.runner.workspace import Workspaces
+from tests.miniature import ROOT
+from tests.runner.project import git
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
+HOUR = 3600.0
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    return load_grid(ROOT / "evaluator" / "grid")
+
+
+def publish(folder: Path, *names: str) -> Store:
+    """A store that has such files; what is in them is nobody's question here."""
+    for name in names:
+        path = folder / f"{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return Store(folder)
+
+
+def cell(benchmark: str, slug: str, state: str = "stale", todo: tuple[str, ...] = ("method",)) -> dict[str, Any]:
+    return {"submission": slug, "cell": f"{benchmark}/one-shot/unstructured/2/0", "state": state, "todo": list(todo)}
+
+
+def test_what_most_readers_see_comes_first(grid: Grid, tmp_path: Path) -> None:
+    """The benchmark of the first page, as the site chooses it: with methods to compare, ranked, of the latest tier."""
+    store = publish(
+        tmp_path,
+        *(f"digits-mlp/{slug}" for slug in ("a", "b", "c", "dense")),
+        *(f"cifar10-jpeg-resnet-20/{slug}" for slug in ("a", "b")),
+        *(f"cifar10-resnet-20/{slug}" for slug in ("a", "dense")),
+    )
+    order = by_readers(grid, store)
+    assert sorted(order) == sorted(grid.benchmarks)
+    assert order[:2] == ["cifar10-jpeg-resnet-20", "digits-mlp"], "one method alone compares nothing"
+    publish(tmp_path, "cifar10-resnet-20/b")
+    assert by_readers(grid, store)[0] == "cifar10-resnet-20"
+
+
+def test_what_is_shown_and_stale_comes_before_what_was_never_there(grid: Grid, tmp_path: Path) -> None:
+    store = publish(tmp_path, "mnist-lenet-5/a", "mnist-lenet-5/b", "digits-mlp/a", "digits-mlp/b")
+    listed = [
+        cell("digits-mlp", "lamp"),
+        *[cell("mnist-lenet-5", "snip", "missing")] * 9,
+        cell("mnist-lenet-5", "b"),
+        *[cell("mnist-lenet-5", "a")] * 2,
+        cell("mnist-lenet-5", "waits", todo=()),
+        cell("mnist-lenet-5", "dense"),
+    ]
+    expected = [("mnist-lenet-5", "a"), ("mnist-lenet-5", "b"), ("mnist-lenet-5", "snip"), ("digits-mlp", "lamp")]
+    assert steps(grid, store, listed) == [Step(*one) for one in expected]
+
+
+def test_a_night_is_from_noon_to_noon_and_has_one_budget(tmp_path: Path) -> None:
+    ledger = Nights(tmp_path / "nights.json", 4 * HOUR)
+    assert (night_of(NOON - 1), night_of(NOON), night_of(NOON + 23 * HOUR)) == ("2026-11-24", "2026-11-25", "2026-11-25")
+    ledger.enter(NOON, HOUR)
+    ledger.enter(NOON + 14 * HOUR, 2 * HOUR)
+    assert ledger.left(NOON + 20 * HOUR) == HOUR
+    ledger.enter(NOON + 21 * HOUR, 9 * HOUR)
+    assert ledger.left(NOON + 21 * HOUR) == 0
+    assert ledger.left(NOON + 24 * HOUR) == 4 * HOUR
+    assert json.loads(ledger.path.read_text()) == {"2026-11-25": 12 * HOUR}
+    ledger.path.write_text("[torn")
+    assert ledger.left(NOON) == 4 * HOUR
+
+
+def test_only_the_newest_nights_are_kept(tmp_path: Path) -> None:
+    ledger = Nights(tmp_path / "nights.json", HOUR)
+    for day in range(nights.KEPT + 5):
+        ledger.enter(NOON + day * 24 * HOUR, 1)
+    kept = json.loads(ledger.path.read_text())
+    assert (len(kept), min(kept)) == (nights.KEPT, "2026-11-30")
+
+
+def test_an_hour_of_two_gpus_is_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nights, "GPUS", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus(None) == 1
+    for name in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / name).mkdir()
+    assert (gpus(None), gpus(1), gpus(8)) == (2, 1, 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert gpus(None) == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus(None) == 1
+
+
+@dataclass
+class Stage:
+    """In place of the child processes: what the plan lists, what the sentinels say, how long an evaluation takes."""
+
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
+    seconds: float = HOUR
+    left: float = 0
+    time: float = NOON
+    asked: list[str] = field(default_factory=list)
+    measured: list[tuple[str, ...]] = field(default_factory=list)
+    committed: list[str] = field(default_factory=list)
+
+    def ask(self, _: object, verb: str, *arguments: str) -> dict[str, Any]:
+        self.asked.append(verb)
+        if verb == "sentinels":
+            return {"ok": not self.deviations, "deviations": self.deviations, "accepted": []}
+        return {"cells": self.cells, "seconds": None}
+
+    def evaluation(self, _: object, slug: str, options: tuple[str, ...]) -> Stage:
+        self.measured.append((slug, *options))
+        self.left = self.seconds
+        return self
+
+    def wait(self, _: float) -> bool:
+        """It takes its time, a quarter of an hour between two looks."""
+        took = min(self.left, HOUR / 4)
+        self.time, self.left = self.time + took, self.left - took
+        return self.left == 0
+
+    def stop(self) -> None:
+        pass
+
+    def commit(self, _: object, slug: str, *__: object) -> bool:
+        self.committed.append(slug)
+        self.cells = [one for one in self.cells if one["submission"] != slug]
+        return True
+
+
+@dataclass
+class Lines(logging.Handler):
+    """What was logged."""
+
+    seen: list[logging.LogRecord] = field(default_factory=list)
+    level: int = logging.INFO
+
+    def __post_init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(record)
+
+    def of(self, what: str) -> list[dict[str, Any]]:
+        return [vars(record) for record in self.seen if record.getMessage() == what]
+
+    __hash__ = object.__hash__
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    log, handler = logging.getLogger("espalier.runner"), Lines()
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    yield handler
+    log.removeHandler(handler)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, grid: Grid) -> Stage:
+    made = Stage()
+    monkeypatch.setattr(stages, "ask", made.ask)
+    monkeypatch.setattr(runner, "Evaluation", made.evaluation)
+    monkeypatch.setattr(runner, "commit_records", made.commit)
+    monkeypatch.setattr(runner, "load_grid", lambda _: grid)
+    monkeypatch.setattr(runner, "gpus", lambda _: 2)
+    monkeypatch.setattr(Progress, "of", lambda *_: Progress(0, 1, None))
+    return made
+
+
+@pytest.fixture
+def work(stage: Stage, clone: Clone, project: Path, tmp_path: Path) -> Runner:
+    (tmp_path / "home").mkdir()
+    return Runner(
+        LocalForge(project), Workspaces(clone, tmp_path / "work"), Lease(clone, "me"), tmp_path / "home",
+        budget=4 * HOUR, now=lambda: stage.time,
+    )  # fmt: skip
+
+
+def test_a_pass_with_nothing_to_do_says_what_it_looked_at(work: Runner, stage: Stage, lines: Lines) -> None:
+    assert work.once()
+    (said,) = lines.of("nothing to do")
+    assert (said["open_changes"], said["merged_changes"], said["gpu_hours"]) == (0, 0, 0)
+    assert "sentinels" not in stage.asked, "they cost time, and nothing is about to be published"
+    assert stage.measured == []
+
+
+def test_the_night_ends_with_its_budget_over_several_passes(work: Runner, stage: Stage, lines: Lines) -> None:
+    """Two GPUs for two hours are four GPU-hours: the second step is cut short, the third waits for the next night."""
+    stage.cells = [cell("digits-mlp", slug, "missing") for slug in ("b", "a", "c")]
+    stage.seconds = 1.5 * HOUR
+    assert work.once()
+    only = ("--benchmark=digits-mlp", "--here")
+    assert stage.measured == [("a", *only), ("b", *only)]
+    assert stage.committed == ["a", "b"], "what was measured before the end is published"
+    assert stage.asked.count("sentinels") == 1, "once a batch"
+    assert [(line["submission"], line["gpus"], line["gpu_hours"]) for line in lines.of("spent")] == [
+        ("a", 2, 3),
+        ("b", 2, 1),
+    ]
+    assert [(line["night"], line["gpu_hours"], line["budget_hours"]) for line in lines.of("night")] == [
+        ("2026-11-25", 3, 4),
+        ("2026-11-25", 4, 4),
+    ]
+    assert [line["waiting"] for line in lines.of("the night's budget is spent")] == [1]
+    assert [line["gpu_hours"] for line in lines.of("pass ended")] == [4]
+    work.once()
+    assert len(stage.measured) == 2
+    stage.time += 24 * HOUR
+    work.once()
+    assert [slug for slug, *_ in stage.measured] == ["a", "b", "c"]
+
+
+def test_sentinels_that_deviate_stop_the_night_too(work: Runner, stage: Stage, lines: Lines) -> None:
+    stage.cells = [cell("digits-mlp", slug) for slug in ("a", "b")]
+    stage.deviations = ["random on digits-mlp: it counts otherwise than it did"]
+    assert work.once()
+    assert (stage.measured, stage.committed, stage.asked.count("sentinels")) == ([], [], 1)
+    (told,) = lines.of("not published: this machine no longer measures what it did")
+    assert told["deviations"] == stage.deviations
+    assert "--accept" in told["fix"]
+    assert json.loads((work.home / HEARTBEAT).read_text())["doing"] == "stopped by the sentinels"
+    stage.deviations = []
+    work.once()
+    assert stage.committed == ["a", "b"]
+
+
+def test_what_an_evaluation_cost_is_entered_when_it_fails(work: Runner, stage: Stage, lines: Lines) -> None:
+    stage.cells = [cell("digits-mlp", "a")]
+
+    def fail(*_: object) -> bool:
+        stage.time += HOUR
+        raise EspalierError("the forge is gone")
+
+    stage.wait = fail  # type: ignore[method-assign]
+    with pytest.raises(EspalierError):
+        work.once()
+    assert Nights(work.home / "nights.json", 0).spent(stage.time) == 2 * HOUR
+    assert [line["gpu_hours"] for line in lines.of("spent")] == [2]
+
+
+def test_a_dry_run_says_what_the_night_would_measure(work: Runner, stage: Stage, lines: Lines) -> None:
+    work.dry = True
+    stage.cells = [cell("digits-mlp", "a"), cell("digits-mlp", "b")]
+    work.once()
+    assert [line["waiting"] for line in lines.of("would measure for main")] == [2]
+    assert stage.measured == []
+    assert not (work.home / "nights.json").exists()
+
+
+def test_a_change_that_was_found_unsound_is_named(
+    work: Runner, project: Path, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pass after pass, without looking again."""
+    author = tmp_path / "author"
+    (author / "submissions" / "new").mkdir()
+    (author / "submissions" / "new" / "method.py").write_text("new = 1\n")
+    for arguments in (["add", "--all"], ["commit", "--quiet", "-m", "A method"]):
+        git(author, *arguments)
+    change = people.open_change(LocalForge(project), author, title="Add new", author="somebody")
+    monkeypatch.setattr(stages, "ask", lambda *_: {"ok": False, "problems": [], "cells": []})
+    work.once()
+    assert [line["open_changes"] for line in lines.of("pass ended")] == [1]
+    work.once()
+    assert [line["change"] for line in lines.of("found unsound before; waits for a push")] == [change.number]
+    assert [line["open_changes"] for line in lines.of("nothing to do")] == [1]
+
+
+def test_a_change_that_was_refused_is_told_so_once(work: Runner, project: Path, lines: Lines, tmp_path: Path) -> None:
+    """And not by a dry run, after which the true one still has to say it."""
+    (tmp_path / "author" / "README.md").write_text("Another project\n")
+    git(tmp_path / "author", "commit", "--quiet", "--all", "-m", "Not a method")
+    forge = LocalForge(project)
+    change = people.open_change(forge, tmp_path / "author", title="Read me", author="somebody")
+    work.forge, work.dry = DryRun(forge, lambda _: None), True
+    work.once()
+    assert forge.comment(change) is None
+    work.forge, work.dry = forge, False
+    work.once()
+    assert "touches more than a submission" in (forge.comment(change) or "")
+    work.once()
+    assert [line["change"] for line in lines.of("refused before; waits for a push")] == [change.number]
+    assert len(lines.of("nothing to do")) == 1

@@ -1,0 +1,114 @@
+"""The chooser: one board, conditions, the tied best with their evidence; nothing is filled in."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from leaderboard import chooser, statistics
+from leaderboard.build import gather
+from leaderboard.pages.site import board_of
+
+BOARD = "digits-mlp/one-shot-unstructured-digits-retraining-cpu-published"
+GAPS = "mnist-lenet-300-100/one-shot-unstructured-lenet-300-100-retraining-cpu-published"
+
+
+@pytest.fixture(scope="module")
+def gathered(site):
+    return gather(site.repository)
+
+
+@pytest.fixture(scope="module")
+def menus(gathered):
+    return {menu.id: menu for menu in chooser.menus(gathered)}
+
+
+def data(site):
+    text = (site.folder / chooser.FILE).read_text(encoding="utf-8")
+    return {board["id"]: board for board in json.loads(text.removeprefix(f"{chooser.CALL}(").removesuffix(");\n"))}
+
+
+def test_beaten_agrees_with_ranks():
+    """Whoever is not significantly worse than the best has rank 1, and nobody else."""
+    rng = np.random.default_rng(3)
+    table = rng.normal(0, 0.02, (9, 5)) + np.arange(9)[:, None] // 3
+    worse = statistics.beaten(table)
+    best = int(table.mean(axis=1).argmax())
+    assert [not row[best] for row in worse] == [low == 1 for low, _ in statistics.rank_ranges(table)]
+    assert not (worse & worse.T).any()
+
+
+def test_best_without_conditions_have_rank_one(menus):
+    for menu in menus.values():
+        assert {one.slug for one in menu.best} == {one.slug for one in menu.candidates if one.rank and one.rank[0] == 1}
+
+
+def test_method_with_a_gap_is_never_chosen(menus):
+    found = {one.slug: one for one in menus[GAPS].candidates}
+    assert (found["lamp"].rank, found["lamp"].figure.gap) == (None, "3 failed")
+    assert not {"lamp", "erk-magnitude"} & {one.slug for one in menus[GAPS].best}
+
+
+def test_cost_is_that_of_the_costliest_target(gathered, menus):
+    standings = next(one for one in gathered.standings if menus[BOARD].board is board_of(one))
+    rows = board_of(standings).rows
+    own = rows[(rows["submission"] == "lamp") & (rows["variant"] == "method")]
+    costs = (own["pruning_seconds"] + own["retraining_seconds"]).groupby(own["target"]).mean()
+    found = {one.slug: one for one in menus[BOARD].candidates}
+    assert found["lamp"].seconds == pytest.approx(costs.max())
+    assert menus[BOARD].unit == "core"
+    assert math.isnan(chooser.seconds(board_of(standings), "nobody"))
+
+
+def test_reader_chooses(site, visit):
+    """Conditions narrow the group, the address holds them, and the figure is one click away."""
+    seen = visit(site.folder / "index.html", fragment=f"#choose={BOARD}")
+    page = seen.page
+    board = data(site)[BOARD]
+    ranked = [one for one in board["methods"] if one["rank"]]
+    rows = page.locator("#chosen tbody tr")
+    assert rows.count() == sum(one["rank"][0] == 1 for one in ranked)
+    page.locator("#chooser .picks label", has_text="data").check()
+    fit = [one for one in ranked if "data" not in one["needs"]]
+    meet = sum("data" not in one["needs"] for one in board["methods"])
+    behind = [board["methods"][i]["slug"] for i in max(fit, key=lambda one: one["mean"])["ahead"]]
+    tied = [one for one in fit if one["slug"] not in behind]
+    said = page.locator("#chooser [role=status]").inner_text()
+    assert said.startswith(f"{meet} of {len(board['methods'])} methods meet")
+    assert rows.count() == len(tied)
+    assert rows.first.inner_text().split("\t")[2] == "\N{EN DASH}".join(map(str, dict.fromkeys(tied[0]["rank"])))
+    assert page.evaluate("location.hash") == f"#choose={BOARD}&without=data"
+    page.get_by_role("link", name="See them in the charts").click()
+    page.wait_for_url("**/benchmarks/digits-mlp.html*")
+    assert page.locator("tbody.picked:visible").count() == len(tied)
+    assert seen.console == []
+
+
+def test_unknown_cost_meets_no_limit(site, visit):
+    """All pass at first; without their costs none does."""
+    page = visit(site.folder / "index.html", fragment=f"#choose={BOARD}&most=60&without=data,labels,gradients").page
+    assert page.locator("#chosen tbody tr").count() > 0
+    assert page.locator("#choose-most option:checked").inner_text() == "1 core-minute"
+    boards = list(data(site).values())
+    for board in boards:
+        board["methods"] = [{**one, "seconds": None} for one in board["methods"]]
+    page.evaluate("boards => espalierChooser(boards)", boards)
+    assert page.locator("#chosen tbody tr").count() == 0
+    assert page.locator("#chooser [role=status]").inner_text().startswith("None of ")
+
+
+@pytest.mark.parametrize("fragment", ["#choose=nowhere&division=%22&most=-1&without=<b>", "#choose=", "#grid"])
+def test_unknown_choice_falls_back(site, visit, fragment):
+    seen = visit(site.folder / "index.html", fragment=fragment)
+    assert seen.page.locator("#chosen tbody tr").count() > 0
+    assert seen.console == []
+
+
+def test_table_stands_without_a_script(site, menus):
+    text = (site.folder / "index.html").read_text(encoding="utf-8")
+    part = text[text.index('class="plainly"') : text.index("</table>", text.index('class="plainly"'))]
+    for menu in menus.values():
+        assert all(f'href="methods/{one.slug}.html"' in part for one in menu.best)
+    assert part.count("<tr>") == len(menus) + 1

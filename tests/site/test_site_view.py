@@ -1,0 +1,193 @@
+"""What a reader filters, sorts, picks and switches on a page: it stands in the address, and a link brings it back."""
+
+from __future__ import annotations
+
+import json
+import math
+from urllib.parse import unquote
+
+import pytest
+from leaderboard.facets import choice
+from leaderboard.scales import drop_domain, drop_ticks, error_ticks
+from leaderboard.series import COLOURS, SHAPES, looks
+
+from tests.site.test_site_browser import BENCHMARK, draw_all
+
+BOARD = "one-shot-unstructured-lenet-300-100-retraining-cpu-published"
+TIMES = "\N{MULTIPLICATION SIGN}"
+MARKS = ".panel.after figure.chart:first-of-type .live g.layer_6_marks path"
+
+
+def shown(page):
+    """Slugs in the visible table, from top to bottom."""
+    visible = "bodies => bodies.filter(b => b.checkVisibility()).map(b => b.dataset.slug)"
+    return page.eval_on_selector_all(".panel tbody[data-slug]", visible)
+
+
+def address(page):
+    return unquote(page.evaluate("location.hash"))
+
+
+def use(page):
+    """Open the filters of the board."""
+    page.locator(f"#{BOARD} details.options > summary").click()
+
+
+def test_filters_leave_rows_marks_and_an_address(site, visit):
+    """Rows of the table, items of the legend and marks of the chart go together; a reload brings them back."""
+    page = visit(site.folder / BENCHMARK).page
+    draw_all(page)
+    everybody = shown(page)
+    use(page)
+    page.get_by_label("Scope").select_option("global")
+    some = shown(page)
+    assert set(some) < set(everybody)
+    assert address(page) == f"#board={BOARD}&scope=global"
+    assert page.locator(f"#{BOARD} .shown").inner_text() == "2 of 4 methods: scope global. Ranks stay those among all."
+    spec = json.loads(page.locator(".panel.after figure.chart script.spec").first.text_content())
+    left = [row for row in spec["datasets"]["means"] if row["m"] in some]
+    page.wait_for_function("([s, n]) => document.querySelectorAll(s).length === n", arg=[MARKS, len(left)])
+    assert page.locator(".panel.after .legend li:visible").count() == len(some)
+    page.reload()
+    assert shown(page) == some
+    page.get_by_role("button", name="Clear").click()
+    assert shown(page) == everybody
+    assert address(page) == f"#{BOARD}"
+
+
+def test_needs_are_left_out(site, visit):
+    """Method 1 of the synthetic ones reads data; without metadata nothing is known, and a method is not shown."""
+    page = visit(site.folder / BENCHMARK).page
+    before = shown(page)
+    use(page)
+    page.locator(f"#{BOARD} .picks label", has_text="data").check()
+    assert set(before) - set(shown(page)) == {"uniform-magnitude"}
+    assert address(page).endswith("&without=data")
+
+
+def test_link_brings_back_the_whole_view(site, visit):
+    """Phase, axis, scale, order, picks, filters and hidden controls at once; the board comes into sight."""
+    chosen = f"phase=before&axis=speedup&scale=drop&scope=global,&controls=hidden&sort=8{TIMES}:ascending"
+    asked = f"{chosen}&m=erk-magnitude"
+    seen = visit(site.folder / BENCHMARK, fragment=f"#board={BOARD}&{asked}")
+    page = seen.page
+    assert page.locator(".panel.before").is_visible()
+    figures = [figure for figure in page.query_selector_all("figure.chart") if figure.is_visible()]
+    assert [figure.get_attribute("data-axis") for figure in figures] == ["speedup"]
+    draw_all(page)
+    assert "Top-1 against dense, points" in figures[0].query_selector(".live").text_content()
+    assert "ERK magnitude" in figures[0].query_selector(".live").text_content()  # the name of what is picked
+    assert len(shown(page)) == 2
+    heading = page.locator(".panel.before thead th", has_text=f"8{TIMES}")
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert not page.locator(".panel.before tbody[data-slug] tr.control").first.is_visible()
+    assert page.locator(".panel.before .legend button[aria-pressed=true]").inner_text() == "ERK magnitude"
+    assert "picked" in page.locator(".panel.before tbody[data-slug=erk-magnitude]").get_attribute("class")
+    assert page.locator(".panel.before td .drop .half").first.is_visible()
+    assert not page.locator(".panel.before tbody[data-slug] td .top1").first.is_visible()
+    assert seen.console == []
+
+
+UNKNOWN = (
+    "#board=nowhere&scope=global",
+    f"#board={BOARD}&scope=%22%3E&phase=x&sort=y:z&m=,,<a>&__proto__=1",
+    f"#{BOARD}",
+    "#board=%E0%A4%A",
+)
+
+
+@pytest.mark.parametrize("fragment", UNKNOWN)
+def test_address_that_says_nothing_known_changes_nothing(site, visit, fragment):
+    seen = visit(site.folder / BENCHMARK, fragment=fragment)
+    assert len(shown(seen.page)) == 4
+    assert seen.page.locator(".panel.after").is_visible()
+    assert seen.console == []
+
+
+def test_sorting_stands_in_the_address(site, visit):
+    page = visit(site.folder / BENCHMARK).page
+    first = shown(page)
+    page.locator(".panel.after thead th", has_text=f"4{TIMES}").get_by_role("button").press("Enter")
+    assert address(page).endswith(f"&sort=4{TIMES}:descending")
+    ordered = shown(page)
+    order = "o => [...document.querySelectorAll('.panel.after tbody[data-slug]')].map(b => b.dataset.slug).join() === o"
+    page.evaluate("location.hash = ''")
+    page.wait_for_function(order, arg=",".join(first))
+    page.go_back()
+    page.wait_for_function(order, arg=",".join(ordered))
+
+
+def test_chart_and_table_stand_out_together(site, visit):
+    """A mark brings out its row and its name; a click on it picks the method; so does the keyboard in the legend."""
+    page = visit(site.folder / BENCHMARK).page
+    draw_all(page)
+    figure = page.locator(".panel.after figure.chart").first
+    slug = json.loads(figure.locator("script.spec").text_content())["datasets"]["means"][-1]["m"]
+    mark = figure.locator(".live g.layer_6_marks path").last
+    mark.hover(force=True)
+    row = page.locator(f".panel.after tbody[data-slug={slug}]")
+    page.wait_for_function("row => row.classList.contains('pointed')", arg=row.element_handle())
+    mark.click(force=True)
+    assert address(page).endswith(f"&m={slug}")
+    assert "picked" in row.get_attribute("class")
+    page.mouse.move(0, 0)
+    button = page.locator(".panel.after .legend button[data-slug=global-magnitude]")
+    button.focus()
+    page.keyboard.press("Space")
+    assert button.get_attribute("aria-pressed") == "true"
+    named = "s => [...document.querySelectorAll(s)].map(t => t.textContent).includes('Global magnitude')"
+    page.wait_for_function(named, arg=".panel.after .live g.layer_7_marks text")
+    assert page.locator(f"#{BOARD} a.compare").get_attribute("href").endswith(f"&m={slug},global-magnitude")
+
+
+def test_methods_page_filters_by_traits(site, visit):
+    page = visit(site.folder / "methods.html", fragment="#board=list&stage=after&data_use=calibration").page
+    visible = "bodies => bodies.filter(b => b.checkVisibility()).map(b => b.dataset.slug)"
+    assert page.eval_on_selector_all("tbody[data-slug]", visible) == ["uniform-magnitude"]
+    assert page.locator("#stage-after").is_checked()
+
+
+def test_phone_has_results_first(site, visit):
+    """Filters and rules wait behind their headings."""
+    page = visit(site.folder / BENCHMARK, width=360, fragment=f"#board={BOARD}&scope=global").page
+    assert not page.get_by_label("Scope").is_visible()
+    assert not page.locator(f"#{BOARD} dl.terms").is_visible()
+    chart = page.locator(".panel.after figure.chart").first.bounding_box()
+    assert chart["y"] < 900
+    use(page)
+    assert page.get_by_label("Scope").is_visible()
+
+
+def test_facets_in_which_all_are_alike_are_no_filter():
+    one = {"criterion": "magnitude", "scope": "global", "needs": ["data"]}
+    base = dict.fromkeys(("schedule", "data_use", "supervision", "weight_update", "learned_by", "fusion"), "none")
+    found = choice({"a": {**base, **one}, "b": {**base, **one, "scope": "layer", "needs": []}})
+    assert [(facet.name, facet.values) for facet in found.facets] == [("scope", ["global", "layer"])]
+    assert found.needs == ["data"]
+
+
+def test_looks_do_not_repeat_before_they_have_to():
+    many = looks({f"m{i}": ("unstructured", i % 5) for i in range(COLOURS * len(SHAPES))})
+    assert len(set(many.values())) == COLOURS * len(SHAPES)
+
+
+def test_axis_of_differences():
+    low, high = drop_domain([-80.0, -0.4, 0.3])
+    assert low < -80
+    assert 0.3 < high < 1
+    ticks = drop_ticks(low, high)
+    assert 0 in ticks
+    assert all(low <= tick <= high for tick in ticks)
+    assert -10 in ticks
+    assert error_ticks(1, 100)[0] == 1
+
+
+@pytest.mark.parametrize("name", ["digits-mlp", "mnist-lenet-300-100"])
+def test_methods_at_one_target_stand_close_on_any_axis(site, name):
+    """Three targets or five: side by side over the same share of the axis."""
+    text = (site.folder / f"benchmarks/{name}.html").read_text(encoding="utf-8")
+    spec = json.loads(text.split('class="spec">')[1].split("</script>")[0])
+    low, high = spec["layer"][-1]["encoding"]["x"]["scale"]["domain"]
+    first = [math.log2(row["x"]) for row in spec["datasets"]["means"] if row["t"] == f"2{TIMES}"]
+    assert len(first) == 4
+    assert 0.04 < (max(first) - min(first)) / math.log2(high / low) < 0.07
