@@ -1,4 +1,4 @@
-"""Every error that Espalier raises on purpose: what went wrong, where, and how to mend it.
+"""Every error that Espalier raises on purpose: what went wrong, where, and how to mend it (`nearest` names remedies).
 
 EspalierError
 ├── UsageError          the command line was used wrongly (exit code 2)
