@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from evaluator.checkpoint_files import checkpoints
 from evaluator.errors import StoreError
 from evaluator.pruning import Prunings
 from evaluator.records import Audits, Store
+from evaluator.records.previous import previous
 from evaluator.repository import Repository
 
 Kind = Literal["artifact", "pruning", "checkpoint", "half-written file"]
@@ -74,11 +76,15 @@ def find(repository: Repository, stores: Iterable[Store], *, before: float) -> I
 
 
 def named(stores: Iterable[Store]) -> tuple[set[str], set[str]]:
-    """Prune keys, and digests of predictions, that records or audits name. Raises StoreError where one cannot be read."""
+    """Prune keys, and digests of predictions, that records or audits name, those of the version before among them.
+
+    Raises:
+        StoreError: one cannot be read.
+    """
     keys: set[str] = set()
     digests: set[str] = set()
     for store in stores:
-        for record in store:
+        for record in chain(store, previous(store.folder)):
             keys.add(record.prune_key)
             digests.update(score.predictions for score in (record.before, record.after) if score)
         for churn in Audits(store.folder):

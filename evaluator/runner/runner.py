@@ -201,7 +201,7 @@ class Runner:
         """The sentinels, once a pass, before anything is published; where they deviate, all of it waits for a maintainer."""
         if self._as_before is None:
             self._keep_lease()
-            found = stages.ask(self.workspaces.main, "sentinels", *self.selection)
+            found = stages.ask(self.workspaces.main, "sentinels", *self.selection, meanwhile=self._keep_lease)
             self._as_before = bool(found["ok"])
             if found["accepted"]:
                 log.warning("the sentinels deviate as a maintainer has accepted", extra={"deviations": found["accepted"]})
@@ -278,7 +278,7 @@ class Runner:
             self._say(change, "failure", "check found errors", slug, problems=found["problems"])
             return False
         self.forge.set_status(change, Status("pending", "check passed; smoke tier at work"))
-        smoked = stages.ask(repository, "smoke", slug)
+        smoked = stages.ask(repository, "smoke", slug, meanwhile=self._keep_lease)
         if not smoked["ok"]:
             self._say(change, "failure", "the smoke tier failed", slug, problems=found["problems"], smoked=smoked["cells"],
                       command=f"espalier smoke {slug}")  # fmt: skip

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ KEPT = (
 )
 PATIENCE = 30.0
 """Seconds that an evaluation has to end by itself when it is told to."""
+LOOK_UP = 5.0
+"""Seconds between two looks up from a command that is asked."""
 
 
 def environment(repository: Repository) -> dict[str, str]:
@@ -35,13 +37,16 @@ def command(repository: Repository, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "evaluator", *arguments, "--root", str(repository.root)]
 
 
-def ask(repository: Repository, *arguments: str) -> Any:
+def ask(repository: Repository, *arguments: str, meanwhile: Callable[[], None] | None = None) -> Any:
     """What a command says as JSON, whether it found problems (exit code 1) or not.
+
+    Args:
+        meanwhile: called now and then while the command works; what it raises ends the command.
 
     Raises:
         EspalierError: it failed otherwise.
     """
-    done = _run(repository, *arguments, "--json")
+    done = _run(repository, *arguments, "--json", meanwhile=meanwhile)
     try:
         return json.loads(done.stdout)
     except ValueError:
@@ -55,16 +60,30 @@ def do(repository: Repository, *arguments: str) -> None:
         raise _failure(repository, arguments, done.stderr or done.stdout)
 
 
-def _run(repository: Repository, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def _run(
+    repository: Repository, *arguments: str, meanwhile: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    with subprocess.Popen(
         command(repository, *arguments),
         env=environment(repository),
         cwd=repository.root,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        preexec_fn=leave_with_parent,
-    )
+        preexec_fn=leave_with_parent,  # noqa: PLW1509 (a runner has one thread)
+    ) as process:
+        try:
+            while True:
+                try:
+                    out, err = process.communicate(timeout=LOOK_UP if meanwhile else None)
+                    break
+                except subprocess.TimeoutExpired:
+                    assert meanwhile is not None
+                    meanwhile()
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def _failure(repository: Repository, arguments: Sequence[str], said: str) -> EspalierError:

@@ -26,7 +26,21 @@ WIDTH = 560
 """Of the static picture; in a browser a chart takes the width of its place."""
 
 FOCUS = "length(focus) == 0 || indexof(focus, datum.m) >= 0"
+DOTTED = "isArray(datum['as']) && (length(dotted) == 0 || indexof(dotted, datum.m) >= 0)"
 NAMED = "datum.last && indexof(named, datum.m) >= 0"
+RANGES = {
+    "top": "100 - datum.a - datum.h",
+    "bottom": "100 - datum.a + datum.h",
+    "dt": "datum.d + datum.e",
+    "db": "datum.d - datum.e",
+}
+"""Ends of intervals on the axis of errors, and against the dense control."""
+TOLD = {
+    "tip": "datum.tip || format(datum.a, '.2f') + (isValid(datum.h) ? ' ± ' + format(datum.h, '.2f') : '')"
+    " + ' % (n = ' + datum.n + ')'",
+    "drop": "datum.drop || (isValid(datum.d) ? format(datum.d, '+.2f') + ' points' : null)",
+}
+"""What a mark says of itself, unless its row has words of its own."""
 DASHES = {"matched-magnitude": [1, 0], "matched-random": [2, 3], "scratch-e": [9, 3], "scratch-b": [9, 3, 2, 3]}
 """How the line of a control is broken."""
 
@@ -35,12 +49,16 @@ DASHES = {"matched-magnitude": [1, 0], "matched-random": [2, 3], "scratch-e": [9
 class Drawing:
     """What a trade-off chart shows; accuracies in percent.
 
+    Rows are short, since they are most of a page: ``m`` is the method (``name`` its title), ``t`` the target, ``x`` the
+    place, ``a`` the accuracy, ``h`` half its interval, ``n`` its seeds, ``c`` the compression, ``s`` the speedup, ``d`` the
+    difference from the dense control, ``e`` half its interval, ``v`` the variant. ``as`` are the seeds' accuracies, ``ds``
+    their differences, ``xs`` their places where they have places of their own. The chart itself makes the rest.
+
     With ``patterns`` the horizontal axis has no factors: the first of them stands at 1, the next at 2, then 4, 8...
     """
 
     title: str
     means: Rows
-    seeds: Rows
     controls: Rows
     dense: Rows
     series: dict[str, tuple[str, str]]
@@ -48,7 +66,7 @@ class Drawing:
     smallest_error: float = 0.01
     """Half a test image, percent: an error of zero has no logarithm."""
     strong: list[str] = field(default_factory=list)
-    """Series drawn strongly at first; empty: all."""
+    """Series drawn strongly and with their seeds at first; empty: all."""
     patterns: tuple[str, ...] = ()
     targets: tuple[float, ...] = ()
     """Factors that were asked for, where they are on the chart's axis: they carry its labels."""
@@ -57,9 +75,10 @@ class Drawing:
 def tradeoff(drawing: Drawing) -> Spec:
     """Accuracy against compression or speedup, both on logarithmic axes; or by pattern."""
     spec = copy.deepcopy(_layout(drawing.title, drawing.patterns))
-    errors = [100 - row["a"] for row in (*drawing.means, *drawing.seeds, *drawing.controls, *drawing.dense)]
+    rows = (*drawing.means, *drawing.controls)
+    errors = [100 - a for row in (*rows, *drawing.dense) for a in (row["a"], *row.get("as", ()))]
     low, high = scales.padded(errors, drawing.smallest_error)
-    factors = [row["x"] for row in (*drawing.means, *drawing.seeds, *drawing.controls)] or [1.0, 32.0]
+    factors = [x for row in rows for x in (row["x"], *row.get("xs", ()))] or [1.0, 32.0]
     x_domain = scales.around(factors)
     if drawing.patterns:
         x_domain = [2**-0.5, 2 ** (len(drawing.patterns) - 0.5)]
@@ -70,13 +89,13 @@ def tradeoff(drawing: Drawing) -> Spec:
     for layer in spec["layer"]:
         _fit(layer["encoding"], x, y, names, drawing)
     spec["datasets"] = {
-        "means": [_placed(row, low, high) for row in drawing.means],
-        "seeds": [_placed(row, low, high) for row in drawing.seeds],
-        "controls": [_placed(row, low, high) for row in drawing.controls],
-        "dense": [{**_placed(row, low, high), "x": round(x_domain[1], 4)} for row in drawing.dense],
+        "means": drawing.means,
+        "controls": drawing.controls,
+        "dense": [{**row, "x": round(x_domain[1], 4)} for row in drawing.dense],
     }
-    spec["params"][0]["value"] = drawing.strong
-    drops = [row["d"] for rows in (drawing.means, drawing.seeds, drawing.controls) for row in rows if "d" in row]
+    for param in spec["params"]:
+        param["value"] = [] if param["name"] == "named" else drawing.strong
+    drops = [d for row in rows if "d" in row for d in (row["d"], *row.get("ds", ()))]
     return {**spec, "usermeta": {"drop": _differences(drops)}} if drops else spec
 
 
@@ -87,10 +106,11 @@ def skeleton(spec: Spec) -> Spec:
     """
     bare = copy.deepcopy({name: value for name, value in spec.items() if name not in ("datasets", "usermeta")})
     bare["config"] = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
-    nothing = Drawing("", [], [], [], [], {"m": ("black", "circle")})
+    nothing = Drawing("", [], [], [], {"m": ("black", "circle")})
     for layer in bare["layer"]:
         _fit(layer["encoding"], {"domain": [1, 2], "values": [1]}, {"domain": [1, 2], "values": [1]}, ["m"], nothing)
-    bare["params"][0]["value"] = []
+    for param in bare["params"]:
+        param["value"] = []
     return {**bare, "width": WIDTH - 64, "height": HEIGHT - 62, "datasets": {name: [] for name in spec["datasets"]}}
 
 
@@ -120,8 +140,14 @@ def _differences(drops: list[float]) -> Spec:
 @cache
 def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
     """The layers, checked against Vega-Lite's schema. Patterns are not joined by lines: nothing lies between them."""
-    means, seeds = alt.Chart(alt.NamedData(name="means")), alt.Chart(alt.NamedData(name="seeds"))
-    controls, dense = alt.Chart(alt.NamedData(name="controls")), alt.Chart(alt.NamedData(name="dense"))
+    controls, dense, means = (
+        alt.Chart(alt.NamedData(name=name)).transform_calculate(y="100 - datum.a") for name in ("controls", "dense", "means")
+    )
+    ranges = means.transform_calculate(**RANGES)
+    dots = alt.Chart(alt.NamedData(name="means")).transform_filter(DOTTED)
+    seeds = dots.transform_calculate(ds="datum.ds || []", xs="datum.xs || []").transform_flatten(
+        ["as", "ds", "xs"], as_=["a", "d", "own"]
+    ).transform_calculate(x="isValid(datum.own) ? datum.own : datum.x", y="100 - datum.a")  # fmt: skip
     x, y = _x(title, patterns), _y("y")
     colour = alt.Color("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["var(--s0)"]))
     shape = alt.Shape("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["circle"]))
@@ -135,17 +161,17 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
             color=grey, opacity=_shown(0.9, 0.1)) if patterns else
         controls.mark_line(strokeWidth=1, opacity=0.55).encode(
             x=x, y=y, detail=["m:N", "v:N"], strokeDash=dash, color=grey, opacity=_shown(0.5, 0.06)),
-        means.mark_rule(strokeWidth=1).encode(x=x, y=_y("top"), y2="bottom:Q", color=colour, opacity=_shown(0.55, 0.05)),
+        ranges.mark_rule(strokeWidth=1).encode(x=x, y=_y("top"), y2="bottom:Q", color=colour, opacity=_shown(0.55, 0.05)),
         seeds.mark_circle(size=11).encode(x=x, y=y, color=colour, opacity=_shown(0.6, 0.06)),
         means.mark_line(strokeWidth=0 if patterns else 1.6).encode(
             x=x, y=y, color=colour, opacity=_shown(1, 0.13),
             strokeDash=alt.condition("datum.dashed", alt.value([7, 3]), alt.value([1, 0]))),
-        means.mark_point(filled=True, size=52, stroke="var(--paper)", strokeWidth=0.8).encode(
+        means.transform_calculate(**TOLD).mark_point(filled=True, size=52, stroke="var(--paper)", strokeWidth=0.8).encode(
             x=x, y=y, color=colour, shape=shape, opacity=_shown(1, 0.13), tooltip=_tooltip()),
         means.transform_filter(NAMED).mark_text(align="right", dx=4, dy=-12, fontSize=12, fontWeight=600).encode(
             x=x, y=y, text="name:N", color=colour),
     )  # fmt: skip
-    params = [alt.param(name=name, value=[]) for name in ("focus", "named")]
+    params = [alt.param(name=name, value=[]) for name in ("focus", "named", "dotted")]
     chart = alt.layer(*layers).add_params(*params).properties(width="container", height=HEIGHT)
     spec: Spec = chart.properties(config=_THEME).to_dict()
     return spec
@@ -165,7 +191,7 @@ def _x(title: str, patterns: tuple[str, ...]) -> alt.X:
 
 
 def _y(name: str) -> alt.Y:
-    scale = alt.Scale(type="log", reverse=True, nice=False, domain=[1, 2])
+    scale = alt.Scale(type="log", reverse=True, nice=False, clamp=True, domain=[1, 2])
     label = "format(100 - datum.value, '.4~g')"
     return alt.Y(f"{name}:Q", scale=scale, axis=alt.Axis(title="Top-1 accuracy, %", values=[1], labelExpr=label))
 
@@ -202,11 +228,3 @@ _THEME: Spec = {
     },
 }
 
-
-def _placed(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:
-    """A row with its place on the error axis; intervals are cut where the axis ends."""
-    placed = {**row, "y": round(max(low, 100 - row["a"]), 4)}
-    if "h" in row and row["h"] is not None:
-        placed["top"] = round(min(high, max(low, 100 - row["a"] - row["h"])), 4)
-        placed["bottom"] = round(min(high, max(low, 100 - row["a"] + row["h"])), 4)
-    return placed

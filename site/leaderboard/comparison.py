@@ -98,9 +98,13 @@ def board_data(site: Site, standings: Standings) -> dict[str, object]:
         "title": f"{site.grid.benchmarks[board.key.benchmark].title}, {board_title(site, board).lower()}",
         "href": f"benchmarks/{board.key.benchmark}.html#{board.key.anchor}",
         "local": board.key.origin == LOCAL,
+        "before": board.remeasuring is not None,
         "seeds": len(first.frame.seeds),
         "quantiles": [round(statistics.t_quantile(n - 1), 6) for n in range(2, MOST_SEEDS + 1)],
-        "methods": [{"slug": entry.slug, "title": site.titles[entry.slug]} for entry in first.methods],
+        "methods": [
+            {"slug": entry.slug, "title": site.titles[entry.slug], "records": board.key.records(entry.slug)}
+            for entry in first.methods
+        ],
         "phases": [
             {"id": phase, "title": track.phases[phase], "axes": [_axis_data(one) for one in views(standing)]}
             for phase, standing in standings.items()

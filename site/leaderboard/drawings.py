@@ -68,17 +68,15 @@ def compare(standing: Standing, axis: Axis | None, looks: Mapping[str, Look], ti
     ground = _Ground.of(standing, axis)
     strong = [entry.slug for entry in entries[:8]] if len(entries) > CROWD else []
     means: Rows = []
-    seeds: Rows = []
     controls: Rows = []
     for position, entry in enumerate(entries):
         shift = ground.shift(position, len(entries))
         means += _means(entry, entry.slug, titles[entry.slug], ground, shift)
         if not strong or entry.slug in strong:
-            seeds += _seeds(entry, entry.slug, ground, shift)
             for control in standing.controls.get(entry.slug, []):
                 controls += _lines(control, ground, 1.0 if axis else shift)
     series = {entry.slug: (looks[entry.slug].colour, looks[entry.slug].shape) for entry in entries}
-    return _drawing(standing, ground, means, seeds, controls, series, strong)
+    return _drawing(standing, ground, means, controls, series, strong)
 
 
 def single(standing: Standing, slug: str, axis: Axis | None, look: Look, title: str) -> Drawing:
@@ -92,22 +90,19 @@ def single(standing: Standing, slug: str, axis: Axis | None, look: Look, title: 
     if entry is not None:
         rows.append((slug, title, entry))
     means: Rows = []
-    seeds: Rows = []
     for position, (name, label, row) in enumerate(rows):
         shift = 2 ** (SINGLE_STEP * ground.octaves * (position - (len(rows) - 1) / 2)) if ground.primary else 1.0
         means += _means(row, name, label, ground, shift)
-        seeds += _seeds(row, name, ground, shift)
     series = {**CONTROL_LOOKS, slug: (look.colour, look.shape)}
-    return _drawing(standing, ground, means, seeds, [], series, [])
+    return _drawing(standing, ground, means, [], series, [])
 
 
 def _drawing(
-    standing: Standing, ground: _Ground, means: Rows, seeds: Rows, controls: Rows, series: Series, strong: list[str]
+    standing: Standing, ground: _Ground, means: Rows, controls: Rows, series: Series, strong: list[str]
 ) -> Drawing:
     return Drawing(
         title=words.axis_title(ground.axis, standing.board.key.division),
         means=means,
-        seeds=seeds,
         controls=controls,
         dense=_dense(standing),
         series=series,
@@ -129,7 +124,7 @@ def _lines(control: Entry, ground: _Ground, shift: float) -> Rows:
             "v": control.variant,
             "x": round(ground.x(point.target.label, point) * shift, 4),
             "a": round(point.accuracy.mean, 3),
-            **_against(point.drop.mean),
+            **_known("d", point.drop.mean),
         }
         for point in _drawable(control, ground)
     ]
@@ -139,52 +134,44 @@ def _means(entry: Entry, name: str, title: str, ground: _Ground, shift: float) -
     rows: Rows = []
     for point in _drawable(entry, ground):
         accuracy, drop = point.accuracy, point.drop
-        half = round(accuracy.half, 3) if math.isfinite(accuracy.half) else None
         row: dict[str, Any] = {
             "m": name,
             "name": title,
             "t": point.target.label if math.isnan(point.target.factor) else f"{point.target.label}\N{MULTIPLICATION SIGN}",
             "x": round(ground.x(point.target.label, point) * shift, 4),
             "a": round(accuracy.mean, 3),
-            "h": half,
-            "tip": _plus_minus(accuracy.mean, accuracy.half, accuracy.n),
+            **_known("h", accuracy.half),
+            "n": accuracy.n,
             "c": round(point.compression, 3),
-            "s": round(point.speedup, 3) if math.isfinite(point.speedup) else None,
+            **_known("s", point.speedup),
+            **_known("d", drop.mean),
+            **_known("e", drop.half),
+            **_seeds(point, ground, shift),
         }
         if name in SCRATCH:
             row["dashed"] = True
-        row |= _against(drop.mean, drop.half)
-        if drop.n:
-            row["drop"] = f"{drop.mean:+.2f}".replace("-", "\N{MINUS SIGN}") + " points"
         rows.append(row)
     if rows:
         rows[-1]["last"] = True
     return rows
 
 
-def _against(mean: float, half: float = math.nan) -> dict[str, float]:
-    """Where a mark stands against the dense control, and the ends of its interval; nothing where that is not known."""
-    ends = {"dt": round(mean + half, 3), "db": round(mean - half, 3)} if math.isfinite(half) else {}
-    return {"d": round(mean, 3), **ends} if math.isfinite(mean) else {}
+def _known(name: str, value: float) -> dict[str, float]:
+    """A part of a row; nothing where the value is not known."""
+    return {name: round(value, 3)} if math.isfinite(value) else {}
 
 
-def _plus_minus(mean: float, half: float, n: int) -> str:
-    spread = f" ± {half:.2f}" if math.isfinite(half) else ""
-    return f"{mean:.2f}{spread} % (n = {n})"
-
-
-def _seeds(entry: Entry, name: str, ground: _Ground, shift: float) -> Rows:
-    return [
-        {
-            "m": name,
-            "x": round(x * shift, 4),
-            "a": round(trial.accuracy, 3),
-            **_against(trial.accuracy - ground.dense[trial.seed]),
-        }
-        for point in entry.points
-        for trial in point.trials
-        if trial.scored and math.isfinite(x := ground.x(point.target.label, trial))
-    ]
+def _seeds(point: Point, ground: _Ground, shift: float) -> dict[str, list[float]]:
+    """The trials of a point; places of their own only on the axis that comes out, where they differ."""
+    label = point.target.label
+    trials = [trial for trial in point.trials if trial.scored and math.isfinite(ground.x(label, trial))]
+    row = {"as": [round(trial.accuracy, 3) for trial in trials]}
+    drops = [trial.accuracy - ground.dense[trial.seed] for trial in trials]
+    if all(map(math.isfinite, drops)):
+        row["ds"] = [round(drop, 3) for drop in drops]
+    if not ground.primary:
+        row["xs"] = [round(ground.x(label, trial) * shift, 4) for trial in trials]
+    return row
 
 
 def _dense(standing: Standing) -> Rows:

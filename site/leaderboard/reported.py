@@ -42,7 +42,6 @@ def by_factor(reports: Iterable[Report], axis: Axis, looks: Mapping[str, Look]) 
     return Drawing(
         title=f"{words}, as reported",
         means=[row for own in rows.values() for row in own],
-        seeds=[],
         controls=[],
         dense=[],
         series={name: (looks[name].colour, looks[name].shape) for name in rows},
@@ -63,8 +62,10 @@ def by_year(years: Mapping[int, list[Report]]) -> Drawing:
     places = {year: float(2**place) for place, year in enumerate(years)}
     return Drawing(
         title="Year of the paper",
-        means=[{**_row(best, places[year]), "m": "best", "t": str(year)} for year, (best, *_) in years.items()],
-        seeds=[{"m": "best", "x": places[year], "a": round(one.top1, 3)} for year, own in years.items() for one in own[1:]],
+        means=[
+            {**_row(best, places[year]), "m": "best", "t": str(year), "as": [round(one.top1, 3) for one in others]}
+            for year, (best, *others) in years.items()
+        ],
         controls=[],
         dense=[],
         series={"best": ("var(--accent)", "diamond")},
@@ -98,7 +99,6 @@ def _row(one: Report, x: float) -> dict[str, Any]:
 def _figures(top1: float, compression: float, speedup: float) -> dict[str, Any]:
     return {
         "a": round(top1, 3),
-        "h": None,
         "tip": f"{top1:.2f} % (as reported)",
         "c": round(compression, 3) if math.isfinite(compression) else None,
         "s": round(speedup, 3) if math.isfinite(speedup) else None,

@@ -89,9 +89,15 @@
   };
 
   // Page
-  const name = (data, slug) => data.methods.find((method) => method.slug === slug).title;
+  const method = (data, slug) => data.methods.find((one) => one.slug === slug);
 
-  const link = (data, slug) => make("a", { href: `methods/${slug}.html`, textContent: name(data, slug) });
+  const link = (data, slug) => make("a", { href: `methods/${slug}.html`, textContent: method(data, slug).title });
+
+  const records = (data, slugs) => make("span", { className: "sub" }, "records: ", ...slugs.flatMap((slug, i) => [
+    i ? ", " : "", make("a", { href: method(data, slug).records, textContent: method(data, slug).title, attributes: { "aria-label": `Records of ${method(data, slug).title}` } }),
+  ]));
+
+  const banner = (text) => make("p", { className: "banner local", textContent: text });
 
   const cell = (one, column, seeds) => {
     if (!one) return make("td", { className: "figure" }, make("span", { className: "none", textContent: "\u2013" }));
@@ -112,7 +118,7 @@
     head.append(make("th", { scope: "col", textContent: `${last.label}, drawn` }));
     const body = make("tbody");
     for (const { one, other, by } of rows) {
-      const title = make("th", { scope: "row" }, swatch(one), link(data, one), make("span", { className: "minus", textContent: ` ${MINUS} ` }), swatch(other), link(data, other));
+      const title = make("th", { scope: "row" }, swatch(one), link(data, one), make("span", { className: "minus", textContent: ` ${MINUS} ` }), swatch(other), link(data, other), records(data, [one, other]));
       const drawn = by.at(-1) ? whisker(by.at(-1), reach) : make("span", { className: "none", textContent: "\u2013" });
       body.append(make("tr", {}, title, ...by.map((d, i) => cell(d, columns[i], data.seeds)), make("td", {}, drawn)));
     }
@@ -174,8 +180,11 @@
     const note = make("p", { className: "note", textContent: "The first method minus the second: mean \u00b1 half the 95 % t interval over the seeds that both have, paired by base model and seed. Shaded where the interval leaves out zero; chance alone does that in 5 of 100 differences." });
     const enough = state.methods.length >= Number(fewest);
     const few = make("p", { textContent: `Choose at least ${fewest} methods.` });
-    const local = make("p", { className: "banner local", textContent: "Measured on this machine, not published." });
-    result.replaceChildren(heading, ...(data.local ? [local] : []), ...(enough ? [note, table(data, axis.columns)] : [few]));
+    const banners = [
+      ...(data.local ? [banner("Measured on this machine, not published.")] : []),
+      ...(data.before ? [banner("The version before, which is being measured anew; its board says how far that is.")] : []),
+    ];
+    result.replaceChildren(heading, ...banners, ...(enough ? [note, table(data, axis.columns)] : [few]));
     document.getElementById("told").textContent = `${state.methods.length} methods, ${data.title}, ${phase.title}, ${axis.title}`;
     chooser.hidden = false;
     result.hidden = false;

@@ -268,6 +268,18 @@ def test_what_records_name_stays_however_old(mini: Miniature) -> None:
     assert audit["missing"] == []
 
 
+def test_what_the_version_before_names_stays_too(mini: Miniature) -> None:
+    """Its table is still shown, and its figures can still be audited."""
+    before = everything(mini)
+    aside = mini.root / "results" / "previous" / BENCHMARK
+    aside.mkdir(parents=True)
+    for path in (mini.root / "results" / BENCHMARK).glob("*.jsonl"):
+        path.rename(aside / path.name)
+    grow_old(mini)
+    mini.run("gc")
+    assert everything(mini) == before
+
+
 def test_what_no_record_names_goes_once_it_is_old(mini: Miniature) -> None:
     before, new = everything(mini), litter(mini, age=86_400)
     assert mini.json("gc")["bytes"] == 0, "young"

@@ -34,7 +34,7 @@ class Project:
         benchmarks["digits-mlp"]["targets"] = {"unstructured": [8]}
         seed.write("benchmarks", benchmarks)
         seed.submit("largest")
-        _with_code(seed.root)
+        with_code(seed.root)
         (seed.root / ".gitignore").write_text(".espalier/\n__pycache__/\nresults/.lock\n")
         git(seed.root, "init", "--quiet", "--initial-branch=main")
         git(seed.root, "add", "--all")
@@ -101,7 +101,7 @@ class Project:
         return self.forge.comments(self.forge.change(number))
 
 
-def _with_code(checkout: Path) -> None:
+def with_code(checkout: Path) -> None:
     """The runner works with the code that main has, so main has it: ours, around the grid of the miniature."""
     code = shutil.ignore_patterns("*.yaml", "__pycache__")
     shutil.copytree(ROOT / "evaluator", checkout / "evaluator", ignore=code, dirs_exist_ok=True)

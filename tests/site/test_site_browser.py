@@ -49,9 +49,9 @@ def test_charts_have_the_expected_marks(site, visit):
     for figure in figures:
         data = json.loads(figure.query_selector("script.spec").text_content())["datasets"]
         symbols = figure.eval_on_selector_all(".live .mark-symbol path", "marks => marks.length")
-        assert symbols == len(data["means"]) + len(data["seeds"])
+        assert symbols == len(data["means"]) + sum(len(row["as"]) for row in data["means"])
         assert len(data["means"]) == 4 * 5 - 1  # one target of one method failed
-        assert len(data["seeds"]) == 4 * 5 * 3 - 3 - 1
+        assert sum(len(row["as"]) for row in data["means"]) == 4 * 5 * 3 - 3 - 1
         assert figure.query_selector(".canvas > svg.marks") is None
 
 
@@ -62,7 +62,7 @@ def test_static_drawing_has_the_same_marks(site):
     spec = figure[figure.index('class="spec">') + len('class="spec">') : figure.index("</script>")]
     data = json.loads(spec)["datasets"]
     symbols = sum(group.split("</g>")[0].count("<path") for group in figure.split('<g class="mark-symbol')[1:])
-    assert symbols == len(data["means"]) + len(data["seeds"])
+    assert symbols == len(data["means"]) + sum(len(row["as"]) for row in data["means"])
 
 
 def test_nothing_moves_when_a_chart_comes_alive(site, visit):

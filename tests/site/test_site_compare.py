@@ -57,6 +57,8 @@ def test_files_hold_the_records(site, gathered):
             for seed, value in enumerate(values):
                 known = by_cell.get((slug, column["label"].rstrip("\N{MULTIPLICATION SIGN}"), seed))
                 assert value == (None if known is None else pytest.approx(known, abs=1e-6))
+    assert all((site.folder / method["records"]).is_file() for method in data["methods"])
+    assert data["before"] is False
     assert data["quantiles"][1] == pytest.approx(4.302653, abs=1e-6)
 
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from leaderboard.build import build, gather
+from leaderboard.comparison import board_data
 from leaderboard.load import Board, Results, load_results
 from leaderboard.pages.changes import revisions
 
@@ -110,6 +111,14 @@ def test_the_version_before_stays_whole_until_the_new_one_is(repository: Reposit
     assert protocols(now) == {2}
     assert len(figures(now)) == len(old)
     assert figures(now) != old
+
+
+def test_a_comparison_of_the_version_before_is_marked(repository: Repository) -> None:
+    site = gather(repository)
+    assert [board_data(site, standings)["before"] for standings in site.standings] == [False]
+    raise_version(repository)
+    site = gather(repository)
+    assert [board_data(site, standings)["before"] for standings in site.standings] == [True]
 
 
 def test_a_method_that_comes_meanwhile_waits_for_the_change_over(repository: Repository) -> None:

@@ -7,14 +7,17 @@ import math
 from urllib.parse import unquote
 
 import pytest
+from leaderboard.build import build
 from leaderboard.facets import choice
 from leaderboard.scales import drop_domain, drop_ticks, error_ticks
-from leaderboard.series import COLOURS, SHAPES, looks
+from leaderboard.series import COLOURS, CROWD, SHAPES, looks
 
+from tests.site.synthetic import Plan, fill, make_repository
 from tests.site.test_site_browser import BENCHMARK, draw_all
 
 BOARD = "one-shot-unstructured-lenet-300-100-retraining-cpu-published"
 TIMES = "\N{MULTIPLICATION SIGN}"
+DOTS = ".panel.after figure.chart:first-of-type .live g.layer_4_marks path"
 MARKS = ".panel.after figure.chart:first-of-type .live g.layer_6_marks path"
 
 
@@ -191,3 +194,25 @@ def test_methods_at_one_target_stand_close_on_any_axis(site, name):
     first = [math.log2(row["x"]) for row in spec["datasets"]["means"] if row["t"] == f"2{TIMES}"]
     assert len(first) == 4
     assert 0.04 < (max(first) - min(first)) / math.log2(high / low) < 0.07
+
+
+def test_every_seed_is_drawn_where_it_is_asked_for(visit, tmp_path):
+    """In a crowd only the first methods have theirs at first; a link brings the others back."""
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=CROWD + 1))
+    build(repository, tmp_path / "public")
+    page = visit(tmp_path / "public" / "benchmarks" / "digits-mlp.html").page
+    draw_all(page)
+    rows = json.loads(page.locator(".panel.after figure.chart script.spec").first.text_content())["datasets"]["means"]
+    first = set(shown(page)[:8])
+    dots, few = sum(len(row["as"]) for row in rows), sum(len(row["as"]) for row in rows if row["m"] in first)
+    assert few < dots
+    count = "([s, n]) => document.querySelectorAll(s).length === n"
+    page.wait_for_function(count, arg=[DOTS, few])
+    page.locator("details.options > summary").first.click()
+    page.get_by_text("every seed", exact=True).first.click()
+    page.wait_for_function(count, arg=[DOTS, dots])
+    assert address(page).endswith("&seeds=every")
+    page.reload()
+    draw_all(page)
+    page.wait_for_function(count, arg=[DOTS, dots])

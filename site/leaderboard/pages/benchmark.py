@@ -15,6 +15,7 @@ from leaderboard.facets import Choice, Traits, all_traits, choice
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages.progress import State, state
 from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
+from leaderboard.series import CROWD
 from leaderboard.standings import Standing
 from leaderboard.words import TrackWords
 
@@ -79,6 +80,11 @@ class BoardView:
     @property
     def methods(self) -> int:
         return len(self.slugs)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether charts draw only the first methods strongly, and with their seeds."""
+        return self.methods > CROWD
 
     @property
     def scratch(self) -> bool:
