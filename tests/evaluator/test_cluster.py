@@ -42,7 +42,6 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
 def prepared(root: Path) -> Miniature:
     mini = Miniature(root)
     benchmarks = mini.read("benchmarks")
-    del benchmarks["digits-cnn"]
     benchmarks["digits-mlp"]["targets"] = {"unstructured": [8]}
     mini.write("benchmarks", benchmarks)
     mini.submit("chance", RANDOM)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.evaluator.figures import RANDOM, figures
-from tests.miniature import MAGNITUDE, Miniature
+from tests.miniature import DIGITS, MAGNITUDE, Miniature
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("bubblewrap")
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
     """Two submissions on two benchmarks, measured by one worker."""
-    mini = Miniature(tmp_path_factory.mktemp("measured"))
+    mini = Miniature(tmp_path_factory.mktemp("measured"), DIGITS)
     mini.submit("largest")
     mini.submit("chance", RANDOM)
     mini.run("evaluate", "--workers", "1")
@@ -66,7 +66,7 @@ def test_magnitude_beats_chance(measured: Miniature) -> None:
 
 
 def test_any_number_of_workers_and_any_order_gives_the_same_figures(measured: Miniature, tmp_path: Path) -> None:
-    other = Miniature(tmp_path)
+    other = Miniature(tmp_path, DIGITS)
     other.submit("largest")
     other.submit("chance", RANDOM)
     other.run("evaluate", "chance", "--benchmark", "digits-cnn", "--workers", "2")
@@ -137,7 +137,7 @@ def test_a_failure_is_a_record_and_is_not_tried_again(tmp_path: Path) -> None:
     mini.submit("broken", "print('so far'); raise ValueError('what a pity')")
     mini.submit("short", "import torch; return Pruned({i: torch.zeros_like(w).bool() for i, w in job.weights()})")
     mini.submit("largest", MAGNITUDE)
-    mini.run("evaluate", "--benchmark", "digits-mlp")
+    mini.run("evaluate")
     by_slug: dict[str, list[dict[str, Any]]] = {}
     for r in mini.records():
         by_slug.setdefault(r["submission"], []).append(r)
@@ -145,9 +145,9 @@ def test_a_failure_is_a_record_and_is_not_tried_again(tmp_path: Path) -> None:
     assert all("what a pity" in r["reason"] and "so far" in r["log"] for r in by_slug["broken"])
     assert {(r["status"], r["variant"]) for r in by_slug["short"]} == {("missed_target", "method")}
     assert {r["status"] for r in by_slug["largest"]} == {"ok"}, "the others are unharmed"
-    plan = mini.json("plan", "--benchmark", "digits-mlp")
+    plan = mini.json("plan")
     assert plan["states"] == {"fresh": 6, "missing": 0, "failed": 8, "stale": 0}
-    assert "nothing to do" in mini.run("evaluate", "--benchmark", "digits-mlp").stdout
+    assert "nothing to do" in mini.run("evaluate").stdout
     assert "what a pity" in mini.run("show", "broken").stdout
 
 
@@ -163,7 +163,7 @@ def test_one_mask_for_every_target_misses_all_but_one(tmp_path: Path) -> None:
     for order in ([2, 8], [8, 2]):
         targets["digits-mlp"]["targets"] = {"unstructured": order}
         mini.write("benchmarks", targets)
-        mini.run("evaluate", "stubborn", "--benchmark", "digits-mlp", "--force")
+        mini.run("evaluate", "stubborn", "--force")
         found = {(r["target"], r["status"]) for r in mini.records() if r["variant"] == "method"}
         assert found == {(2, "ok"), (8, "missed_target")}
 
@@ -198,7 +198,7 @@ def test_without_a_sandbox_records_say_so_and_cannot_be_published(tmp_path: Path
     mini.submit("largest")
     empty = tmp_path / "bin"
     empty.mkdir()
-    arguments = ("evaluate", "largest", "--benchmark", "digits-mlp")
+    arguments = ("evaluate", "largest")
     refused = mini.run(*arguments, "--publish", code=1, PATH=str(empty))
     assert "what is published must come from one" in refused.stderr
     done = mini.run(*arguments, PATH=str(empty))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import signal
 import subprocess
@@ -12,23 +11,34 @@ from pathlib import Path
 import pytest
 
 from tests.evaluator.figures import RANDOM, figures
-from tests.miniature import Miniature
+from tests.miniature import MAGNITUDE, Miniature
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 
-def _kill_at_random(mini: Miniature, chance: random.Random) -> None:
+def _kill_at_random(mini: Miniature, chance: random.Random) -> int:
+    """Its exit code: a run that was over before is none that was killed."""
     process = subprocess.Popen(
-        mini.command("evaluate", "--workers", "2"),
+        mini.command("evaluate", "--workers", chance.choice("12")),
         cwd=mini.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(chance.uniform(0.5, 9))  # less where all has been measured by then
+    further = chance.randrange(4)  # not after some seconds only: a busy machine would always be starting
+    aim = _done(mini) + further
+    while process.poll() is None and _done(mini) < aim:
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0, 0.2 if further else 3))
     process.kill()  # the coordinator alone: its children must notice
-    process.wait()
+    return process.wait()
+
+
+def _done(mini: Miniature) -> int:
+    """How many prunings and records there are."""
+    state = mini.root / ".espalier"
+    prunings = len(list((state / "prunings").rglob("*.json")))
+    return prunings + sum(path.read_bytes().count(b"\n") for path in (state / "results").rglob("*.jsonl"))
 
 
 def test_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -36,16 +46,17 @@ def test_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
     mini, calm = Miniature(tmp_path / "killed"), Miniature(tmp_path / "calm")
     for each in (mini, calm):
         benchmarks = each.read("benchmarks")
-        del benchmarks["digits-cnn"]
+        benchmarks["digits-mlp"]["targets"] = {"unstructured": [2, 4, 8, 16]}
         each.write("benchmarks", benchmarks)
-        each.submit("largest")
-        each.submit("chance", RANDOM)
+        for slug, body in (("largest", MAGNITUDE), ("chance", RANDOM)):
+            each.submit(slug, f"import time; time.sleep(0.1); {body}")
     chance = random.Random(20260801)
-    counts = []
+    counts, ends = [], []
     for _ in range(20):
-        _kill_at_random(mini, chance)
+        ends.append(_kill_at_random(mini, chance))
         counts.append(len(mini.records()))
     assert counts == sorted(counts), "no record was lost"
+    assert ends.count(-signal.SIGKILL) > 10, "most kills found it at work"
     calm.run("evaluate")
     mini.run("evaluate")
     assert figures(mini.records()) == figures(calm.records())

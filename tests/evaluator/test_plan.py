@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.miniature import Miniature
+from tests.miniature import DIGITS, Miniature
 
 
 @pytest.fixture
 def mini(tmp_path: Path) -> Miniature:
-    made = Miniature(tmp_path)
+    made = Miniature(tmp_path, DIGITS)
     made.submit("largest")
     return made
 

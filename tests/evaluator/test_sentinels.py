@@ -55,7 +55,6 @@ def test_another_number_of_test_images_is_no_chance() -> None:
 def test_measured_anew_and_compared(tmp_path: Path) -> None:
     mini = Miniature(tmp_path)
     benchmarks = mini.read("benchmarks")
-    del benchmarks["digits-cnn"]
     benchmarks["digits-mlp"] |= {"seeds": [0], "targets": {"unstructured": [8]}}
     mini.write("benchmarks", benchmarks)
     mini.submit("global-magnitude", MAGNITUDE)

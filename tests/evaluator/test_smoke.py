@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.miniature import Miniature
+from tests.miniature import DIGITS, Miniature
 
 
 @pytest.mark.usefixtures("bubblewrap")
 def test_smoke_tells_fine_from_broken_and_from_restless(tmp_path: Path) -> None:
-    mini = Miniature(tmp_path)
+    mini = Miniature(tmp_path, DIGITS)
     mini.submit("largest")
     mini.submit("broken", "return 1 / 0")
     mini.submit(
@@ -23,7 +23,7 @@ def test_smoke_tells_fine_from_broken_and_from_restless(tmp_path: Path) -> None:
     assert fine["ok"]
     assert fine["sandbox"] == "bubblewrap"
     assert {cell["cell"] for cell in fine["cells"]} == {
-        f"{name}/one-shot/unstructured/{target}/0" for name in ("digits-mlp", "digits-cnn") for target in (2, 8)
+        f"{name}/one-shot/unstructured/{target}/0" for name in DIGITS for target in (2, 8)
     }
     assert all(cell["repeatable"] and cell["after"] > 50 for cell in fine["cells"])
 

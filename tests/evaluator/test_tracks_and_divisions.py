@@ -34,9 +34,9 @@ Records = dict[tuple[str, str], list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
-    mini = Miniature(tmp_path_factory.mktemp("tracks"))
+    mini = Miniature(tmp_path_factory.mktemp("tracks"), ["digits-cnn"])
     content = mini.read("benchmarks")
-    del content["digits-mlp"], content["digits-cnn"]["fresh_recipe"]
+    del content["digits-cnn"]["fresh_recipe"]
     tracks = ["one-shot", "iterative", "at-init", "sparse-training"]
     content["digits-cnn"] |= {
         "divisions": ["unstructured", "semi-structured", "structured"],

@@ -31,6 +31,13 @@ CLASSES = 5
 EVERYTHING = Needs(data=True, labels=True, gradients=True)
 EPOCHS = 6
 """Of training, for the methods that train."""
+BRIEF: dict[str, dict[str, float]] = {
+    "deepinversion": {"steps": 10},
+    "diagonal-fisher": {"images": 50},
+    "eagleeye": {"candidates": 4, "batches": 2},
+    "netadapt": {"batches": 2},
+}
+"""Less of what a search takes long for, on networks that are random: what is tested here does not depend on it."""
 
 
 class Residual(nn.Module):
@@ -175,7 +182,7 @@ def methods(slug: str) -> list[type[PruningMethod]]:
 def method(slug: str, **changes: float) -> PruningMethod:
     """The method with its declared hyper-parameters, some of them changed."""
     (kind,) = methods(slug)
-    return kind(**{**submission(slug).metadata.hyperparameters, **changes})
+    return kind(**{**submission(slug).metadata.hyperparameters, **BRIEF.get(slug, {}), **changes})
 
 
 def of_division(division: str) -> list[str]:

@@ -341,7 +341,7 @@ def test_the_objective_of_dreams_is_the_sum_of_its_four_parts(kind: str) -> None
 @every_network
 def test_dreams_come_nearer_to_their_labels_and_to_the_statistics(kind: str) -> None:
     """In a network whose running statistics are those of images, which random ones are not."""
-    dream, work = dreamer(kind)
+    dream, work = dreamer(kind, steps=60)
     work.model.train()
     with torch.no_grad():
         for _ in range(50):

@@ -38,14 +38,14 @@ def structured(kind: str, speedup: float = 2, seed: int = 0) -> Job:
     return job(network(kind), Goal(speedup=speedup), seed=seed)
 
 
-def on_the_grid(name: str, speedup: float, slug: str) -> Job:
+def on_the_grid(name: str, speedup: float, slug: str, images: int = 100) -> Job:
     """A job on a network of the grid, with random weights and images."""
     kind = architecture(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
         model = kind.build()
     goal, needs = Goal(speedup=speedup), submission(slug).metadata.needs
-    data = made_up(300, kind.shape)
+    data = made_up(images, kind.shape)
     random = torch.Generator().manual_seed(0)
     training = permission(model, EPOCHS, data=data) if needs.training_epochs else None
     return Job(model, kind.classifier, goal, train=data, validation=data, needs=needs, generator=random, training=training)

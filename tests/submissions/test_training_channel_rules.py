@@ -225,7 +225,7 @@ def test_scores_are_means_between_removals_averaged_with_momentum(kind: str, mon
 @pytest.mark.parametrize("name", ["digits-mlp", "lenet-300-100"])
 def test_taylor_removes_about_as_many_channels_each_time_and_the_lowest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is gone stays gone, and whoever goes scores lower than whoever stays and is not the best of its group."""
-    taylor, work = module("taylor"), on_the_grid(name, 2, "taylor")
+    taylor, work = module("taylor"), on_the_grid(name, 2, "taylor", images=300)
     left = [sum(group.size for group in work.groups())]
     fewer = taylor.fewer
 
