@@ -227,4 +227,3 @@ _THEME: Spec = {
         "titlePadding": 10,
     },
 }
-

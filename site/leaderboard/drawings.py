@@ -97,9 +97,7 @@ def single(standing: Standing, slug: str, axis: Axis | None, look: Look, title: 
     return _drawing(standing, ground, means, [], series, [])
 
 
-def _drawing(
-    standing: Standing, ground: _Ground, means: Rows, controls: Rows, series: Series, strong: list[str]
-) -> Drawing:
+def _drawing(standing: Standing, ground: _Ground, means: Rows, controls: Rows, series: Series, strong: list[str]) -> Drawing:
     return Drawing(
         title=words.axis_title(ground.axis, standing.board.key.division),
         means=means,
