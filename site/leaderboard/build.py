@@ -42,7 +42,7 @@ from leaderboard.pages import (
 )
 from leaderboard.pages import search as search_page
 from leaderboard.pages.site import Page, Site
-from leaderboard.render import environment, render
+from leaderboard.render import environment, render, specifications
 from leaderboard.standings import make_standings
 from leaderboard.verify import problems
 
@@ -99,6 +99,8 @@ def build(
         say(f"writing {len(pages)} pages")
         for page in pages:
             _write(folder / page.path, render(env, page))
+            if page.charts:
+                _write(folder / page.specifications, specifications(env, page))
         _write(folder / search.FILE, search.index(folder, pages))
         for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
             _write(folder / name, text)

@@ -68,6 +68,12 @@ def render(env: jinja2.Environment, page: Page) -> str:
     return env.get_template(page.template).render(page=page, **page.context)
 
 
+def specifications(env: jinja2.Environment, page: Page) -> str:
+    """A script that hands the page's charts to its own: a page that was opened from a file may not fetch JSON."""
+    own = {f"chart-{chart.id}": chart.spec for chart in page.charts}
+    return env.get_template("charts.js").render(specifications=own)
+
+
 def sampling(view: BoardView) -> str:
     """Standard error of an accuracy by the choice of test images, points, at the dense network's accuracy."""
     standing = view.panels[0].standing

@@ -1,11 +1,12 @@
-// Charts: each static drawing is replaced by a live one when it comes into view. Both show the same, so Vega is loaded when
-// the reader first does something, or else once the page has been at rest. The specification lies in the page; nothing is
-// fetched, nothing is evaluated (`ast: true` has Vega interpret its expressions).
+// Charts: each static drawing is replaced by a live one when it comes into view. Both show the same, so Vega and the page's
+// specifications are loaded when the reader first does something, or else once the page has been at rest. They are scripts,
+// since a page opened from a file may fetch nothing; nothing is evaluated (`ast: true` has Vega interpret its expressions).
 (() => {
   "use strict";
   const REST = 3000; // ms
   const SIGNS = ["pointermove", "pointerdown", "scroll", "keydown", "touchstart"];
-  const bundle = new URL("vendor/vega.js", document.currentScript.src).href;
+  const { src, dataset } = document.currentScript;
+  const needed = [new URL("vendor/vega.js", src).href, dataset.specifications];
   const CROWD = 12; // up to so many methods, all are drawn strongly
   const views = new WeakMap(); // figure -> Vega view, and how to end it
   const turns = new WeakMap(); // figure -> how often it was asked for
@@ -18,17 +19,20 @@
   const loader = { load: () => Promise.reject(new Error("charts load nothing")), sanitize: () => Promise.reject(new Error("no links")) };
   const options = { ast: true, renderer: "svg", actions: false, defaultStyle: false, loader, tooltip: { disableDefaultStyle: true, theme: "site" } };
 
-  let loading = null;
-  const vega = () => loading ??= new Promise((resolve, reject) => {
-    const onerror = () => reject(new Error("vendor/vega.js could not be read"));
-    document.head.append(Object.assign(document.createElement("script"), { src: bundle, onload: resolve, onerror }));
+  let specifications = {}; // by the identifier of their figure
+  globalThis.espalierCharts = (own) => { specifications = own; };
+
+  const load = (from) => new Promise((resolve, reject) => {
+    const onerror = () => reject(new Error(`${from} could not be read`));
+    document.head.append(Object.assign(document.createElement("script"), { src: from, onload: resolve, onerror }));
   });
 
-  const specOf = (figure) => JSON.parse(figure.querySelector("script.spec").textContent);
+  let loading = null;
+  const loaded = () => loading ??= Promise.all(needed.map(load));
 
   // What a view leaves of a specification: the methods shown, and the upright axis that was asked for
   const fitted = (figure) => {
-    const spec = specOf(figure);
+    const spec = structuredClone(specifications[figure.id]);
     const { shown, drop, seeds } = asked.get(boardOf(figure)) ?? {};
     if (shown) {
       for (const name of ["means", "controls"]) spec.datasets[name] = spec.datasets[name].filter((row) => shown.has(row.m));
@@ -56,7 +60,7 @@
     turns.set(figure, turn);
     canvas.append(place);
     try {
-      await vega();
+      await loaded();
       const spec = { ...fitted(figure), height: canvas.clientHeight };
       const { view, finalize } = await vegaEmbed(place, spec, options);
       if (turns.get(figure) !== turn) { // another one was asked for meanwhile
@@ -111,7 +115,7 @@
 
   // Export: a copy with the page's colours written out, drawn off screen, saved by the browser.
   const save = async (figure, kind) => {
-    await vega();
+    await loaded();
     const style = getComputedStyle(figure);
     const spec = JSON.parse(tokens(JSON.stringify(fitted(figure)), style));
     spec.width = figure.clientWidth;

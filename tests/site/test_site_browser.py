@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
+
+from tests.site.specifications import specifications
 
 RECORDS = "records/lamp/mnist-lenet-300-100-one-shot-unstructured-lenet-300-100-retraining-cpu-published.html"
 PAGES = ("index.html", "benchmarks/mnist-lenet-300-100.html", "benchmarks/digits-cnn.html", "benchmarks/mnist-lenet-5.html",
@@ -47,7 +48,7 @@ def test_charts_have_the_expected_marks(site, visit):
     figures = [figure for figure in page.query_selector_all("figure.chart") if figure.is_visible()]
     assert len(figures) == 2
     for figure in figures:
-        data = json.loads(figure.query_selector("script.spec").text_content())["datasets"]
+        data = specifications(site.folder, BENCHMARK)[figure.get_attribute("id")]["datasets"]
         symbols = figure.eval_on_selector_all(".live .mark-symbol path", "marks => marks.length")
         assert symbols == len(data["means"]) + sum(len(row["as"]) for row in data["means"])
         assert len(data["means"]) == 4 * 5 - 1  # one target of one method failed
@@ -59,8 +60,7 @@ def test_static_drawing_has_the_same_marks(site):
     """What stands where no script runs."""
     text = (site.folder / BENCHMARK).read_text(encoding="utf-8")
     figure = text[text.index('<figure class="chart"') : text.index("</figure>")]
-    spec = figure[figure.index('class="spec">') + len('class="spec">') : figure.index("</script>")]
-    data = json.loads(spec)["datasets"]
+    data = next(iter(specifications(site.folder, BENCHMARK).values()))["datasets"]
     symbols = sum(group.split("</g>")[0].count("<path") for group in figure.split('<g class="mark-symbol')[1:])
     assert symbols == len(data["means"]) + sum(len(row["as"]) for row in data["means"])
 

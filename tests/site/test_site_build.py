@@ -20,7 +20,10 @@ from evaluator.canonical import digest_file
 from evaluator.commands.site import site as command
 from evaluator.errors import EspalierError
 from tests.site.methods import metadata, write_submission
+from tests.site.specifications import specifications
 from tests.site.synthetic import Plan, fill, make_repository
+
+PAGE = "benchmarks/mnist-lenet-300-100.html"
 
 
 def text(site, path):
@@ -83,8 +86,9 @@ def test_method_page_has_its_code_highlighted(site):
 
 def test_tables_stand_without_a_script(site):
     """Every figure of a chart is in the table, and a drawing is in its place."""
-    page = text(site, "benchmarks/mnist-lenet-300-100.html")
-    assert page.count('<svg class="marks"') == page.count('<script type="application/json" class="spec">') == 4
+    page = text(site, PAGE)
+    assert page.count('<svg class="marks"') == 4
+    assert re.findall(r'<figure class="chart"[^>]*id="([^"]+)"', page) == list(specifications(site.folder, PAGE))
     assert len(re.findall(r'<tbody data-slug="', page)) == 2 * 4
 
 

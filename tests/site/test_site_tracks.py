@@ -16,6 +16,7 @@ from leaderboard.verify import problems
 
 from evaluator.repository import Repository
 from tests.site.methods import ALL_KINDS, USUAL, metadata_of, write_submission
+from tests.site.specifications import specifications
 from tests.site.synthetic import Plan, fill, make_repository, open_everything
 
 NAME = "digits-cnn"
@@ -56,8 +57,9 @@ def board(folder, track, division):
     return next(part for part in parts if part.startswith(f"{track}-{division}-"))
 
 
-def specs(part):
-    return [json.loads(spec) for spec in re.findall(r'class="spec">(.*?)</script>', part, re.DOTALL)]
+def specs(folder, part):
+    own = specifications(folder, PAGE)
+    return [own[figure] for figure in re.findall(r'<figure class="chart"[^>]*id="([^"]+)"', part)]
 
 
 def head(part):
@@ -107,7 +109,7 @@ def test_structured_boards_stand_on_speedup(folder, standings):
     part = board(folder, "one-shot", "structured")
     assert head(part).split()[:6] == ["Method", "NAUC,", "speedup", "S@1", "C@1", f"1.5{TIMES}"]
     assert "Top-1 against materialised speedup" in part
-    first, second = specs(part)[:2]
+    first, second = specs(folder, part)[:2]
     titles = [spec["layer"][6]["encoding"]["x"]["axis"]["title"] for spec in (first, second)]
     assert titles == ["Speedup, materialised: MACs, dense ÷ kept", "Compression: parameters, dense ÷ kept"]
     assert first["layer"][6]["encoding"]["x"]["axis"]["values"] == [1.5, 2, 3]
@@ -132,7 +134,7 @@ def test_networks_from_scratch_are_controls(folder, standings):
     after, before = part.split('<div class="panel before">')
     assert after.count("Scratch-B: the same for longer") == 1 + 2  # legend, and a row of each method
     assert "Scratch-B: the same" not in before.split("<tbody data-slug=")[1]
-    assert {row["v"] for row in specs(part)[0]["datasets"]["controls"]} == {
+    assert {row["v"] for row in specs(folder, part)[0]["datasets"]["controls"]} == {
         "matched-random", "matched-magnitude", "scratch-e", "scratch-b"}  # fmt: skip
     assert "Scratch" not in board(folder, "post-training", "structured")
     assert "Scratch" not in board(folder, "one-shot", "unstructured")
@@ -150,7 +152,7 @@ def test_patterns_have_a_table_and_a_chart_but_no_curve(folder, standings):
     part = board(folder, "one-shot", "semi-structured")
     assert head(part).split() == ["Method", "2:4", "1:4", "4:8", "Mean", "drop", "n"]
     assert "A pattern is no point on an axis" in part
-    [spec] = specs(part.split('<div class="panel before">')[0])
+    [spec] = specs(folder, part.split('<div class="panel before">')[0])
     x = spec["layer"][6]["encoding"]["x"]
     assert x["axis"]["values"] == [1, 2, 4]
     assert '["2:4", "1:4", "4:8"]' in x["axis"]["labelExpr"]

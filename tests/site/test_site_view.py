@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-from urllib.parse import unquote
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from leaderboard.build import build
@@ -12,6 +12,7 @@ from leaderboard.facets import choice
 from leaderboard.scales import drop_domain, drop_ticks, error_ticks
 from leaderboard.series import COLOURS, CROWD, SHAPES, looks
 
+from tests.site.specifications import specifications
 from tests.site.synthetic import Plan, fill, make_repository
 from tests.site.test_site_browser import BENCHMARK, draw_all
 
@@ -19,6 +20,13 @@ BOARD = "one-shot-unstructured-lenet-300-100-retraining-cpu-published"
 TIMES = "\N{MULTIPLICATION SIGN}"
 DOTS = ".panel.after figure.chart:first-of-type .live g.layer_4_marks path"
 MARKS = ".panel.after figure.chart:first-of-type .live g.layer_6_marks path"
+
+
+def specification(folder, page):
+    """Of the first chart after retraining on a page that is open."""
+    name = Path(urlsplit(page.url).path).relative_to(folder.resolve())
+    figure = page.locator(".panel.after figure.chart").first.get_attribute("id")
+    return specifications(folder, str(name))[figure]
 
 
 def shown(page):
@@ -47,7 +55,7 @@ def test_filters_leave_rows_marks_and_an_address(site, visit):
     assert set(some) < set(everybody)
     assert address(page) == f"#board={BOARD}&scope=global"
     assert page.locator(f"#{BOARD} .shown").inner_text() == "2 of 4 methods: scope global. Ranks stay those among all."
-    spec = json.loads(page.locator(".panel.after figure.chart script.spec").first.text_content())
+    spec = specification(site.folder, page)
     left = [row for row in spec["datasets"]["means"] if row["m"] in some]
     page.wait_for_function("([s, n]) => document.querySelectorAll(s).length === n", arg=[MARKS, len(left)])
     assert page.locator(".panel.after .legend li:visible").count() == len(some)
@@ -125,7 +133,7 @@ def test_chart_and_table_stand_out_together(site, visit):
     page = visit(site.folder / BENCHMARK).page
     draw_all(page)
     figure = page.locator(".panel.after figure.chart").first
-    slug = json.loads(figure.locator("script.spec").text_content())["datasets"]["means"][-1]["m"]
+    slug = specification(site.folder, page)["datasets"]["means"][-1]["m"]
     mark = figure.locator(".live g.layer_6_marks path").last
     mark.hover(force=True)
     row = page.locator(f".panel.after tbody[data-slug={slug}]")
@@ -188,8 +196,7 @@ def test_axis_of_differences():
 @pytest.mark.parametrize("name", ["digits-mlp", "mnist-lenet-300-100"])
 def test_methods_at_one_target_stand_close_on_any_axis(site, name):
     """Three targets or five: side by side over the same share of the axis."""
-    text = (site.folder / f"benchmarks/{name}.html").read_text(encoding="utf-8")
-    spec = json.loads(text.split('class="spec">')[1].split("</script>")[0])
+    spec = next(iter(specifications(site.folder, f"benchmarks/{name}.html").values()))
     low, high = spec["layer"][-1]["encoding"]["x"]["scale"]["domain"]
     first = [math.log2(row["x"]) for row in spec["datasets"]["means"] if row["t"] == f"2{TIMES}"]
     assert len(first) == 4
@@ -203,7 +210,7 @@ def test_every_seed_is_drawn_where_it_is_asked_for(visit, tmp_path):
     build(repository, tmp_path / "public")
     page = visit(tmp_path / "public" / "benchmarks" / "digits-mlp.html").page
     draw_all(page)
-    rows = json.loads(page.locator(".panel.after figure.chart script.spec").first.text_content())["datasets"]["means"]
+    rows = specification(tmp_path / "public", page)["datasets"]["means"]
     first = set(shown(page)[:8])
     dots, few = sum(len(row["as"]) for row in rows), sum(len(row["as"]) for row in rows if row["m"] in first)
     assert few < dots

@@ -58,6 +58,11 @@ class Page:
         return self.anywhere or "../" * self.path.count("/")
 
     @property
+    def specifications(self) -> str:
+        """Path of the file that has its charts' specifications, which a reader needs after everything else."""
+        return f"data/charts/{self.path.removesuffix('.html')}.js"
+
+    @property
     def findable(self) -> bool:
         """Whether search engines and others may send readers here."""
         return self.path.endswith(".html") and self.path != LOST

@@ -1,0 +1,1 @@
+espalierCharts({{ specifications|tojson }});
