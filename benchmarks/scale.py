@@ -22,6 +22,7 @@ def bench() -> None:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             repository = make_repository(root)
+            repository.cache.unlink()  # no chart is kept from before
             for name in ("bases", "site", "templates"):
                 (root / name).symlink_to(ROOT / name)
             number = fill(repository, Plan(benchmarks=BENCHMARKS, methods=max(1, wanted // RECORDS_A_METHOD)))

@@ -61,6 +61,11 @@ class Repository:
         return self.root / ".espalier"
 
     @property
+    def cache(self) -> Path:
+        """What can be made again: charts by the digest of their specification."""
+        return self.state / "cache"
+
+    @property
     def local(self) -> Path:
         """Records measured on this machine; they overlay the published ones and never mix with them in a table."""
         return self.state / "results"

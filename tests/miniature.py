@@ -21,7 +21,8 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 BYTECODE = ROOT / ".espalier" / "pycache"
-"""Of the code under test, which is the same for every miniature: each would compile PyTorch anew."""
+CHARTS = ROOT / ".espalier" / "cache"
+"""By their digest; every first build would draw all of them."""
 
 COMMANDS = multiprocessing.get_context("forkserver")
 COMMANDS.set_forkserver_preload(["evaluator.__main__", "leaderboard.build", "leaderboard.rebuild", "tests.miniature"])
@@ -84,9 +85,7 @@ class Miniature:
         (root / "submissions").mkdir()
         for folder in ("site", "templates"):
             (root / folder).symlink_to(ROOT / folder)
-        BYTECODE.mkdir(parents=True, exist_ok=True)
-        (root / ".espalier").mkdir()
-        (root / ".espalier" / "pycache").symlink_to(BYTECODE)
+        share(root, BYTECODE, CHARTS)
 
     def read(self, part: str) -> dict[str, Any]:
         """A file of the grid."""
@@ -123,6 +122,14 @@ class Miniature:
         """Every record in a store."""
         paths = sorted((self.root / folder).glob("*/*.jsonl"))
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def share(root: Path, *folders: Path) -> None:
+    """Let a checkout keep these where all others do."""
+    (root / ".espalier").mkdir(parents=True, exist_ok=True)
+    for shared in folders:
+        shared.mkdir(parents=True, exist_ok=True)
+        (root / ".espalier" / shared.name).symlink_to(shared)
 
 
 def command(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -94,7 +94,7 @@ def build(
         pages = all_pages(site, downloads.write(site, folder / "data"))
         specs = [chart.spec for page in pages for chart in page.charts]
         say(f"drawing {len(specs)} charts")
-        kept = drawings or repository.state / "cache" / "charts"
+        kept = drawings or repository.cache / "charts"
         env = environment(site, pictures.draw(specs, kept), chosen := previews.choose(site, pages))
         say(f"writing {len(pages)} pages")
         for page in pages:

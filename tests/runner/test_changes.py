@@ -99,7 +99,6 @@ def test_a_workspace_is_main_with_the_submission_over_it(clone: Clone, author: P
     repository = workspaces.prepare(1, head, "old")
     assert (repository.root / "README.md").read_text() == "A project\n"
     assert (repository.submissions / "old" / "method.py").read_text() == "changed = 1\n"
-    (repository.state).mkdir()
     (repository.state / "kept").touch()
     (repository.submissions / "old" / "left").touch()
     again = proposed(clone, author, write("submissions/old/method.py", "again = 1\n"))
@@ -107,7 +106,9 @@ def test_a_workspace_is_main_with_the_submission_over_it(clone: Clone, author: P
     assert (repository.submissions / "old" / "method.py").read_text() == "again = 1\n"
     assert not (repository.submissions / "old" / "left").exists()
     assert (repository.state / "kept").exists(), "what was measured stays"
-    assert (workspaces.update_main().submissions / "old" / "method.py").read_text() == "old = 1\n"
+    main = workspaces.update_main()
+    assert (main.submissions / "old" / "method.py").read_text() == "old = 1\n"
+    assert main.cache.resolve() == repository.cache.resolve(), "a chart is drawn once for all"
     workspaces.remove(1)
     assert workspaces.numbers() == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,8 +125,9 @@ class Stage:
     measured: list[tuple[str, ...]] = field(default_factory=list)
     committed: list[str] = field(default_factory=list)
 
-    def ask(self, _: object, verb: str, *arguments: str) -> dict[str, Any]:
+    def ask(self, _: object, verb: str, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
         self.asked.append(verb)
+        meanwhile()
         if verb == "sentinels":
             return {"ok": not self.deviations, "deviations": self.deviations, "accepted": []}
         return {"cells": self.cells, "seconds": None}

@@ -20,6 +20,7 @@ from evaluator.grid.cells import FROM_FRESH, SETUP, TRAINING, Cell, pattern
 from evaluator.records import Cost, Counts, Environment, Latency, LayerCount, Record, Score, Store, controls_of
 from evaluator.records.record import SCRATCH
 from evaluator.repository import Repository
+from tests.miniature import CHARTS, share
 from tests.site.methods import TITLES, USUAL, Kind, metadata_of, names, submission_of, write_submission
 
 HERE = Path(__file__).resolve()
@@ -59,6 +60,7 @@ class Plan:
 def make_repository(root: Path) -> Repository:
     """An empty checkout with this project's grid."""
     shutil.copytree(CHECKOUT / "evaluator" / "grid", root / "evaluator" / "grid", ignore=shutil.ignore_patterns("*.py"))
+    share(root, CHARTS)
     return Repository(root)
 
 

@@ -38,7 +38,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 @pytest.fixture
 def repository(complete: Repository, tmp_path: Path) -> Repository:
-    shutil.copytree(complete.root, tmp_path / "copy")
+    shutil.copytree(complete.root, tmp_path / "copy", symlinks=True)
     return Repository(tmp_path / "copy")
 
 
@@ -199,7 +199,7 @@ HOSTILE = '<script>alert("&")</script> ]]> \u202e'
 def built(complete: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The dense control and one cell are measured anew; and a maintainer has accepted what the sentinels said."""
     root = tmp_path_factory.mktemp("built") / "copy"
-    shutil.copytree(complete.root, root)
+    shutil.copytree(complete.root, root, symlinks=True)
     repository = Repository(root)
     raise_version(repository)
     dense, other = stored(repository, "dense"), next(r for r in stored(repository) if r.variant == "method")
@@ -254,7 +254,7 @@ def test_what_was_accepted_is_shown_and_is_text(built: Repository) -> None:
 
 def test_an_entry_of_the_feed_is_the_same_for_ever(built: Repository, tmp_path: Path) -> None:
     """Whatever else changes, on the same day or later."""
-    shutil.copytree(built.root, tmp_path / "copy")
+    shutil.copytree(built.root, tmp_path / "copy", symlinks=True)
     repository = Repository(tmp_path / "copy")
     site = gather(repository, local=False)
     before = {one.id: one for one in revisions(site)}

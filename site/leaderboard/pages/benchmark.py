@@ -13,7 +13,7 @@ from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Phase
 from leaderboard.facets import Choice, Traits, all_traits, choice
 from leaderboard.load import LOCAL, Board
-from leaderboard.pages.progress import State, state
+from leaderboard.pages.progress import State, states
 from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.series import CROWD
 from leaderboard.standings import Standing
@@ -108,7 +108,7 @@ def pages(site: Site) -> Iterator[Page]:
             "digest": site.grid.benchmark_digest(name),
             "boards": boards,
             "traits": {slug: own for slug, own in traits.items() if any(slug in one.slugs for one in boards)},
-            "waiting": _waits(state(site, name)),
+            "waiting": _waits(states(site)[name]),
         }
         charts = [chart for one in boards for panel in one.panels for chart in panel.charts]
         description = f"Pruning methods on {benchmark.title}: accuracy against compression and speedup, measured."

@@ -15,7 +15,7 @@ from leaderboard.facets import NEEDS
 from leaderboard.findings import findings
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.news import items
-from leaderboard.pages.progress import state
+from leaderboard.pages.progress import states
 from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import Standing
 
@@ -29,15 +29,15 @@ LIMITS = {60: "1 UNIT-minute", 600: "10 UNIT-minutes", 3600: "1 UNIT-hour", 36_0
 
 def pages(site: Site) -> Iterator[Page]:
     """The home page."""
-    states = [state(site, name) for name in site.grid.benchmarks]
+    counted = list(states(site).values())
     boards = _telling(site)
     hero = boards[0] if boards else None
     standing = first(hero) if hero is not None else None
     chart = _chart(site, standing, "hero") if standing is not None else None
     others = [(first(one), _chart(site, first(one), f"small-{board_of(one).key.benchmark}")) for one in boards[1:]]
     context: dict[str, Any] = {
-        "states": states,
-        "measured": sum(one.measured for one in states),
+        "states": counted,
+        "measured": sum(one.measured for one in counted),
         "methods": len(site.slugs),
         "hero": chart,
         "others": [(one, board_title(site, one.board), picture) for one, picture in others],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pandas as pd
 
@@ -70,6 +71,12 @@ class State:
     @property
     def cells(self) -> int:
         return self.measured + self.failed + self.missing + self.waiting
+
+
+@lru_cache(maxsize=1)
+def states(site: Site) -> Mapping[str, State]:
+    """Of every benchmark, counted once for all pages."""
+    return {name: state(site, name) for name in site.grid.benchmarks}
 
 
 def state(site: Site, name: str) -> State:

@@ -68,7 +68,7 @@ class Page:
         return self.path.endswith(".html") and self.path != LOST
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Site:
     """Everything gathered before the first page is written."""
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 from evaluator.grid.cells import Division
 from evaluator.metadata import Facets, Metadata
-from leaderboard.pages.progress import State, Tally, state
+from leaderboard.pages.progress import State, Tally, states
 from leaderboard.pages.site import Page, Site
 
 CRITERIA: tuple[str, ...] = get_args(Facets.model_fields["criterion"].annotation)
@@ -67,8 +67,8 @@ class Row:
 
 def pages(site: Site) -> Iterator[Page]:
     """The taxonomy page."""
-    states = [state(site, name) for name in site.grid.benchmarks]
-    open_ones = [one for one in states if one.cells > one.waiting]
+    counted = list(states(site).values())
+    open_ones = [one for one in counted if one.cells > one.waiting]
     limbs = tree(site, open_ones)
     context = {
         "limbs": {division: [limb for limb in limbs if limb.division == division] for division in DIVISIONS},
@@ -78,8 +78,8 @@ def pages(site: Site) -> Iterator[Page]:
         },
         "stages": STAGES,
         "columns": open_ones,
-        "waiting": [one for one in states if one.cells and one.cells == one.waiting],
-        "idle": [one for one in states if not one.cells],
+        "waiting": [one for one in counted if one.cells and one.cells == one.waiting],
+        "idle": [one for one in counted if not one.cells],
         "rows": {division: list(_rows(site, open_ones, division)) for division in DIVISIONS},
     }
     description = "The survey's taxonomy of pruning with the measured methods at its leaves, and what is not measured yet."
