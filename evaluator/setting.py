@@ -17,7 +17,7 @@ from evaluator.grid import Grid, Limits
 from evaluator.launch import Scorers, child_environment
 from evaluator.records import Environment, Store
 from evaluator.repository import Repository
-from evaluator.sandbox import available, warm_pycache
+from evaluator.sandbox import available, require, warm_pycache
 
 Sandbox = Literal["bubblewrap", "none"]
 
@@ -85,7 +85,10 @@ def open_setting(
 
     Raises:
         EspalierError: PyTorch cannot be imported.
+        SandboxError: bubblewrap is asked for, and does not work here.
     """
+    if sandbox == "bubblewrap":
+        require()
     pycache = repository.state / "pycache"
     warm_pycache(pycache)
     found = _probe(device, pycache)

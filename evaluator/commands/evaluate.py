@@ -12,7 +12,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from evaluator.commands.options import Benchmarks, Cells, Json, Key, RecipeName, Root, Slugs, Tier, published_store, select
+from evaluator.commands.options import (
+    Benchmarks,
+    Cells,
+    Json,
+    Key,
+    RecipeName,
+    Root,
+    Slugs,
+    Tier,
+    Walls,
+    published_store,
+    select,
+)
 from evaluator.commands.sentinels import check_environment
 from evaluator.data import prepare
 from evaluator.engines import Engine, open_engine
@@ -27,7 +39,6 @@ from evaluator.setting import Setting, open_setting
 from evaluator.terminal import CellProgress, duration, err, out, print_json, safe
 
 Device = Literal["auto", "cpu", "cuda"]
-Walls = Literal["auto", "bubblewrap", "none"]
 
 
 WARNING = (
@@ -51,7 +62,7 @@ def evaluate(
     sign_with: Key = None,
     store: Annotated[Path | None, typer.Option(help="write to this folder, and look at no other store")] = None,
     device: Annotated[Device, typer.Option(help="where to measure")] = "auto",
-    sandbox: Annotated[Walls, typer.Option(help="none: submissions run with your rights")] = "auto",
+    sandbox: Walls = "auto",
     engine: Annotated[Literal["local", "dask"], typer.Option(help="this machine, or a Dask cluster")] = "local",
     scheduler: Annotated[str | None, typer.Option(help="of Dask: an address, local or slurm")] = None,
     as_json: Json = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,6 +28,10 @@ RecipeName = Annotated[
     str | None, typer.Option("--recipe", help="retrain by this alternative recipe instead, where a benchmark knows it")
 ]
 Cells = Annotated[list[str] | None, typer.Option(help="only this cell, by its id (may be repeated)")]
+Walls = Annotated[
+    Literal["auto", "bubblewrap", "none"],
+    typer.Option("--sandbox", help="bubblewrap: that or nothing; none: submissions run with your rights"),
+]
 Key = Annotated[
     Path | None,
     typer.Option("--sign-with", metavar="KEY", envvar="ESPALIER_SIGNING_KEY", help="sign what is published with this key"),

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from evaluator.commands.options import Benchmarks, Json, Key, Root, Tier, published_store, select
+from evaluator.commands.options import Benchmarks, Json, Key, Root, Tier, Walls, published_store, select
 from evaluator.errors import EspalierError, UsageError
 from evaluator.grid import Grid
 from evaluator.plan import Plan
@@ -45,6 +45,7 @@ def sentinels(
         str | None, typer.Option("--accept", metavar="WHY", help="publish although they deviate; WHY is published too")
     ] = None,
     sign_with: Key = None,
+    sandbox: Walls = "auto",
     as_json: Json = False,
     root: Root = None,
 ) -> None:
@@ -53,7 +54,8 @@ def sentinels(
         raise UsageError("there is no reason in --accept", fix="say why this machine is right")
     selected = select(root, None, tier, benchmark)
     chosen = selected.selection.benchmarks or selected.grid.benchmarks
-    found = look(selected.repository, selected.grid, [name for name in selected.grid.benchmarks if name in chosen])
+    benchmarks = [name for name in selected.grid.benchmarks if name in chosen]
+    found = look(selected.repository, selected.grid, benchmarks, f"--sandbox={sandbox}")
     if found.deviations and accept_because is not None:
         _accept(selected.repository, found, " ".join(accept_because.split()), sign_with)
         found = Look(found.cells, found.records, [], [*found.accepted, *(line for _, line in found.deviations)])
@@ -66,15 +68,18 @@ def sentinels(
         raise typer.Exit(1)
 
 
-def look(repository: Repository, grid: Grid, benchmarks: Sequence[str]) -> Look:
+def look(repository: Repository, grid: Grid, benchmarks: Sequence[str], *how: str) -> Look:
     """Measure the sentinels of some benchmarks, as far as they are published, and compare.
+
+    Args:
+        how: options of `espalier evaluate`.
 
     Raises:
         EspalierError: they could not be measured.
     """
     published = Store(repository.published)
     wanted = cells(grid, published, benchmarks)
-    measured = _measure(repository, grid, wanted)
+    measured = _measure(repository, grid, wanted, how)
     found = Look(wanted, measured, [], [])
     for here in dict.fromkeys(record.environment for record in measured):
         known = accepted(repository.published, here)
@@ -133,20 +138,31 @@ def _tell(found: Look, console: Console) -> None:
     console.print(f"{len(found.records)} records measured anew: {verdict}")
 
 
-def _measure(repository: Repository, grid: Grid, wanted: Sequence[str]) -> list[Record]:
+def _measure(repository: Repository, grid: Grid, wanted: Sequence[str], how: Sequence[str]) -> list[Record]:
     """Each on the class of device whose figures its tier publishes, where this machine has it."""
     of_class: dict[str, list[str]] = {}
     for cell in wanted:
         tier = grid.benchmarks[cell.partition("/")[0]].tier
         of_class.setdefault(grid.tiers[tier].device_class, []).append(cell)
-    return [record for cells in of_class.values() for record in _evaluate(repository, cells)]
+    return [record for cells in of_class.values() for record in _evaluate(repository, cells, how)]
 
 
-def _evaluate(repository: Repository, wanted: Sequence[str]) -> list[Record]:
+def _evaluate(repository: Repository, wanted: Sequence[str], how: Sequence[str]) -> list[Record]:
     """In a store of its own, which nothing else reads."""
     with tempfile.TemporaryDirectory() as folder:
         options = [part for cell in wanted for part in ("--cell", cell)]
-        command = ["evaluate", *SLUGS, *options, "--here", "--force", "--store", folder, "--root", str(repository.root)]
+        command = [
+            "evaluate",
+            *SLUGS,
+            *options,
+            *how,
+            "--here",
+            "--force",
+            "--store",
+            folder,
+            "--root",
+            str(repository.root),
+        ]
         done = subprocess.run(
             [sys.executable, "-P", "-m", "evaluator", *command], capture_output=True, text=True, check=False
         )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evaluator.check import check_submission
-from evaluator.commands.options import Json, Root, Selected, select
+from evaluator.commands.options import Json, Root, Selected, Walls, select
 from evaluator.expectation import Expectation
 from evaluator.group import Group, make_groups, run
 from evaluator.launch import Scorers
@@ -54,6 +54,7 @@ class Smoked:
 
 def smoke(
     slug: Annotated[str, typer.Argument(help="the submission")],
+    sandbox: Walls = "auto",
     as_json: Json = False,
     root: Root = None,
 ) -> None:
@@ -64,7 +65,7 @@ def smoke(
         number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         out.print(f"{safe(slug)} has {number}: `espalier check {safe(slug)}` lists what is wrong")
         raise typer.Exit(1)
-    setting = open_setting(selected.repository, selected.grid)
+    setting = open_setting(selected.repository, selected.grid, sandbox=None if sandbox == "auto" else sandbox)
     with setting.scorers() as scorers:
         smoked = [result for group in _groups(selected) for result in run_smoke(group, setting, scorers)]
     if as_json:

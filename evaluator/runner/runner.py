@@ -27,11 +27,14 @@ from evaluator.runner.report import Report
 from evaluator.runner.stages import Evaluation, Progress
 from evaluator.runner.standings import ranks_of
 from evaluator.runner.workspace import Workspaces
+from evaluator.sandbox import require
 from evaluator.terminal import duration
 
 log = logging.getLogger("espalier.runner")
 
 HEARTBEAT = "heartbeat.json"
+WALLED = "--sandbox=bubblewrap"
+"""For whatever executes a submission."""
 UNSEEN = "it was built where the runner works, which was given no address (`--previews`) under which it can be read."
 STOPPED = "not published: the sentinels deviate; a maintainer has to look"
 
@@ -84,7 +87,12 @@ class Runner:
     _as_before: bool | None = field(init=False, default=None)
 
     def once(self) -> bool:
-        """One pass; False where another runner is at work."""
+        """One pass; False where another runner is at work.
+
+        Raises:
+            SandboxError: there is no sandbox here; nothing of a stranger is run without.
+        """
+        require()
         self._worked, self._as_before, self._meter = False, None, Meter(gpus(self.workers), self.now)
         self.workspaces.clone.open()
         if not self.dry and not self.lease.take():
@@ -190,7 +198,7 @@ class Runner:
         progress = Progress.of(main, slug, only)
         if progress.done < progress.cells:
             self._tell("measuring for main", submission=slug, only=" ".join(only), cells=progress.cells - progress.done)
-            evaluation = Evaluation(main, slug, (*only, "--here", *self._workers))
+            evaluation = Evaluation(main, slug, (*only, "--here", WALLED, *self._workers))
             with self._meter.running(evaluation, submission=slug):
                 while not evaluation.wait(self.poll) and self.now() < deadline:
                     self._keep_lease()
@@ -201,7 +209,7 @@ class Runner:
         """The sentinels, once a pass, before anything is published; where they deviate, all of it waits for a maintainer."""
         if self._as_before is None:
             self._keep_lease()
-            found = stages.ask(self.workspaces.main, "sentinels", *self.selection, meanwhile=self._keep_lease)
+            found = stages.ask(self.workspaces.main, "sentinels", WALLED, *self.selection, meanwhile=self._keep_lease)
             self._as_before = bool(found["ok"])
             if found["accepted"]:
                 log.warning("the sentinels deviate as a maintainer has accepted", extra={"deviations": found["accepted"]})
@@ -278,7 +286,7 @@ class Runner:
             self._say(change, "failure", "check found errors", slug, problems=found["problems"])
             return False
         self.forge.set_status(change, Status("pending", "check passed; smoke tier at work"))
-        smoked = stages.ask(repository, "smoke", slug, meanwhile=self._keep_lease)
+        smoked = stages.ask(repository, "smoke", slug, WALLED, meanwhile=self._keep_lease)
         if not smoked["ok"]:
             self._say(change, "failure", "the smoke tier failed", slug, problems=found["problems"], smoked=smoked["cells"],
                       command=f"espalier smoke {slug}")  # fmt: skip
@@ -303,7 +311,7 @@ class Runner:
         progress = Progress.of(repository, slug, self.selection)
         if progress.done < progress.cells:
             self._tell("measuring", change=change.number, submission=slug, cells=progress.cells)
-            evaluation = Evaluation(repository, slug, (*self.selection, *self._workers))
+            evaluation = Evaluation(repository, slug, (*self.selection, WALLED, *self._workers))
             with self._meter.running(evaluation, change=change.number, submission=slug):
                 if not self._watch(evaluation, checked):
                     return

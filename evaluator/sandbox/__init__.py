@@ -6,7 +6,7 @@ Reading order: ``spec`` (what goes in and comes out), ``session`` (the coordinat
 """
 
 from evaluator.sandbox.pycache import warm_pycache
-from evaluator.sandbox.session import Sandbox, available, open_sandbox
+from evaluator.sandbox.session import Sandbox, available, open_sandbox, require
 from evaluator.sandbox.spec import Allowance, Kind, Outcome, Spec, Task
 
-__all__ = ["Allowance", "Kind", "Outcome", "Sandbox", "Spec", "Task", "available", "open_sandbox", "warm_pycache"]
+__all__ = ["Allowance", "Kind", "Outcome", "Sandbox", "Spec", "Task", "available", "open_sandbox", "require", "warm_pycache"]

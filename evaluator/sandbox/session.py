@@ -42,6 +42,13 @@ def available() -> Kind:
     return "bubblewrap" if bubblewrap.works() else "none"
 
 
+def require() -> None:
+    """Raises SandboxError where contributed code would run with the rights of whoever starts it."""
+    if available() == "none":
+        what = "bubblewrap does not work here, and without it contributed code would run with your rights"
+        raise SandboxError(what, where=shutil.which("bwrap") or "bwrap", fix="install bubblewrap and allow user namespaces")
+
+
 @contextmanager
 def open_sandbox(spec: Spec, scratch: Path, kind: Kind) -> Iterator[Sandbox]:
     """A warm sandbox, with its private files below ``scratch``; dead and gone when the context ends.

@@ -92,6 +92,11 @@ def accepting(mini: Miniature) -> set[str]:
     found = run(["--json", "--root", str(mini.root)])
     assert (found.exit_code, json.loads(found.stdout)["ok"]) == (1, False)
     assert run(["--accept", " ", "--root", str(mini.root)]).exit_code != 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sentinels, "_evaluate", lambda *given: [] if given[-1] == ("--sandbox=none",) else pytest.fail("as asked")
+        )
+        assert run(["--sandbox", "none", "--root", str(mini.root)]).exit_code == 0
     run(["--accept", "the scales\n were wrong", "--root", str(mini.root)])
     again = run(["--json", "--root", str(mini.root)])
     assert (again.exit_code, json.loads(again.stdout)["deviations"]) == (0, [])

@@ -35,6 +35,9 @@ def test_smoke_tells_fine_from_broken_and_from_restless(tmp_path: Path) -> None:
     assert all("ZeroDivisionError" in cell["reason"] for cell in broken["cells"])
     assert "method.py" in mini.run("smoke", "broken", code=1).stdout
 
+    told = mini.run("smoke", "largest", "--sandbox", "bubblewrap", code=1, PATH="").stderr
+    assert "bubblewrap does not work here" in told
+
     restless = mini.json("smoke", "restless", code=1)
     assert {(cell["status"], cell["repeatable"]) for cell in restless["cells"]} == {("ok", False)}
     assert mini.records() == [], "nothing is recorded"

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from evaluator.forges import LocalForge
+from evaluator.grid import Grid, load_grid
+from evaluator.runner import runner, stages
 from evaluator.runner.git import Clone
+from evaluator.runner.lease import Lease
+from evaluator.runner.runner import Runner
+from evaluator.runner.stages import Progress
+from evaluator.runner.workspace import Workspaces
+from tests.miniature import ROOT
 from tests.runner.project import git
+from tests.runner.stage import HOUR, Lines, Stage
 
 
 @pytest.fixture
@@ -28,3 +39,39 @@ def clone(project: Path, tmp_path: Path) -> Clone:
     clone = Clone(tmp_path / "clone.git", str(project))
     clone.open()
     return clone
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    return load_grid(ROOT / "evaluator" / "grid")
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    log, handler = logging.getLogger("espalier.runner"), Lines()
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    yield handler
+    log.removeHandler(handler)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, grid: Grid) -> Stage:
+    made = Stage()
+    monkeypatch.setattr(runner, "require", lambda: None)
+    monkeypatch.setattr(stages, "ask", made.ask)
+    monkeypatch.setattr(runner, "Evaluation", made.evaluation)
+    monkeypatch.setattr(runner, "commit_records", made.commit)
+    monkeypatch.setattr(runner, "load_grid", lambda _: grid)
+    monkeypatch.setattr(runner, "gpus", lambda _: 2)
+    monkeypatch.setattr(Progress, "of", lambda *_: Progress(0, 1, None))
+    return made
+
+
+@pytest.fixture
+def work(stage: Stage, clone: Clone, project: Path, tmp_path: Path) -> Runner:
+    (tmp_path / "home").mkdir()
+    return Runner(
+        LocalForge(project), Workspaces(clone, tmp_path / "work"), Lease(clone, "me"), tmp_path / "home",
+        budget=4 * HOUR, now=lambda: stage.time,
+    )  # fmt: skip

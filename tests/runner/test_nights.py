@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from evaluator.errors import EspalierError
-from evaluator.forges import DryRun, LocalForge, people
-from evaluator.grid import Grid, load_grid
+from evaluator.grid import Grid
 from evaluator.records import Store
-from evaluator.runner import nights, runner, stages
-from evaluator.runner.git import Clone
-from evaluator.runner.lease import Lease
+from evaluator.runner import nights
 from evaluator.runner.nights import Nights, Step, by_readers, gpus, night_of, steps
-from evaluator.runner.runner import HEARTBEAT, Runner
-from evaluator.runner.stages import Progress
-from evaluator.runner.workspace import Workspaces
-from tests.miniature import ROOT
-from tests.runner.project import git
-
-NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
-HOUR = 3600.0
-
-
-@pytest.fixture(scope="module")
-def grid() -> Grid:
-    return load_grid(ROOT / "evaluator" / "grid")
+from evaluator.runner.runner import HEARTBEAT, WALLED, Runner
+from tests.runner.stage import HOUR, NOON, Lines, Stage, cell
 
 
 def publish(folder: Path, *names: str) -> Store:
@@ -42,10 +23,6 @@ def publish(folder: Path, *names: str) -> Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     return Store(folder)
-
-
-def cell(benchmark: str, slug: str, state: str = "stale", todo: tuple[str, ...] = ("method",)) -> dict[str, Any]:
-    return {"submission": slug, "cell": f"{benchmark}/one-shot/unstructured/2/0", "state": state, "todo": list(todo)}
 
 
 def test_what_most_readers_see_comes_first(grid: Grid, tmp_path: Path) -> None:
@@ -112,95 +89,6 @@ def test_an_hour_of_two_gpus_is_two(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert gpus(None) == 1
 
 
-@dataclass
-class Stage:
-    """In place of the child processes: what the plan lists, what the sentinels say, how long an evaluation takes."""
-
-    cells: list[dict[str, Any]] = field(default_factory=list)
-    deviations: list[str] = field(default_factory=list)
-    seconds: float = HOUR
-    left: float = 0
-    time: float = NOON
-    asked: list[str] = field(default_factory=list)
-    measured: list[tuple[str, ...]] = field(default_factory=list)
-    committed: list[str] = field(default_factory=list)
-
-    def ask(self, _: object, verb: str, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        self.asked.append(verb)
-        meanwhile()
-        if verb == "sentinels":
-            return {"ok": not self.deviations, "deviations": self.deviations, "accepted": []}
-        return {"cells": self.cells, "seconds": None}
-
-    def evaluation(self, _: object, slug: str, options: tuple[str, ...]) -> Stage:
-        self.measured.append((slug, *options))
-        self.left = self.seconds
-        return self
-
-    def wait(self, _: float) -> bool:
-        """It takes its time, a quarter of an hour between two looks."""
-        took = min(self.left, HOUR / 4)
-        self.time, self.left = self.time + took, self.left - took
-        return self.left == 0
-
-    def stop(self) -> None:
-        pass
-
-    def commit(self, _: object, slug: str, *__: object) -> bool:
-        self.committed.append(slug)
-        self.cells = [one for one in self.cells if one["submission"] != slug]
-        return True
-
-
-@dataclass
-class Lines(logging.Handler):
-    """What was logged."""
-
-    seen: list[logging.LogRecord] = field(default_factory=list)
-    level: int = logging.INFO
-
-    def __post_init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.seen.append(record)
-
-    def of(self, what: str) -> list[dict[str, Any]]:
-        return [vars(record) for record in self.seen if record.getMessage() == what]
-
-    __hash__ = object.__hash__
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    log, handler = logging.getLogger("espalier.runner"), Lines()
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
-    yield handler
-    log.removeHandler(handler)
-
-
-@pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch, grid: Grid) -> Stage:
-    made = Stage()
-    monkeypatch.setattr(stages, "ask", made.ask)
-    monkeypatch.setattr(runner, "Evaluation", made.evaluation)
-    monkeypatch.setattr(runner, "commit_records", made.commit)
-    monkeypatch.setattr(runner, "load_grid", lambda _: grid)
-    monkeypatch.setattr(runner, "gpus", lambda _: 2)
-    monkeypatch.setattr(Progress, "of", lambda *_: Progress(0, 1, None))
-    return made
-
-
-@pytest.fixture
-def work(stage: Stage, clone: Clone, project: Path, tmp_path: Path) -> Runner:
-    (tmp_path / "home").mkdir()
-    return Runner(
-        LocalForge(project), Workspaces(clone, tmp_path / "work"), Lease(clone, "me"), tmp_path / "home",
-        budget=4 * HOUR, now=lambda: stage.time,
-    )  # fmt: skip
-
-
 def test_a_pass_with_nothing_to_do_says_what_it_looked_at(work: Runner, stage: Stage, lines: Lines) -> None:
     assert work.once()
     (said,) = lines.of("nothing to do")
@@ -214,7 +102,7 @@ def test_the_night_ends_with_its_budget_over_several_passes(work: Runner, stage:
     stage.cells = [cell("digits-mlp", slug, "missing") for slug in ("b", "a", "c")]
     stage.seconds = 1.5 * HOUR
     assert work.once()
-    only = ("--benchmark=digits-mlp", "--here")
+    only = ("--benchmark=digits-mlp", "--here", WALLED)
     assert stage.measured == [("a", *only), ("b", *only)]
     assert stage.committed == ["a", "b"], "what was measured before the end is published"
     assert stage.asked.count("sentinels") == 1, "once a batch"
@@ -270,38 +158,3 @@ def test_a_dry_run_says_what_the_night_would_measure(work: Runner, stage: Stage,
     assert [line["waiting"] for line in lines.of("would measure for main")] == [2]
     assert stage.measured == []
     assert not (work.home / "nights.json").exists()
-
-
-def test_a_change_that_was_found_unsound_is_named(
-    work: Runner, project: Path, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Pass after pass, without looking again."""
-    author = tmp_path / "author"
-    (author / "submissions" / "new").mkdir()
-    (author / "submissions" / "new" / "method.py").write_text("new = 1\n")
-    for arguments in (["add", "--all"], ["commit", "--quiet", "-m", "A method"]):
-        git(author, *arguments)
-    change = people.open_change(LocalForge(project), author, title="Add new", author="somebody")
-    monkeypatch.setattr(stages, "ask", lambda *_: {"ok": False, "problems": [], "cells": []})
-    work.once()
-    assert [line["open_changes"] for line in lines.of("pass ended")] == [1]
-    work.once()
-    assert [line["change"] for line in lines.of("found unsound before; waits for a push")] == [change.number]
-    assert [line["open_changes"] for line in lines.of("nothing to do")] == [1]
-
-
-def test_a_change_that_was_refused_is_told_so_once(work: Runner, project: Path, lines: Lines, tmp_path: Path) -> None:
-    """And not by a dry run, after which the true one still has to say it."""
-    (tmp_path / "author" / "README.md").write_text("Another project\n")
-    git(tmp_path / "author", "commit", "--quiet", "--all", "-m", "Not a method")
-    forge = LocalForge(project)
-    change = people.open_change(forge, tmp_path / "author", title="Read me", author="somebody")
-    work.forge, work.dry = DryRun(forge, lambda _: None), True
-    work.once()
-    assert forge.comment(change) is None
-    work.forge, work.dry = forge, False
-    work.once()
-    assert "touches more than a submission" in (forge.comment(change) or "")
-    work.once()
-    assert [line["change"] for line in lines.of("refused before; waits for a push")] == [change.number]
-    assert len(lines.of("nothing to do")) == 1

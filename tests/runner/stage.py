@@ -1,0 +1,80 @@
+"""In place of what costs time: the child processes of a runner, and somebody who reads its log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
+HOUR = 3600.0
+
+
+def cell(benchmark: str, slug: str, state: str = "stale", todo: tuple[str, ...] = ("method",)) -> dict[str, Any]:
+    return {"submission": slug, "cell": f"{benchmark}/one-shot/unstructured/2/0", "state": state, "todo": list(todo)}
+
+
+@dataclass
+class Stage:
+    """In place of the child processes: what the plan lists, what the sentinels say, how long an evaluation takes."""
+
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
+    seconds: float = HOUR
+    left: float = 0
+    time: float = NOON
+    asked: list[str] = field(default_factory=list)
+    options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """With which each was asked last."""
+    measured: list[tuple[str, ...]] = field(default_factory=list)
+    committed: list[str] = field(default_factory=list)
+
+    def ask(self, _: object, verb: str, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        self.asked.append(verb)
+        self.options[verb] = arguments
+        meanwhile()
+        if verb == "sentinels":
+            return {"ok": not self.deviations, "deviations": self.deviations, "accepted": []}
+        if verb in ("check", "smoke"):
+            return {"ok": True, "problems": [], "cells": []}
+        return {"cells": self.cells, "seconds": None}
+
+    def evaluation(self, _: object, slug: str, options: tuple[str, ...]) -> Stage:
+        self.measured.append((slug, *options))
+        self.left = self.seconds
+        return self
+
+    def wait(self, _: float) -> bool:
+        """It takes its time, a quarter of an hour between two looks."""
+        took = min(self.left, HOUR / 4)
+        self.time, self.left = self.time + took, self.left - took
+        return self.left == 0
+
+    def stop(self) -> None:
+        pass
+
+    def commit(self, _: object, slug: str, *__: object) -> bool:
+        self.committed.append(slug)
+        self.cells = [one for one in self.cells if one["submission"] != slug]
+        return True
+
+
+@dataclass
+class Lines(logging.Handler):
+    """What was logged."""
+
+    seen: list[logging.LogRecord] = field(default_factory=list)
+    level: int = logging.INFO
+
+    def __post_init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(record)
+
+    def of(self, what: str) -> list[dict[str, Any]]:
+        return [vars(record) for record in self.seen if record.getMessage() == what]
+
+    __hash__ = object.__hash__
