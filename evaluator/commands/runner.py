@@ -16,13 +16,13 @@ from typing import Annotated
 import typer
 
 from evaluator.commands.options import Benchmarks, Root, Tier
-from evaluator.errors import EspalierError, ForgeError, UsageError
+from evaluator.errors import ForgeError, UsageError
 from evaluator.forges import Cache, DryRun, open_forge
 from evaluator.repository import Repository
 from evaluator.runner.git import Clone
 from evaluator.runner.lease import Lease
 from evaluator.runner.publication import Branch, Command, Folder, Target
-from evaluator.runner.runner import Runner
+from evaluator.runner.runner import FAILURES, Runner
 from evaluator.runner.workspace import Workspaces
 from evaluator.terminal import err, safe
 
@@ -90,7 +90,7 @@ def _forever(work: Runner, interval: int) -> None:
     while True:
         try:
             work.once()
-        except EspalierError as error:
+        except FAILURES as error:
             logging.getLogger("espalier.runner").error(str(error))
         time.sleep(interval)
 

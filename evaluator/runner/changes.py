@@ -12,6 +12,8 @@ SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 PLAIN = ("100644", "100755")
 MOST_FILES = 20
 MOST_BYTES = 256_000
+MOST_NAME, MOST_PATH = 100, 200
+"""Characters; a file system takes little more."""
 SHOWN = 5
 
 
@@ -67,8 +69,16 @@ def _check_files(clone: Clone, files: list[Entry]) -> None:
         raise Refused(f"a submission has plain files only, no links and no repositories: {_listed(odd)}")
     if len(files) > MOST_FILES:
         raise Refused(f"a submission has two files; this one has {len(files)}")
+    if odd := [ascii(entry.path)[1:-1][:MOST_NAME] for entry in files if not _is_plain(entry.path)]:
+        raise Refused(f"a submission's files have plain names: {_listed(odd)}",
+                      fix=f"printable ASCII, at most {MOST_NAME} characters, {MOST_PATH} with the folders")  # fmt: skip
     if large := [entry.path for entry in files if clone.size(entry.blob) > MOST_BYTES]:
         raise Refused(f"files of a submission have at most {MOST_BYTES // 1000} kB: {_listed(large)}")
+
+
+def _is_plain(path: str) -> bool:
+    short = len(path) <= MOST_PATH and all(len(name) <= MOST_NAME for name in path.split("/"))
+    return short and path.isascii() and path.isprintable()
 
 
 def _listed(paths: list[str]) -> str:

@@ -48,6 +48,10 @@ class Checked:
     repository: Repository
 
 
+FAILURES = (EspalierError, OSError, ValueError)
+"""What may go wrong with one change, or in one pass, and says nothing of the next."""
+
+
 class Lost(EspalierError):
     """The lease went to another runner."""
 
@@ -126,7 +130,7 @@ class Runner:
             return step(subject)
         except Lost:
             raise
-        except EspalierError as error:
+        except FAILURES as error:
             change = subject.change if isinstance(subject, Checked) else subject
             log.error(str(error), extra={"change": change.number})
             return None

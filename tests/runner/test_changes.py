@@ -87,6 +87,18 @@ def test_links_and_repositories_are_refused(clone: Clone, author: Path) -> None:
         submission_of(clone, proposed(clone, author, link))
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "/".join(["deep"] * 50), "\u202e", "two\nlines"])
+def test_names_that_no_file_system_or_reader_takes_are_refused(clone: Clone, author: Path, name: str) -> None:
+    """They are in git alone: who proposes them need not be able to write them either."""
+    blob = git(author, "hash-object", "-w", "README.md")
+    git(author, "update-index", "--add", "--cacheinfo", f"100644,{blob},submissions/new/{name}")
+    git(author, "commit", "--quiet", "-m", "A change")
+    git(author, "push", "--quiet", "origin", "HEAD:refs/pull/1/head")
+    head = clone.fetch(clone.url, "refs/pull/1/head", "refs/espalier/changes/1")
+    with pytest.raises(Refused, match="plain names: submissions/new/"):
+        submission_of(clone, head)
+
+
 def test_a_history_of_its_own_is_refused(clone: Clone, author: Path) -> None:
     git(author, "checkout", "--quiet", "--orphan", "apart")
     with pytest.raises(Refused, match="no history"):

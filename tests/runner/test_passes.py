@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.errors import SandboxError
+from evaluator.errors import EspalierError, SandboxError
 from evaluator.forges import Change, DryRun, LocalForge, people
+from evaluator.repository import Repository
 from evaluator.runner import runner, stages
 from evaluator.runner.runner import WALLED, Runner
+from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require, session
 from tests.runner.project import git
 from tests.runner.stage import Lines, Stage, cell
@@ -52,6 +54,25 @@ def test_whatever_runs_a_submission_does_it_in_the_sandbox_or_not_at_all(
     work.once()
     assert {verb for verb, options in stage.options.items() if WALLED in options} == {"smoke", "sentinels"}
     assert [slug for slug, *options in stage.measured if WALLED in options] == ["new", "old"]
+
+
+@pytest.mark.parametrize("failure", [EspalierError("odd"), OSError("File name too long"), UnicodeError("surrogates")])
+def test_a_change_that_cannot_be_looked_at_does_not_keep_from_the_others(
+    work: Runner, project: Path, author: Path, failure: Exception, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    forge = LocalForge(project)
+    odd, innocent = propose(forge, author, "odd"), propose(forge, author, "new")
+    prepare = Workspaces.prepare
+
+    def fail(workspaces: Workspaces, number: int, *about: str) -> Repository:
+        if number == odd.number:
+            raise failure
+        return prepare(workspaces, number, *about)
+
+    monkeypatch.setattr(Workspaces, "prepare", fail)
+    assert work.once()
+    assert (forge.status(odd) is None, forge.status(innocent) is None) == (True, False)
+    assert [line["change"] for line in lines.of(str(failure))] == [odd.number]
 
 
 def test_a_change_that_was_found_unsound_is_named(
