@@ -79,6 +79,8 @@ def runner(
         try:
             if once:
                 work.once()
+                if work.failed:
+                    raise typer.Exit(1)
             else:
                 _forever(work, interval)
         finally:

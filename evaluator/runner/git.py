@@ -62,6 +62,10 @@ class Clone:
         found = self.run("merge-base", one, other)
         return found.stdout.decode().strip() or None
 
+    def is_ancestor(self, commit: str, of: str) -> bool:
+        """Whether a commit is here, and part of the history of another."""
+        return self.run("merge-base", "--is-ancestor", commit, of).returncode == 0
+
     def touched(self, base: str, head: str) -> Iterator[Entry]:
         """Every file that differs between two commits."""
         listed = self.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head, check=True).stdout

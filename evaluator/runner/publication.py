@@ -31,8 +31,21 @@ def commit_records(workspaces: Workspaces, slug: str, title: str, key: Path | No
     """Bring what main's workspace has measured of a submission to main; whether there was anything.
 
     Raises:
-        ForgeError: main moved meanwhile, or may not be pushed to; the next pass tries again.
+        ForgeError: main may not be pushed to, or moved twice meanwhile; the next pass tries again.
     """
+    try:
+        made = _commit(workspaces, slug, title, key)
+    except ForgeError as error:
+        if not _pushed_away(error):
+            raise
+        workspaces.clone.open()
+        workspaces.update_main()
+        made = _commit(workspaces, slug, title, key)
+    workspaces.update_main()
+    return made
+
+
+def _commit(workspaces: Workspaces, slug: str, title: str, key: Path | None) -> bool:
     repository, clone = workspaces.main, workspaces.clone
     stages.do(repository, "promote", slug, *(("--sign-with", str(key)) if key is not None else ()))
     clone.git("add", "--", "results", folder=repository.root)
@@ -43,6 +56,11 @@ def commit_records(workspaces: Workspaces, slug: str, title: str, key: Path | No
     clone.git("push", "--quiet", "--no-verify", clone.url, f"{made}:refs/heads/{MAIN}", folder=repository.root)
     clone.fetch(clone.url, f"refs/heads/{MAIN}", f"refs/heads/{MAIN}")
     return True
+
+
+def _pushed_away(error: ForgeError) -> bool:
+    """Whether somebody else pushed to main first."""
+    return "rejected" in str(error) or "fetch first" in str(error)
 
 
 def adopt(change: Repository, main: Repository) -> None:
@@ -181,8 +199,3 @@ def build_preview(repository: Repository, slug: str, site: Path, notice: str) ->
     (repository.published / SIGNERS).unlink(missing_ok=True)  # these records are nobody's word yet
     stages.do(repository, "promote", slug)
     stages.do(repository, "site", "build", "--no-local", "--notice", notice, "--output", str(site))
-
-
-def pushed_away(error: ForgeError) -> bool:
-    """Whether somebody else pushed to main first."""
-    return "rejected" in str(error) or "fetch first" in str(error)

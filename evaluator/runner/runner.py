@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evaluator.canonical import write_atomically
-from evaluator.errors import EspalierError, ForgeError
+from evaluator.errors import EspalierError
 from evaluator.forges import Change, Forge, Status, words
 from evaluator.grid import load_grid
 from evaluator.records import Store
@@ -20,17 +20,20 @@ from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.changes import Refused, merged_submission, submission_of
+from evaluator.runner.git import MAIN
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
-from evaluator.runner.publication import Folder, Target, adopt, build_preview, commit_records, publish_site, pushed_away
+from evaluator.runner.publication import Folder, Target, adopt, build_preview, commit_records, publish_site
 from evaluator.runner.report import Report
 from evaluator.runner.stages import Evaluation, Progress
 from evaluator.runner.standings import ranks_of
+from evaluator.runner.verdicts import Verdict
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require
 from evaluator.terminal import duration
 
 log = logging.getLogger("espalier.runner")
+T = TypeVar("T")
 
 HEARTBEAT = "heartbeat.json"
 WALLED = "--sandbox=bubblewrap"
@@ -86,6 +89,8 @@ class Runner:
     budget: float = 0.0
     dry: bool = False
     now: Callable[[], float] = time.time
+    failed: bool = field(init=False, default=False)
+    """Whether something of main's failed in the last pass; what a stranger proposed is the stranger's to mend."""
     _worked: bool = field(init=False, default=False)
     _meter: Meter = field(init=False)
     _as_before: bool | None = field(init=False, default=None)
@@ -97,64 +102,77 @@ class Runner:
             SandboxError: there is no sandbox here; nothing of a stranger is run without.
         """
         require()
-        self._worked, self._as_before, self._meter = False, None, Meter(gpus(self.workers), self.now)
+        self.failed, self._worked, self._as_before, self._meter = False, False, None, Meter(gpus(self.workers), self.now)
         self.workspaces.clone.open()
         if not self.dry and not self.lease.take():
             held = self.lease.holder()
             log.info("another runner is at work", extra={"owner": held.owner if held else None})
             return False
         try:
-            self._heartbeat("working")
-            self.workspaces.update_main()
-            merged = self.forge.merged_changes()
-            self._publish(merged)
-            changes = self.forge.open_changes()
-            for checked in [checked for change in changes if (checked := self._try(self._greet, change))]:
-                self._try(self._measure, checked)
-            self._nightly()
-            self._sweep()
-            self._heartbeat("stopped by the sentinels" if self._as_before is False else "idle")
-            log.info("pass ended" if self._worked else "nothing to do", extra={
-                "open_changes": len(changes), "merged_changes": len(merged), "gpu_hours": hours(self._meter.spent),
-            })  # fmt: skip
+            self._pass()
         except Lost as error:
             log.warning(error.what)
             return False
-        if not self.dry:
-            self.lease.give_back()
+        finally:
+            if not self.dry:
+                self.lease.give_back()
         return True
 
-    def _try(self, step: Callable[[Any], Any], subject: Any) -> Any:
-        """Do something for one change; what fails is told, and the others go on."""
+    def _pass(self) -> None:
+        self._heartbeat("working")
+        self.workspaces.update_main()
+        merged = [change for change in self.forge.merged_changes() if self._is_in_main(change)]
+        self._publish(merged)
+        changes = [change for change in self.forge.open_changes() if change.base == MAIN]
+        for checked in [found for change in changes if (found := self._try(self._greet, change, change=change.number))]:
+            self._try(self._measure, checked, change=checked.change.number)
+        self._sweep()
+        self._nightly()
+        self._heartbeat("stopped by the sentinels" if self._as_before is False else "idle")
+        log.info("pass ended" if self._worked else "nothing to do", extra={
+            "open_changes": len(changes), "merged_changes": len(merged), "gpu_hours": hours(self._meter.spent),
+        })  # fmt: skip
+
+    def _try(self, step: Callable[..., T], *arguments: Any, **about: object) -> T | None:
+        """Do one thing of many; what fails is told, and the others go on."""
         try:
-            return step(subject)
+            return step(*arguments)
         except Lost:
             raise
         except FAILURES as error:
-            change = subject.change if isinstance(subject, Checked) else subject
-            log.error(str(error), extra={"change": change.number})
+            log.error(str(error), extra=about)
+            self.failed |= step in (self._unpublished, self._publish_change, self._publish_site)
             return None
 
     # -- what is merged -----------------------------------------------------------------------------------------------
 
     def _publish(self, merged: Sequence[Change]) -> None:
         """Records of what was merged to main, measured now where they are missing; then the site, if it is another."""
-        unpublished = {cell["submission"] for cell in self._unpublished()}
-        for change in reversed(merged):
-            slug = merged_submission(self.workspaces.clone, change.merge_commit) if change.merge_commit else None
-            waits = change.number in self.workspaces.numbers()
-            if slug in unpublished and self.dry:
-                self._tell("would publish records", change=change.number, submission=slug)
-            elif slug in unpublished and not self._measures_as_before():
-                self.forge.set_status(change, Status("error", STOPPED))
-                continue
-            elif slug in unpublished:
-                if waits:
-                    adopt(self.workspaces.of(change.number), self.workspaces.main)
-                self._catch_up(str(slug), f"Records of {slug} (change {change.number})", self.selection)
-            if waits and not self.dry:
-                self.workspaces.remove(change.number)
-        self._publish_site()
+        unpublished = self._try(self._unpublished)
+        slugs = {cell["submission"] for cell in unpublished or ()}
+        for change in reversed(merged) if unpublished is not None else ():
+            self._try(self._publish_change, change, slugs, change=change.number)
+        self._try(self._publish_site)
+
+    def _is_in_main(self, change: Change) -> bool:
+        """As it was fetched; what was merged to another branch, or since then, is not."""
+        clone, commit = self.workspaces.clone, change.merge_commit
+        return change.base == MAIN and commit is not None and clone.is_ancestor(commit, clone.main)
+
+    def _publish_change(self, change: Change, unpublished: set[str]) -> None:
+        slug = merged_submission(self.workspaces.clone, str(change.merge_commit))
+        waits = change.number in self.workspaces.numbers()
+        if slug in unpublished and self.dry:
+            self._tell("would publish records", change=change.number, submission=slug)
+        elif slug in unpublished and not self._measures_as_before():
+            self.forge.set_status(change, Status("error", STOPPED))
+            return
+        elif slug in unpublished:
+            if waits:
+                adopt(self.workspaces.of(change.number), self.workspaces.main)
+            self._catch_up(str(slug), f"Records of {slug} (change {change.number})", self.selection)
+        if waits and not self.dry:
+            self.workspaces.remove(change.number)
 
     def _publish_site(self) -> None:
         if self.target is None:
@@ -207,7 +225,10 @@ class Runner:
                 while not evaluation.wait(self.poll) and self.now() < deadline:
                     self._keep_lease()
                     self._heartbeat("measuring")
-        self._commit(slug, title)
+        if commit_records(self.workspaces, slug, title, self.key):
+            self._tell("records published", submission=slug)
+            if self.key is None:
+                log.warning("they are not signed: no --key was given")
 
     def _measures_as_before(self) -> bool:
         """The sentinels, once a pass, before anything is published; where they deviate, all of it waits for a maintainer."""
@@ -224,21 +245,6 @@ class Runner:
                 log.error("not published: this machine no longer measures what it did", extra=extra)
         return self._as_before
 
-    def _commit(self, slug: str, title: str) -> None:
-        try:
-            made = commit_records(self.workspaces, slug, title, self.key)
-        except ForgeError as error:
-            if not pushed_away(error):
-                raise
-            self.workspaces.clone.open()
-            self.workspaces.update_main()
-            made = commit_records(self.workspaces, slug, title, self.key)
-        if made:
-            self._tell("records published", submission=slug)
-            if self.key is None:
-                log.warning("they are not signed: no --key was given")
-        self.workspaces.update_main()
-
     @property
     def _workers(self) -> tuple[str, ...]:
         """As an option of `espalier evaluate`."""
@@ -250,36 +256,32 @@ class Runner:
         """Look at a change without measuring it; None where it cannot go on."""
         clone = self.workspaces.clone
         source = self.forge.source(change)
-        seen = f"{change.head} {clone.main}"
+        verdict = Verdict(self.workspaces.of(change.number).state, change.head, clone.main)
         try:
             if clone.fetch(source.url, source.ref, f"refs/espalier/changes/{change.number}") != change.head:
                 return None  # pushed to meanwhile: the next pass sees the new commit
             slug = submission_of(clone, change.head)
         except Refused as refusal:
-            self._refuse(change, refusal, seen)
+            self._refuse(change, refusal, verdict)
             return None
-        repository = self.workspaces.prepare(change.number, change.head, slug)
-        checked = Checked(change, slug, repository)
-        verdicts = {sound: repository.state / ("sound" if sound else "unsound") for sound in (True, False)}
-        for sound, verdict in verdicts.items():
-            if verdict.is_file() and verdict.read_text(encoding="utf-8") == seen:
-                if not sound:
-                    log.info("found unsound before; waits for a push", extra={"change": change.number})
-                return checked if sound else None
-        sound = self._is_sound(checked)
-        if not self.dry:
-            write_atomically(verdicts[sound], seen.encode())
-        return checked if sound else None
+        checked = Checked(change, slug, self.workspaces.prepare(change.number, change.head, slug))
+        found = verdict.known()
+        if found is None:
+            found = "sound" if self._is_sound(checked) else "unsound"
+            if not self.dry:
+                verdict.keep(found)
+        elif found == "unsound":
+            log.info("found unsound before; waits for a push", extra={"change": change.number})
+        return checked if found == "sound" else None
 
-    def _refuse(self, change: Change, refusal: Refused, seen: str) -> None:
+    def _refuse(self, change: Change, refusal: Refused, verdict: Verdict) -> None:
         """Say why, once."""
-        mark = self.workspaces.of(change.number).state / "refused"
-        if mark.is_file() and mark.read_text(encoding="utf-8") == seen:
+        if verdict.known():
             log.info("refused before; waits for a push", extra={"change": change.number})
             return
         self._say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
         if not self.dry:
-            write_atomically(mark, seen.encode())
+            verdict.keep("refused")
 
     def _is_sound(self, checked: Checked) -> bool:
         """`check`, then `smoke`; what they find goes to the author at once."""
@@ -390,7 +392,8 @@ class Runner:
             self.target.beat(int(self.now()))
 
     def _sweep(self) -> None:
-        """Workspaces of changes that were turned down."""
+        """Workspaces of changes that were turned down, or are for another branch now."""
         for number in self.workspaces.numbers():
-            if self.forge.change(number).state == "closed":
+            change = self.forge.change(number)
+            if change.state == "closed" or change.base != MAIN:
                 self.workspaces.remove(number)

@@ -10,6 +10,8 @@ from evaluator.errors import EspalierError, SandboxError
 from evaluator.forges import Change, DryRun, LocalForge, people
 from evaluator.repository import Repository
 from evaluator.runner import runner, stages
+from evaluator.runner.git import Clone
+from evaluator.runner.publication import Command
 from evaluator.runner.runner import WALLED, Runner
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require, session
@@ -22,14 +24,14 @@ def author(tmp_path: Path) -> Path:
     return tmp_path / "author"
 
 
-def propose(forge: LocalForge, author: Path, slug: str = "new", name: str = "method.py") -> Change:
+def propose(forge: LocalForge, author: Path, slug: str = "new", base: str = "main") -> Change:
     """An open change with one submission."""
     git(author, "checkout", "--quiet", "--force", "--detach", "origin/main")
     (author / "submissions" / slug).mkdir(exist_ok=True)
-    (author / "submissions" / slug / name).write_text("new = 1\n")
+    (author / "submissions" / slug / "method.py").write_text("new = 1\n")
     git(author, "add", "--all")
     git(author, "commit", "--quiet", "-m", f"A method: {slug}")
-    return people.open_change(forge, author, title=f"Add {slug}", author="somebody")
+    return people.open_change(forge, author, title=f"Add {slug}", author="somebody", base=base)
 
 
 def test_without_a_sandbox_nothing_is_looked_at(
@@ -73,6 +75,60 @@ def test_a_change_that_cannot_be_looked_at_does_not_keep_from_the_others(
     assert work.once()
     assert (forge.status(odd) is None, forge.status(innocent) is None) == (True, False)
     assert [line["change"] for line in lines.of(str(failure))] == [odd.number]
+
+
+def test_a_site_that_cannot_be_published_does_not_keep_from_open_changes(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """The pass says that something of main's failed, and the next runner need not wait for the lease."""
+    forge = LocalForge(project)
+    change = propose(forge, author)
+    work.target = Command("/bin/false", work.home / "published")
+    monkeypatch.setattr(stages, "do", lambda *_: None)
+    assert work.once()
+    assert work.failed
+    assert lines.of("/bin/false: it ended with 1: it said nothing")
+    assert forge.status(change) is not None
+    assert work.lease.holder() is None
+    work.target = None
+    assert work.once()
+    assert not work.failed
+
+
+def test_a_pass_that_fails_gives_the_lease_back(work: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalForge, "merged_changes", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        work.once()
+    assert work.lease.holder() is None
+
+
+def test_what_is_for_another_branch_is_nobody_of_ours(work: Runner, project: Path, author: Path, lines: Lines) -> None:
+    """Open or merged; nor is a merge that main does not have, whose workspace is kept until it does."""
+    forge = LocalForge(project)
+    git(author, "push", "--quiet", "origin", "origin/main:refs/heads/next")
+    waits, merged = propose(forge, author, "waits", base="next"), propose(forge, author, "merged", base="next")
+    people.merge(forge, merged.number)
+    assert work.once()
+    assert not work.failed
+    assert forge.status(waits) is None
+    assert [(line["open_changes"], line["merged_changes"]) for line in lines.of("nothing to do")] == [(0, 0)]
+
+
+def test_a_merge_that_was_not_fetched_yet_keeps_its_workspace(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was measured for it is published by the next pass."""
+    forge = LocalForge(project)
+    change = propose(forge, author)
+    work.once()
+    assert work.workspaces.numbers() == [change.number]
+    people.merge(forge, change.number)
+    with monkeypatch.context() as patch:
+        patch.setattr(Clone, "open", lambda _: None)
+        assert work.once()
+    assert (work.failed, work.workspaces.numbers()) == (False, [change.number])
+    work.once()
+    assert work.workspaces.numbers() == []
 
 
 def test_a_change_that_was_found_unsound_is_named(

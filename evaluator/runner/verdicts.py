@@ -1,0 +1,36 @@
+"""What was found of a change, kept in its workspace: it is looked for, and said, once for each commit and each main."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from evaluator.canonical import write_atomically
+
+Finding = Literal["refused", "unsound", "sound"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A file in ``folder``, named by what was found, with what was looked at in it."""
+
+    folder: Path
+    head: str
+    main: str
+
+    def known(self) -> Finding | None:
+        """What was found of this very commit before, if it was looked at."""
+        findings: tuple[Finding, ...] = get_args(Finding)
+        return next((finding for finding in findings if self._read(finding) == self._seen), None)
+
+    def keep(self, finding: Finding) -> None:
+        write_atomically(self.folder / finding, self._seen)
+
+    @property
+    def _seen(self) -> bytes:
+        return f"{self.head} {self.main}".encode()
+
+    def _read(self, finding: Finding) -> bytes | None:
+        path = self.folder / finding
+        return path.read_bytes() if path.is_file() else None
