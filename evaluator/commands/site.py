@@ -25,7 +25,7 @@ def build(
     local: Annotated[bool, typer.Option(help="also show what was measured on this machine")] = True,
     notice: Annotated[str, typer.Option(help="a line on top of every page, as of a preview")] = "",
     url: Annotated[str, typer.Option(help="where it will be read: for sitemap and link previews")] = "",
-    strict: Annotated[bool, typer.Option("--strict", help="end with 1 where something was left out")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="end with 1 where more is left out than what is stale")] = False,
 ) -> None:
     """Build the whole site from the records: static pages that work offline and from a file."""
     from leaderboard.build import build as build_site
@@ -39,7 +39,7 @@ def build(
         err.print(f"[yellow]warning[/]: {safe(warning)}")
     seconds = time.monotonic() - started
     out.print(f"{built.pages} pages from {built.records} records in {seconds:.1f} s: {safe(str(folder / 'index.html'))}")
-    if strict and built.warnings:
+    if strict and built.faults:
         raise typer.Exit(1)
 
 

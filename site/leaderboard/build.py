@@ -59,6 +59,7 @@ class Built:
     pages: int
     records: int
     warnings: list[str]
+    faults: list[str]
 
 
 def build(
@@ -114,7 +115,8 @@ def build(
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise SiteError(f"the new site was not put in place: {found[0]}{more}", where=output, fix="report this as a bug")
-    return Built(output, sum(page.path.endswith(".html") for page in pages), len(site.results.frame), site.warnings)
+    shown = sum(page.path.endswith(".html") for page in pages)
+    return Built(output, shown, len(site.results.frame), site.warnings, site.faults)
 
 
 def gather(repository: Repository, *, local: bool = True, notice: str = "", url: str = "") -> Site:

@@ -105,6 +105,8 @@ class Results:
     signers: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     acceptances: list[Acceptance] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+    """Of the warnings, those that go by themselves once everything is measured anew."""
 
     @property
     def newest(self) -> str | None:
@@ -123,6 +125,7 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> R
     signers = _signers(repository.published)
     origins = (PUBLISHED, LOCAL) if local else (PUBLISHED,)
     shown = {origin: _choose(repository, origin, grid, warnings) for origin in origins}
+    stale = list(warnings)
     frame = pd.concat([_frame(shown[origin], origin, grid, warnings) for origin in origins], ignore_index=True)
     churn = {
         (origin, one.benchmark, one.submission, one.place): one
@@ -131,7 +134,7 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> R
     }
     boards = _boards(frame, grid, shown[PUBLISHED].remeasuring)
     published = repository.published
-    return Results(frame, boards, warnings, churn, signers, list(Changes(published)), acceptances(published))
+    return Results(frame, boards, warnings, churn, signers, list(Changes(published)), acceptances(published), stale)
 
 
 def _signers(published: Path) -> dict[tuple[str, str], str | None]:

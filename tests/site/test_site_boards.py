@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from leaderboard.build import gather
 from leaderboard.load import load_results
 from leaderboard.standings import make_standings
 
@@ -73,6 +74,7 @@ def test_published_records_need_a_sandbox(repository):
     assert [board.key.origin for board in results.boards] == ["local"]
     assert any("refused" in line and "global-magnitude" in line for line in results.warnings)
     assert any(line.startswith("local") for line in results.warnings)
+    assert gather(repository).faults == results.warnings
 
 
 def test_unknown_benchmark_is_left_out_and_said(repository):
@@ -200,6 +202,8 @@ def test_stale_records_stand_in_no_table(tmp_path):
     results = load_results(repository, grid)
     assert method.parent.name not in set(results.frame["submission"])
     assert any("the submission's code" in line for line in results.warnings)
+    assert gather(repository).warnings == results.warnings
+    assert gather(repository).faults == [], "nothing is wrong that a measurement would not mend"
     newer = grid.model_copy(update={"protocol": grid.protocol.model_copy(update={"scoring_version": 99})})
     results = load_results(repository, newer)
     assert method.parent.name not in set(results.frame["submission"])

@@ -190,7 +190,7 @@ def test_vendored_bundle_is_what_its_manifest_says():
 
 
 def test_command_line(tmp_path):
-    """Exit codes: 0 built, 1 with --strict and something left out; errors name the remedy."""
+    """Exit codes: 0 built, 1 with --strict and something left out that is not merely stale; errors name the remedy."""
     repository = make_repository(tmp_path)
     fill(repository, Plan(benchmarks=("digits-mlp",), methods=1, sandbox="none"))
     runner = CliRunner()

@@ -83,6 +83,11 @@ class Site:
     url: str = ""
     """Where the site can be read, with a slash at its end; empty where nobody has said so."""
 
+    @property
+    def faults(self) -> list[str]:
+        """Of the warnings, those that somebody has to mend: no new measurement will."""
+        return [warning for warning in self.warnings if warning not in self.results.stale]
+
     def address(self, page: Page) -> str:
         """Of a page, in full."""
         return self.url + quote("" if page.path == "index.html" else page.path)
