@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 
 from evaluator.grid import Cell, Grid
 from evaluator.records import Environment, Record, Score, Store, stale_reasons
@@ -19,20 +20,22 @@ SLUGS = (DENSE, "random", "global-magnitude")
 BAND = 3.0
 """Standard errors."""
 
+Wanted = tuple[str, str]
+"""A sentinel, and the id of a cell to measure anew."""
+
 Key = tuple[str, str, Cell]
 """Submission, variant, cell."""
 
 
-def cells(grid: Grid, published: Store, benchmarks: Iterable[str]) -> list[str]:
-    """Ids of the cells to measure anew: of each benchmark and sentinel one, at the middle target, if it is published."""
+def cells(grid: Grid, published: Store, benchmarks: Iterable[str], slugs: Iterable[str]) -> list[Wanted]:
+    """What to measure anew: of each benchmark and sentinel one cell, at the middle target, if it is published."""
     found = []
-    for benchmark in benchmarks:
-        for slug in SLUGS:
-            good = [r for r in published.read(benchmark, slug).values() if _is_sentinel(r, grid)]
-            targets = sorted({record.target for record in good if isinstance(record.target, float)})
-            if targets:
-                middle = targets[len(targets) // 2]
-                found.append(next(r.cell.id for r in good if r.target == middle))
+    for benchmark, slug in product(benchmarks, slugs):
+        good = [r for r in published.read(benchmark, slug).values() if _is_sentinel(r, grid)]
+        targets = sorted({record.target for record in good if isinstance(record.target, float)})
+        if targets:
+            middle = targets[len(targets) // 2]
+            found.append((slug, next(r.cell.id for r in good if r.target == middle)))
     return found
 
 

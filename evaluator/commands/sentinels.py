@@ -20,8 +20,9 @@ from evaluator.grid import Grid
 from evaluator.plan import Plan
 from evaluator.records import Environment, Record, Store
 from evaluator.records.acceptance import Acceptance, accept, accepted
+from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from evaluator.sentinels import SLUGS, cells, deviations, elsewhere
+from evaluator.sentinels import SLUGS, Wanted, cells, deviations, elsewhere
 from evaluator.setting import Setting
 from evaluator.terminal import err, out, print_json, safe
 
@@ -78,9 +79,10 @@ def look(repository: Repository, grid: Grid, benchmarks: Sequence[str], *how: st
         EspalierError: they could not be measured.
     """
     published = Store(repository.published)
-    wanted = cells(grid, published, benchmarks)
+    there = [slug for slug in SLUGS if slug == DENSE or (repository.submissions / slug).is_dir()]
+    wanted = cells(grid, published, benchmarks, there)
     measured = _measure(repository, grid, wanted, how)
-    found = Look(wanted, measured, [], [])
+    found = Look([cell for _, cell in wanted], measured, [], [])
     for here in dict.fromkeys(record.environment for record in measured):
         known = accepted(repository.published, here)
         for line in deviations(published, [record for record in measured if record.environment == here]):
@@ -138,31 +140,22 @@ def _tell(found: Look, console: Console) -> None:
     console.print(f"{len(found.records)} records measured anew: {verdict}")
 
 
-def _measure(repository: Repository, grid: Grid, wanted: Sequence[str], how: Sequence[str]) -> list[Record]:
+def _measure(repository: Repository, grid: Grid, wanted: Sequence[Wanted], how: Sequence[str]) -> list[Record]:
     """Each on the class of device whose figures its tier publishes, where this machine has it."""
-    of_class: dict[str, list[str]] = {}
-    for cell in wanted:
+    of_class: dict[str, list[Wanted]] = {}
+    for slug, cell in wanted:
         tier = grid.benchmarks[cell.partition("/")[0]].tier
-        of_class.setdefault(grid.tiers[tier].device_class, []).append(cell)
-    return [record for cells in of_class.values() for record in _evaluate(repository, cells, how)]
+        of_class.setdefault(grid.tiers[tier].device_class, []).append((slug, cell))
+    return [record for some in of_class.values() for record in _evaluate(repository, some, how)]
 
 
-def _evaluate(repository: Repository, wanted: Sequence[str], how: Sequence[str]) -> list[Record]:
+def _evaluate(repository: Repository, wanted: Sequence[Wanted], how: Sequence[str]) -> list[Record]:
     """In a store of its own, which nothing else reads."""
     with tempfile.TemporaryDirectory() as folder:
-        options = [part for cell in wanted for part in ("--cell", cell)]
-        command = [
-            "evaluate",
-            *SLUGS,
-            *options,
-            *how,
-            "--here",
-            "--force",
-            "--store",
-            folder,
-            "--root",
-            str(repository.root),
-        ]
+        slugs = dict.fromkeys(slug for slug, _ in wanted)
+        options = [f"--cell={cell}" for _, cell in wanted]
+        place = ("--store", folder, "--root", str(repository.root))
+        command = ["evaluate", *slugs, *options, *how, "--here", "--force", *place]
         done = subprocess.run(
             [sys.executable, "-P", "-m", "evaluator", *command], capture_output=True, text=True, check=False
         )

@@ -14,9 +14,11 @@ import typer
 from typer.testing import CliRunner
 
 from evaluator.commands import sentinels
+from evaluator.grid import load_grid
 from evaluator.records import Record, Score, Store
 from evaluator.records.acceptance import acceptances
-from evaluator.sentinels import _beyond, deviations, elsewhere
+from evaluator.repository import Repository
+from evaluator.sentinels import SLUGS, _beyond, deviations, elsewhere
 from tests.miniature import MAGNITUDE, ROOT, Miniature
 
 
@@ -102,6 +104,18 @@ def accepting(mini: Miniature) -> set[str]:
     assert (again.exit_code, json.loads(again.stdout)["deviations"]) == (0, [])
     assert json.loads(again.stdout)["accepted"] == json.loads(found.stdout)["deviations"]
     return {line.split()[0] for line in json.loads(again.stdout)["accepted"]}
+
+
+def test_sentinels_that_main_does_not_have_are_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dense alone is published at first; and a method may be taken out, while its records are there still."""
+    benchmark, repository = "mnist-lenet-300-100", Repository(tmp_path)
+    asked: list[list[str]] = []
+    monkeypatch.setattr(sentinels, "_evaluate", lambda _, wanted, __: asked.append([slug for slug, _ in wanted]) or [])
+    (repository.submissions / "random").mkdir(parents=True)
+    for slug in SLUGS:
+        Store(repository.published).add(Store(ROOT / "results").read(benchmark, slug).values())
+        sentinels.look(repository, load_grid(ROOT / "evaluator" / "grid"), [benchmark])
+    assert asked == [["dense"], ["dense", "random"], ["dense", "random"]]
 
 
 def typer_app(command: Callable[..., None]) -> typer.Typer:
