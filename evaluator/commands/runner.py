@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from evaluator.commands.options import Benchmarks, Root, Tier
-from evaluator.errors import ForgeError, UsageError
+from evaluator.errors import ForgeError, Interrupted, UsageError
 from evaluator.forges import Cache, DryRun, open_forge
 from evaluator.repository import Repository
 from evaluator.runner.git import Clone
@@ -92,6 +92,8 @@ def _forever(work: Runner, interval: int) -> None:
     while True:
         try:
             work.once()
+        except Interrupted:
+            raise
         except FAILURES as error:
             logging.getLogger("espalier.runner").error(str(error))
         time.sleep(interval)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evaluator.canonical import write_atomically
-from evaluator.errors import EspalierError
+from evaluator.errors import EspalierError, Interrupted
 from evaluator.forges import Change, Forge, Status, words
 from evaluator.grid import load_grid
 from evaluator.records import Store
@@ -137,7 +137,7 @@ class Runner:
         """Do one thing of many; what fails is told, and the others go on."""
         try:
             return step(*arguments)
-        except Lost:
+        except (Interrupted, Lost):
             raise
         except FAILURES as error:
             log.error(str(error), extra=about)

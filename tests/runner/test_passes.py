@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from evaluator.errors import EspalierError, SandboxError
+from evaluator.commands.runner import _forever
+from evaluator.errors import EspalierError, Interrupted, SandboxError
 from evaluator.forges import Change, DryRun, LocalForge, people
 from evaluator.repository import Repository
 from evaluator.runner import runner, stages
@@ -75,6 +77,23 @@ def test_a_change_that_cannot_be_looked_at_does_not_keep_from_the_others(
     assert work.once()
     assert (forge.status(odd) is None, forge.status(innocent) is None) == (True, False)
     assert [line["change"] for line in lines.of(str(failure))] == [odd.number]
+
+
+def test_who_stops_the_runner_stops_it(
+    work: Runner, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """Whatever it is at; and the lease is free."""
+
+    def stop(*_: object) -> None:
+        raise Interrupted("stopped")
+
+    propose(LocalForge(project), author)
+    monkeypatch.setattr(Workspaces, "prepare", stop)
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it goes on"))
+    with pytest.raises(Interrupted):
+        _forever(work, 300)
+    assert work.lease.holder() is None
+    assert lines.of("stopped") == []
 
 
 def test_a_site_that_cannot_be_published_does_not_keep_from_open_changes(
