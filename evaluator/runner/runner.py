@@ -13,21 +13,20 @@ from typing import Any, TypeVar
 
 from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, Interrupted
-from evaluator.forges import Change, Forge, Status, words
+from evaluator.forges import Change, Forge, Status
 from evaluator.grid import load_grid
 from evaluator.records import Store
 from evaluator.records.record import DENSE
-from evaluator.repository import Repository
 from evaluator.runner import stages
-from evaluator.runner.changes import Refused, merged_submission, submission_of
+from evaluator.runner.changes import merged_submission
 from evaluator.runner.git import MAIN
+from evaluator.runner.greeting import WALLED, Checked, Greeting
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
 from evaluator.runner.publication import Folder, Target, adopt, build_preview, commit_records, publish_site
-from evaluator.runner.report import Report
 from evaluator.runner.stages import Evaluation, Progress
 from evaluator.runner.standings import ranks_of
-from evaluator.runner.verdicts import Verdict
+from evaluator.runner.voice import Voice
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require
 from evaluator.terminal import duration
@@ -36,19 +35,8 @@ log = logging.getLogger("espalier.runner")
 T = TypeVar("T")
 
 HEARTBEAT = "heartbeat.json"
-WALLED = "--sandbox=bubblewrap"
-"""For whatever executes a submission."""
 UNSEEN = "it was built where the runner works, which was given no address (`--previews`) under which it can be read."
 STOPPED = "not published: the sentinels deviate; a maintainer has to look"
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A change that is one submission, found sound."""
-
-    change: Change
-    slug: str
-    repository: Repository
 
 
 FAILURES = (EspalierError, OSError, ValueError)
@@ -91,7 +79,7 @@ class Runner:
     now: Callable[[], float] = time.time
     failed: bool = field(init=False, default=False)
     """Whether something of main's failed in the last pass; what a stranger proposed is the stranger's to mend."""
-    _worked: bool = field(init=False, default=False)
+    _voice: Voice = field(init=False)
     _meter: Meter = field(init=False)
     _as_before: bool | None = field(init=False, default=None)
 
@@ -102,7 +90,8 @@ class Runner:
             SandboxError: there is no sandbox here; nothing of a stranger is run without.
         """
         require()
-        self.failed, self._worked, self._as_before, self._meter = False, False, None, Meter(gpus(self.workers), self.now)
+        self.failed, self._as_before = False, None
+        self._voice, self._meter = Voice(self.forge, self.workspaces.clone), Meter(gpus(self.workers), self.now)
         self.workspaces.clone.open()
         if not self.dry and not self.lease.take():
             held = self.lease.holder()
@@ -124,12 +113,13 @@ class Runner:
         merged = [change for change in self.forge.merged_changes() if self._is_in_main(change)]
         self._publish(merged)
         changes = [change for change in self.forge.open_changes() if change.base == MAIN]
-        for checked in [found for change in changes if (found := self._try(self._greet, change, change=change.number))]:
+        look = Greeting(self.forge, self.workspaces, self._voice, self._keep_lease, dry=self.dry).look
+        for checked in [found for change in changes if (found := self._try(look, change, change=change.number))]:
             self._try(self._measure, checked, change=checked.change.number)
         self._sweep()
         self._nightly()
         self._heartbeat("stopped by the sentinels" if self._as_before is False else "idle")
-        log.info("pass ended" if self._worked else "nothing to do", extra={
+        log.info("pass ended" if self._voice.worked else "nothing to do", extra={
             "open_changes": len(changes), "merged_changes": len(merged), "gpu_hours": hours(self._meter.spent),
         })  # fmt: skip
 
@@ -163,7 +153,7 @@ class Runner:
         slug = merged_submission(self.workspaces.clone, str(change.merge_commit))
         waits = change.number in self.workspaces.numbers()
         if slug in unpublished and self.dry:
-            self._tell("would publish records", change=change.number, submission=slug)
+            self._voice.tell("would publish records", change=change.number, submission=slug)
         elif slug in unpublished and not self._measures_as_before():
             self.forge.set_status(change, Status("error", STOPPED))
             return
@@ -180,11 +170,11 @@ class Runner:
         if self.dry:
             shown = self.target.shows(self.workspaces.clone.main)
             if not shown:
-                self._tell("would publish the site")
+                self._voice.tell("would publish the site")
             return
         self._keep_lease()
         if publish_site(self.workspaces, self.target, self.url):
-            self._tell("site published", commit=self.workspaces.clone.main)
+            self._voice.tell("site published", commit=self.workspaces.clone.main)
 
     def _unpublished(self) -> list[dict[str, Any]]:
         """Cells of submissions of main that are missing or stale and can be measured, as `espalier plan` lists them."""
@@ -201,7 +191,7 @@ class Runner:
             left, spent = nights.left(self.now()), self._meter.spent
             if self.dry or not left:
                 what = "would measure for main" if self.dry else "the night's budget is spent"
-                self._tell(what, waiting=len(waiting) - number, night=night_of(self.now()))
+                self._voice.tell(what, waiting=len(waiting) - number, night=night_of(self.now()))
                 return
             if not self._measures_as_before():
                 return
@@ -219,14 +209,15 @@ class Runner:
         main = self.workspaces.main
         progress = Progress.of(main, slug, only)
         if progress.done < progress.cells:
-            self._tell("measuring for main", submission=slug, only=" ".join(only), cells=progress.cells - progress.done)
+            todo = progress.cells - progress.done
+            self._voice.tell("measuring for main", submission=slug, only=" ".join(only), cells=todo)
             evaluation = Evaluation(main, slug, (*only, "--here", WALLED, *self._workers))
             with self._meter.running(evaluation, submission=slug):
                 while not evaluation.wait(self.poll) and self.now() < deadline:
                     self._keep_lease()
                     self._heartbeat("measuring")
         if commit_records(self.workspaces, slug, title, self.key):
-            self._tell("records published", submission=slug)
+            self._voice.tell("records published", submission=slug)
             if self.key is None:
                 log.warning("they are not signed: no --key was given")
 
@@ -239,7 +230,7 @@ class Runner:
             if found["accepted"]:
                 log.warning("the sentinels deviate as a maintainer has accepted", extra={"deviations": found["accepted"]})
             if not self._as_before:
-                self._worked = True
+                self._voice.worked = True
                 fix = "if this machine is right all the same: espalier sentinels --accept WHY"
                 extra = {"deviations": found["deviations"], "fix": fix}
                 log.error("not published: this machine no longer measures what it did", extra=extra)
@@ -249,58 +240,6 @@ class Runner:
     def _workers(self) -> tuple[str, ...]:
         """As an option of `espalier evaluate`."""
         return (f"--workers={self.workers}",) if self.workers else ()
-
-    # -- what is new --------------------------------------------------------------------------------------------------
-
-    def _greet(self, change: Change) -> Checked | None:
-        """Look at a change without measuring it; None where it cannot go on."""
-        clone = self.workspaces.clone
-        source = self.forge.source(change)
-        verdict = Verdict(self.workspaces.of(change.number).state, change.head, clone.main)
-        try:
-            if clone.fetch(source.url, source.ref, f"refs/espalier/changes/{change.number}") != change.head:
-                return None  # pushed to meanwhile: the next pass sees the new commit
-            slug = submission_of(clone, change.head)
-        except Refused as refusal:
-            self._refuse(change, refusal, verdict)
-            return None
-        checked = Checked(change, slug, self.workspaces.prepare(change.number, change.head, slug))
-        found = verdict.known()
-        if found is None:
-            found = "sound" if self._is_sound(checked) else "unsound"
-            if not self.dry:
-                verdict.keep(found)
-        elif found == "unsound":
-            log.info("found unsound before; waits for a push", extra={"change": change.number})
-        return checked if found == "sound" else None
-
-    def _refuse(self, change: Change, refusal: Refused, verdict: Verdict) -> None:
-        """Say why, once."""
-        if verdict.known():
-            log.info("refused before; waits for a push", extra={"change": change.number})
-            return
-        self._say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
-        if not self.dry:
-            verdict.keep("refused")
-
-    def _is_sound(self, checked: Checked) -> bool:
-        """`check`, then `smoke`; what they find goes to the author at once."""
-        change, slug, repository = checked.change, checked.slug, checked.repository
-        self._keep_lease()
-        found = stages.ask(repository, "check", slug)
-        if not found["ok"]:
-            self._say(change, "failure", "check found errors", slug, problems=found["problems"])
-            return False
-        self.forge.set_status(change, Status("pending", "check passed; smoke tier at work"))
-        smoked = stages.ask(repository, "smoke", slug, WALLED, meanwhile=self._keep_lease)
-        if not smoked["ok"]:
-            self._say(change, "failure", "the smoke tier failed", slug, problems=found["problems"], smoked=smoked["cells"],
-                      command=f"espalier smoke {slug}")  # fmt: skip
-            return False
-        notes = [f"`check` and `smoke` passed. The grid runs once a maintainer approves commit `{change.head[:12]}`."]
-        self._say(change, "pending", "checks passed; waits for a maintainer's approval", slug, notes=notes,
-                  problems=found["problems"], smoked=smoked["cells"])  # fmt: skip
-        return True
 
     # -- what is approved ---------------------------------------------------------------------------------------------
 
@@ -312,11 +251,11 @@ class Runner:
             log.info("waits for approval", extra={"change": change.number, "commit": change.head[:12]})
             return
         if self.dry:
-            self._tell("would measure", change=change.number)
+            self._voice.tell("would measure", change=change.number)
             return
         progress = Progress.of(repository, slug, self.selection)
         if progress.done < progress.cells:
-            self._tell("measuring", change=change.number, submission=slug, cells=progress.cells)
+            self._voice.tell("measuring", change=change.number, submission=slug, cells=progress.cells)
             evaluation = Evaluation(repository, slug, (*self.selection, WALLED, *self._workers))
             with self._meter.running(evaluation, change=change.number, submission=slug):
                 if not self._watch(evaluation, checked):
@@ -352,7 +291,7 @@ class Runner:
         if whole:
             build_preview(repository, slug, site, f"Preview of change {change.number}: not published")
         page = f"{self.previews.rstrip('/')}/{change.number}/methods/{slug}.html" if self.previews else None
-        self._say(
+        self._voice.say(
             change,
             "success" if whole and not failed else "failure",
             summary,
@@ -365,35 +304,26 @@ class Runner:
             command=f"espalier evaluate {slug}",
         )
 
-    # -- words --------------------------------------------------------------------------------------------------------
-
-    def _say(self, change: Change, state: str, summary: str, slug: str | None = None, **parts: object) -> None:
-        """Status and comment, if they say something new."""
-        link = parts.get("preview")
-        title = f"`{slug}`: {summary}" if slug else summary
-        report = Report(title, change.head, self.workspaces.clone.main, **parts)  # type: ignore[arg-type]
-        self.forge.upsert_comment(change, report.text())
-        self.forge.set_status(change, Status(state, summary, str(link) if link else None))  # type: ignore[arg-type]
-        self._tell(summary, change=change.number, submission=slug, state=state)
-
-    def _tell(self, what: str, **about: object) -> None:
-        """Log that something was done, or would have been."""
-        self._worked = True
-        log.info(what, extra=about)
-
     def _keep_lease(self) -> None:
         if not self.dry and not self.lease.keep():
             raise Lost("another runner has taken over", fix="run one runner for each project")
 
     def _heartbeat(self, doing: str) -> None:
+        if self.dry:
+            log.info("would say that it was seen", extra={"doing": doing})
+            return
         content = {"seen": int(self.now()), "doing": doing, "main": self.workspaces.clone.main}
         write_atomically(self.home / HEARTBEAT, (json.dumps(content) + "\n").encode())
-        if isinstance(self.target, Folder) and not self.dry:
+        if isinstance(self.target, Folder):
             self.target.beat(int(self.now()))
 
     def _sweep(self) -> None:
         """Workspaces of changes that were turned down, or are for another branch now."""
         for number in self.workspaces.numbers():
             change = self.forge.change(number)
-            if change.state == "closed" or change.base != MAIN:
+            if change.state != "closed" and change.base == MAIN:
+                continue
+            if self.dry:
+                self._voice.tell("would remove the workspace", change=number)
+            else:
                 self.workspaces.remove(number)

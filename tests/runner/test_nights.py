@@ -11,8 +11,9 @@ from evaluator.errors import EspalierError
 from evaluator.grid import Grid
 from evaluator.records import Store
 from evaluator.runner import nights
+from evaluator.runner.greeting import WALLED
 from evaluator.runner.nights import Nights, Step, by_readers, gpus, night_of, steps
-from evaluator.runner.runner import HEARTBEAT, WALLED, Runner
+from evaluator.runner.runner import HEARTBEAT, Runner
 from tests.runner.stage import HOUR, NOON, Lines, Stage, cell
 
 

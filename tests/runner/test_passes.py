@@ -13,8 +13,9 @@ from evaluator.forges import Change, DryRun, LocalForge, people
 from evaluator.repository import Repository
 from evaluator.runner import runner, stages
 from evaluator.runner.git import Clone
+from evaluator.runner.greeting import WALLED
 from evaluator.runner.publication import Command
-from evaluator.runner.runner import WALLED, Runner
+from evaluator.runner.runner import HEARTBEAT, Runner
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require, session
 from tests.runner.project import git
@@ -119,6 +120,24 @@ def test_a_pass_that_fails_gives_the_lease_back(work: Runner, monkeypatch: pytes
     with pytest.raises(ZeroDivisionError):
         work.once()
     assert work.lease.holder() is None
+
+
+def test_a_dry_run_neither_removes_a_workspace_nor_says_that_it_was_seen(
+    work: Runner, project: Path, author: Path, lines: Lines
+) -> None:
+    forge = LocalForge(project)
+    change = propose(forge, author)
+    work.once()
+    people.close(forge, change.number)
+    (work.home / HEARTBEAT).unlink()
+    work.dry = True
+    work.once()
+    assert work.workspaces.numbers() == [change.number]
+    assert [line["change"] for line in lines.of("would remove the workspace")] == [change.number]
+    assert not (work.home / HEARTBEAT).exists()
+    work.dry = False
+    work.once()
+    assert work.workspaces.numbers() == []
 
 
 def test_what_is_for_another_branch_is_nobody_of_ours(work: Runner, project: Path, author: Path, lines: Lines) -> None:

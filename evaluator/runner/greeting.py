@@ -1,0 +1,95 @@
+"""A change that is new: is it one submission, and sound? Its author hears of it at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evaluator.forges import Change, Forge, Status, words
+from evaluator.repository import Repository
+from evaluator.runner import stages
+from evaluator.runner.changes import Refused, submission_of
+from evaluator.runner.verdicts import Verdict
+from evaluator.runner.voice import Voice
+from evaluator.runner.workspace import Workspaces
+
+log = logging.getLogger("espalier.runner")
+
+WALLED = "--sandbox=bubblewrap"
+"""For whatever executes a submission."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A change that is one submission, found sound."""
+
+    change: Change
+    slug: str
+    repository: Repository
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """Looks at changes without measuring them.
+
+    Args:
+        keep_lease: called now and then, as long as it takes.
+        dry: nothing is remembered of what was found, since nothing was said.
+    """
+
+    forge: Forge
+    workspaces: Workspaces
+    voice: Voice
+    keep_lease: Callable[[], None]
+    dry: bool = False
+
+    def look(self, change: Change) -> Checked | None:
+        """Look at a change without measuring it; None where it cannot go on."""
+        clone = self.workspaces.clone
+        source = self.forge.source(change)
+        verdict = Verdict(self.workspaces.of(change.number).state, change.head, clone.main)
+        try:
+            if clone.fetch(source.url, source.ref, f"refs/espalier/changes/{change.number}") != change.head:
+                return None  # pushed to meanwhile: the next pass sees the new commit
+            slug = submission_of(clone, change.head)
+        except Refused as refusal:
+            self._refuse(change, refusal, verdict)
+            return None
+        checked = Checked(change, slug, self.workspaces.prepare(change.number, change.head, slug))
+        found = verdict.known()
+        if found is None:
+            found = "sound" if self._is_sound(checked) else "unsound"
+            if not self.dry:
+                verdict.keep(found)
+        elif found == "unsound":
+            log.info("found unsound before; waits for a push", extra={"change": change.number})
+        return checked if found == "sound" else None
+
+    def _refuse(self, change: Change, refusal: Refused, verdict: Verdict) -> None:
+        """Say why, once."""
+        if verdict.known():
+            log.info("refused before; waits for a push", extra={"change": change.number})
+            return
+        self.voice.say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
+        if not self.dry:
+            verdict.keep("refused")
+
+    def _is_sound(self, checked: Checked) -> bool:
+        """`check`, then `smoke`; what they find goes to the author at once."""
+        change, slug, repository = checked.change, checked.slug, checked.repository
+        self.keep_lease()
+        found = stages.ask(repository, "check", slug)
+        if not found["ok"]:
+            self.voice.say(change, "failure", "check found errors", slug, problems=found["problems"])
+            return False
+        self.forge.set_status(change, Status("pending", "check passed; smoke tier at work"))
+        smoked = stages.ask(repository, "smoke", slug, WALLED, meanwhile=self.keep_lease)
+        if not smoked["ok"]:
+            self.voice.say(change, "failure", "the smoke tier failed", slug, problems=found["problems"],
+                           smoked=smoked["cells"], command=f"espalier smoke {slug}")  # fmt: skip
+            return False
+        notes = [f"`check` and `smoke` passed. The grid runs once a maintainer approves commit `{change.head[:12]}`."]
+        self.voice.say(change, "pending", "checks passed; waits for a maintainer's approval", slug, notes=notes,
+                  problems=found["problems"], smoked=smoked["cells"])  # fmt: skip
+        return True
