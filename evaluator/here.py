@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from evaluator.grid import Grid
 from evaluator.plan import Plan, Planned
-from evaluator.setting import Setting
 
 
 def device_classes(plan: Plan, grid: Grid) -> set[str]:
@@ -14,15 +13,15 @@ def device_classes(plan: Plan, grid: Grid) -> set[str]:
     return {grid.tiers[grid.benchmarks[planned.cell.benchmark].tier].device_class for planned in plan.todo}
 
 
-def only_here(plan: Plan, setting: Setting) -> Plan:
-    """The plan with nothing to do for the tiers that are for another class of device than this one, and why."""
-    grid, here = setting.grid, setting.environment.device_class
+def only_here(plan: Plan, grid: Grid, *here: str) -> Plan:
+    """The plan with nothing to do for the tiers that are for other classes of device than those ``here``, and why."""
 
     def settle(planned: Planned) -> Planned:
         tier = grid.benchmarks[planned.cell.benchmark].tier
         wanted = grid.tiers[tier].device_class
-        if not planned.todo or wanted == here:
+        if not planned.todo or wanted in here:
             return planned
-        return replace(planned, todo=(), reasons=(f"the tier {tier} is for {wanted}, this is {here}: --tier {tier}",))
+        reason = f"the tier {tier} is for {wanted}, this is {' and '.join(here)}: --tier {tier}"
+        return replace(planned, todo=(), reasons=(reason,))
 
     return replace(plan, cells=[settle(planned) for planned in plan.cells])

@@ -84,7 +84,7 @@ def evaluate(
             if here or not (tier or benchmark or cell):
                 if device == "auto" and setting.environment.device_class not in device_classes(plan, grid):
                     setting = start(device="cpu")
-                plan = only_here(plan, setting)
+                plan = only_here(plan, grid, setting.environment.device_class)
         for reason, number in plan.waiting.items():
             err.print(f"{number} cells cannot be run: {safe(reason)}")
         if plan.todo:

@@ -9,9 +9,14 @@ from typing import Annotated
 import typer
 
 from evaluator.commands.options import Benchmarks, Cells, Json, RecipeName, Root, Slugs, Tier, select
+from evaluator.here import device_classes, only_here
 from evaluator.plan import STATES, Plan, Planned, make_plan
 from evaluator.records import Store
+from evaluator.setting import open_setting
 from evaluator.terminal import duration, out, print_json, print_table
+
+CPU = "cpu"
+"""Every machine has one."""
 
 
 def plan(
@@ -21,7 +26,10 @@ def plan(
     cell: Cells = None,
     recipe: RecipeName = None,
     published: Annotated[bool, typer.Option("--published", help="look at results/ only, not at the local store")] = False,
-    workers: Annotated[int | None, typer.Option(help="for the estimate (default: one per core)")] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="nothing to do for tiers that no device of this machine is for")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="for the estimate (default: one a core, or with --here a GPU)")] = None,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
@@ -31,7 +39,12 @@ def plan(
     if not published:
         stores.append(Store(selected.repository.local))
     made = make_plan(selected.repository, selected.grid, selected.submissions, stores, selected.selection)
-    workers = workers or os.cpu_count() or 1
+    gpus = 0
+    if here and device_classes(made, selected.grid) - {CPU}:
+        setting = open_setting(selected.repository, selected.grid)
+        made = only_here(made, selected.grid, *dict.fromkeys((setting.environment.device_class, CPU)))
+        gpus = setting.gpus
+    workers = workers or gpus or os.cpu_count() or 1
     if as_json:
         print_json(
             {

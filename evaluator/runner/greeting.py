@@ -91,5 +91,5 @@ class Greeting:
             return False
         notes = [f"`check` and `smoke` passed. The grid runs once a maintainer approves commit `{change.head[:12]}`."]
         self.voice.say(change, "pending", "checks passed; waits for a maintainer's approval", slug, notes=notes,
-                  problems=found["problems"], smoked=smoked["cells"])  # fmt: skip
+                       problems=found["problems"], smoked=smoked["cells"])  # fmt: skip
         return True

@@ -178,7 +178,7 @@ class Runner:
 
     def _unpublished(self) -> list[dict[str, Any]]:
         """Cells of submissions of main that are missing or stale and can be measured, as `espalier plan` lists them."""
-        plan = stages.ask(self.workspaces.main, "plan", "--published", *self.selection)
+        plan = stages.ask(self.workspaces.main, "plan", "--published", "--here", *self.selection)
         return [cell for cell in plan["cells"] if cell["todo"] and cell["submission"] != DENSE]
 
     def _nightly(self) -> None:
@@ -254,16 +254,20 @@ class Runner:
             self._voice.tell("would measure", change=change.number)
             return
         progress = Progress.of(repository, slug, self.selection)
-        if progress.done < progress.cells:
+        before = -1
+        while before < progress.done < progress.cells:  # again, as long as it gets on: one device is used at a time
             self._voice.tell("measuring", change=change.number, submission=slug, cells=progress.cells)
-            evaluation = Evaluation(repository, slug, (*self.selection, WALLED, *self._workers))
+            evaluation = Evaluation(repository, slug, (*self.selection, "--here", WALLED, *self._workers))
             with self._meter.running(evaluation, change=change.number, submission=slug):
-                if not self._watch(evaluation, checked):
+                if not self._watch(evaluation, checked, progress):
                     return
-            progress = Progress.of(repository, slug, self.selection)
+            before, progress = progress.done, Progress.of(repository, slug, self.selection)
+        if not progress.cells:
+            log.info("nothing of it can be measured here", extra={"change": change.number})
+            return
         self._conclude(checked, progress)
 
-    def _watch(self, evaluation: Evaluation, checked: Checked) -> bool:
+    def _watch(self, evaluation: Evaluation, checked: Checked, progress: Progress) -> bool:
         """Tell how far it is until it has ended; False where the change is no longer what was approved."""
         change = checked.change
         told = -1
@@ -274,7 +278,7 @@ class Runner:
             if (now.state, now.head) != ("open", change.head):
                 log.info("the change has moved on", extra={"change": change.number})
                 return False
-            progress = Progress.of(checked.repository, checked.slug, self.selection)
+            progress = progress.later(checked.repository, checked.slug, (*self.selection, *self._workers))
             if progress.done != told:  # a forge takes a thousand statuses of a commit, not more
                 told = progress.done
                 left = f", about {duration(progress.seconds)} left" if progress.seconds else ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ KEPT = (
 )
 PATIENCE = 30.0
 """Seconds that an evaluation has to end by itself when it is told to."""
+DONE = ("fresh", "failed")
 LOOK_UP = 5.0
 """Seconds between two looks up from a command that is asked."""
 
@@ -93,19 +95,31 @@ def _failure(repository: Repository, arguments: Sequence[str], said: str) -> Esp
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the cells of a submission are."""
+    """How far the cells of a submission are that can be measured here; the dense controls beside it are not counted."""
 
     done: int
     cells: int
     seconds: float | None
+    ids: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, repository: Repository, slug: str, selection: Sequence[str]) -> Progress:
-        """By the records; the dense controls beside a method are not counted."""
-        plan = ask(repository, "plan", slug, *selection)
+        """By the records."""
+        plan = ask(repository, "plan", slug, "--here", *selection)
         cells = [cell for cell in plan["cells"] if cell["submission"] == slug]
-        done = sum(cell["state"] in ("fresh", "failed") for cell in cells)
-        return cls(done, len(cells), plan["seconds"])
+        return cls._count(plan, [cell for cell in cells if cell["todo"] or cell["state"] in DONE])
+
+    def later(self, repository: Repository, slug: str, selection: Sequence[str]) -> Progress:
+        """Of the same cells; a GPU at work is not asked again what it is."""
+        plan = ask(repository, "plan", slug, *selection)
+        return self._count(plan, [one for one in plan["cells"] if one["submission"] == slug and one["cell"] in self.ids])
+
+    @classmethod
+    def _count(cls, plan: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Progress:
+        todo = [cell["seconds"] for cell in cells if cell["state"] not in DONE]
+        known = [seconds for seconds in todo if seconds is not None]
+        seconds = statistics.mean(known) * len(todo) / plan["workers"] if known else None
+        return cls(len(cells) - len(todo), len(cells), seconds, frozenset(cell["cell"] for cell in cells))
 
 
 @dataclass

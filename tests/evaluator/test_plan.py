@@ -47,6 +47,20 @@ def test_the_plan_can_be_narrowed(mini: Miniature) -> None:
     assert len(mini.json("plan", "dense")["cells"]) == 4
 
 
+def test_what_no_device_here_is_for_is_nothing_to_do(mini: Miniature) -> None:
+    """As `evaluate --here` leaves it; what the processor is for is to do on every machine."""
+    tiers = mini.read("tiers")
+    tiers["elsewhere"] = tiers["smoke"] | {"device_class": "abacus"}
+    mini.write("tiers", tiers)
+    benchmarks = mini.read("benchmarks")
+    benchmarks["digits-cnn"]["tier"] = "elsewhere"
+    mini.write("benchmarks", benchmarks)
+    cells = mini.json("plan", "largest", "--here")["cells"]
+    todo = {cell["cell"].partition("/")[0]: bool(cell["todo"]) for cell in cells if cell["submission"] == "largest"}
+    assert todo == {"digits-mlp": True, "digits-cnn": False}
+    assert any("the tier elsewhere is for abacus" in reason for cell in cells for reason in cell["reasons"])
+
+
 def test_methods_of_another_division_or_stage_have_no_cells(mini: Miniature) -> None:
     mini.submit("structured", division="structured")
     mini.submit("early", stage="before")

@@ -64,7 +64,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, grid: Grid) -> Stage:
     monkeypatch.setattr(runner, "commit_records", made.commit)
     monkeypatch.setattr(runner, "load_grid", lambda _: grid)
     monkeypatch.setattr(runner, "gpus", lambda _: 2)
-    monkeypatch.setattr(Progress, "of", lambda *_: Progress(0, 1, None))
+    for name in ("of", "later"):
+        monkeypatch.setattr(Progress, name, lambda *_: made.progress)
     return made
 
 

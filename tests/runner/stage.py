@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from evaluator.runner.stages import Progress
+
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 HOUR = 3600.0
 
@@ -25,6 +27,7 @@ class Stage:
     seconds: float = HOUR
     left: float = 0
     time: float = NOON
+    progress: Progress = field(default_factory=lambda: Progress(0, 1, None))
     asked: list[str] = field(default_factory=list)
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """With which each was asked last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from evaluator.runner.git import Clone
 from evaluator.runner.greeting import WALLED
 from evaluator.runner.publication import Command
 from evaluator.runner.runner import HEARTBEAT, Runner
+from evaluator.runner.stages import Progress
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require, session
 from tests.runner.project import git
@@ -37,6 +39,12 @@ def propose(forge: LocalForge, author: Path, slug: str = "new", base: str = "mai
     return people.open_change(forge, author, title=f"Add {slug}", author="somebody", base=base)
 
 
+def approved(forge: LocalForge, author: Path) -> Change:
+    """A change that a maintainer approved."""
+    git(forge.path, "config", "--add", "espalier.maintainer", "maintainer")
+    return people.approve(forge, propose(forge, author).number, "maintainer")
+
+
 def test_without_a_sandbox_nothing_is_looked_at(
     work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,10 +59,7 @@ def test_without_a_sandbox_nothing_is_looked_at(
 def test_whatever_runs_a_submission_does_it_in_the_sandbox_or_not_at_all(
     work: Runner, stage: Stage, project: Path, author: Path
 ) -> None:
-    forge = LocalForge(project)
-    git(project, "config", "--add", "espalier.maintainer", "maintainer")
-    change = propose(forge, author)
-    people.approve(forge, change.number, "maintainer")
+    approved(LocalForge(project), author)
     stage.cells = [cell("digits-mlp", "old")]
     work.once()
     assert {verb for verb, options in stage.options.items() if WALLED in options} == {"smoke", "sentinels"}
@@ -78,6 +83,29 @@ def test_a_change_that_cannot_be_looked_at_does_not_keep_from_the_others(
     assert work.once()
     assert (forge.status(odd) is None, forge.status(innocent) is None) == (True, False)
     assert [line["change"] for line in lines.of(str(failure))] == [odd.number]
+
+
+def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what neither can measure is not waited for, by nobody: not by the status, not by the sentinels."""
+    forge = LocalForge(project)
+    change = approved(forge, author)
+    left = [Progress(2, 3, None), Progress(3, 3, None), Progress(3, 3, None)]
+    evaluation = stage.evaluation
+
+    def measure(*about: Any) -> Stage:
+        stage.progress, stage.seconds = left.pop(0), 0
+        return evaluation(*about)
+
+    monkeypatch.setattr(runner, "Evaluation", measure)
+    monkeypatch.setattr(runner, "build_preview", lambda *_: None)
+    work.once()
+    assert [slug for slug, *_ in stage.measured] == ["new", "new"]
+    status = forge.status(change)
+    assert status is not None
+    assert (status.state, status.description) == ("success", "3/3 cells")
+    assert "--here" in stage.options["plan"]
 
 
 def test_who_stops_the_runner_stops_it(
