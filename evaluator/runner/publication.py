@@ -13,6 +13,7 @@ from pathlib import Path
 from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges.token import VARIABLE
+from evaluator.records import Store
 from evaluator.records.signatures import SIGNERS
 from evaluator.repository import Repository
 from evaluator.runner import stages
@@ -64,11 +65,14 @@ def _pushed_away(error: ForgeError) -> bool:
 
 
 def adopt(change: Repository, main: Repository) -> None:
-    """What was measured for a change is from now on what was measured for main: records, artifacts, prunings."""
-    for source, target in ((change.local, main.local), (change.artifacts, main.artifacts),
-                           (change.state / "prunings", main.state / "prunings")):  # fmt: skip
+    """What was measured for a change is from now on what was measured for main: artifacts, prunings, and records, of which
+    main keeps what it has measured later itself, as after a restart."""
+    for source, target in ((change.artifacts, main.artifacts), (change.state / "prunings", main.state / "prunings")):
         if source.is_dir():
             shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link)
+    with (store := Store(main.local)).writing():
+        known = {record.identity: record.created for record in store}
+        store.add(record for record in Store(change.local) if record.created > known.get(record.identity, ""))
 
 
 def _link(source: str, target: str) -> None:

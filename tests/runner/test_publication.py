@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.records import Store
+from evaluator.repository import Repository
 from evaluator.runner.git import Clone
-from evaluator.runner.publication import RELEASES, Branch, Command, Folder, PublishError
+from evaluator.runner.publication import RELEASES, Branch, Command, Folder, PublishError, adopt
+from tests.miniature import ROOT
 from tests.runner.project import TOKEN, git
 
 
@@ -18,6 +21,23 @@ def site(tmp_path: Path) -> Path:
     (folder / "index.html").write_text("first")
     (folder / "static" / "heartbeat.js").write_text("((seen) => {})(0);\n")
     return folder
+
+
+def test_main_adopts_what_it_has_not_measured_later_itself(tmp_path: Path) -> None:
+    """Once, however often: a restart must not bring back what was stale and is measured anew."""
+    first, second, *_ = Store(ROOT / "results").read("mnist-lenet-300-100", "lamp").values()
+    change, main = Repository(tmp_path / "change"), Repository(tmp_path / "main")
+    Store(change.local).add([first, second])
+    (change.artifacts / "ab").mkdir(parents=True)
+    (change.artifacts / "ab" / "abcd").touch()
+    later = first.model_copy(update={"created": "2099-01-01T00:00:00+00:00", "log": "anew"})
+    Store(main.local).add([first.model_copy(update={"created": "1999-01-01T00:00:00+00:00", "log": "old"})])
+    adopt(change, main)
+    assert {record.identity: record for record in Store(main.local)} == {one.identity: one for one in (first, second)}
+    assert (main.artifacts / "ab" / "abcd").exists()
+    Store(main.local).add([later])
+    adopt(change, main)
+    assert {record.log for record in Store(main.local)} == {"anew", second.log}
 
 
 def test_a_folder_changes_in_one_step_and_keeps_a_few_releases(site: Path, tmp_path: Path) -> None:
