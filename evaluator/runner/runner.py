@@ -282,7 +282,7 @@ class Runner:
             if progress.done != told:  # a forge takes a thousand statuses of a commit, not more
                 told = progress.done
                 left = f", about {duration(progress.seconds)} left" if progress.seconds else ""
-                self.forge.set_status(change, Status("pending", f"{progress.done}/{progress.cells} cells{left}"))
+                self._voice.say(change, "pending", f"{progress.done}/{progress.cells} cells{left}", checked.slug)
         return True
 
     def _conclude(self, checked: Checked, progress: Progress) -> None:

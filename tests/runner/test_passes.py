@@ -10,7 +10,7 @@ import pytest
 
 from evaluator.commands.runner import _forever
 from evaluator.errors import EspalierError, Interrupted, SandboxError
-from evaluator.forges import Change, DryRun, LocalForge, people
+from evaluator.forges import Change, DryRun, LocalForge, Status, people
 from evaluator.repository import Repository
 from evaluator.runner import runner, stages
 from evaluator.runner.git import Clone
@@ -106,6 +106,34 @@ def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
     assert status is not None
     assert (status.state, status.description) == ("success", "3/3 cells")
     assert "--here" in stage.options["plan"]
+
+
+def test_how_far_it_is_stands_in_status_and_comment(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the time that so many workers take; GitLab shows no other description of a status that is pending already."""
+    forge = LocalForge(project)
+    change = approved(forge, author)
+    said: list[tuple[Status | None, str]] = []
+    asked: list[tuple[str, ...]] = []
+
+    def wait(_: float) -> bool:
+        said.append((forge.status(change), forge.comment(change) or ""))
+        return len(said) == 2
+
+    def later(_: Progress, __: object, ___: str, options: tuple[str, ...]) -> Progress:
+        asked.append(options)
+        return Progress(1, 3, 7200.0)
+
+    monkeypatch.setattr(stage, "wait", wait)
+    monkeypatch.setattr(Progress, "later", later)
+    work.workers = 3
+    work.once()
+    assert asked == [("--workers=3",)]
+    (_, (status, comment)) = said
+    assert status == Status("pending", "1/3 cells, about 2 h 00 min left")
+    assert "### `new`: 1/3 cells, about 2 h 00 min left" in comment
+    assert len(forge.comments(change)) == 1
 
 
 def test_who_stops_the_runner_stops_it(
