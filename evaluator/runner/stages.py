@@ -52,14 +52,14 @@ def ask(repository: Repository, *arguments: str, meanwhile: Callable[[], None] |
     try:
         return json.loads(done.stdout)
     except ValueError:
-        raise _failure(repository, arguments, done.stderr) from None
+        raise _failure(repository, arguments, done) from None
 
 
 def do(repository: Repository, *arguments: str) -> None:
     """Run a command that must succeed. Raises EspalierError with what it complains of."""
     done = _run(repository, *arguments)
     if done.returncode:
-        raise _failure(repository, arguments, done.stderr or done.stdout)
+        raise _failure(repository, arguments, done)
 
 
 def _run(
@@ -88,9 +88,11 @@ def _run(
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def _failure(repository: Repository, arguments: Sequence[str], said: str) -> EspalierError:
-    lines = said.strip().splitlines() or ["it said nothing"]
-    return EspalierError(f"espalier {' '.join(arguments[:2])} failed: {lines[0]}", where=repository.root)
+def _failure(repository: Repository, arguments: Sequence[str], done: subprocess.CompletedProcess[str]) -> EspalierError:
+    lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+    by_weight = ([line for line in lines if line.startswith(f"{kind}: ")] for kind in ("error", "problem", "warning"))
+    found = next(filter(None, by_weight), lines) or ["it said nothing"]
+    return EspalierError(f"espalier {' '.join(arguments[:2])} failed: {found[-1]}", where=repository.root)
 
 
 @dataclass(frozen=True)

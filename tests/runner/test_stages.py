@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from evaluator.errors import EspalierError
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from tests.miniature import Miniature
@@ -43,6 +45,29 @@ def test_progress_counts_what_can_be_measured_here(monkeypatch: pytest.MonkeyPat
     cells[3] |= {"todo": ["method"]}
     assert found.later(*where) == found, "the cell of another machine is none of ours"
     assert seen == [("plan", "largest", "--here", "--workers=2"), ("plan", "largest", "--workers=2")]
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "cause"),
+    [
+        (
+            "",
+            "reading records\nwarning: 3 stale\nerror: results: the line is damaged\n  fix: restore it",
+            "error: results: the",
+        ),
+        ("note: fine\nproblem: a page: another number\n9 records; 1 problem", "reading records", "problem: a page: another"),
+        ("9 pages", "reading records\nwarning: 3 stale\nwarning: left out: a method", "warning: left out: a method"),
+        ("", "Traceback:\n  in main\nKeyError: 1", "KeyError: 1"),
+        ("", "", "it said nothing"),
+    ],
+)
+def test_a_failure_is_told_by_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, err: str, cause: str
+) -> None:
+    """Not by what the command was at when it began."""
+    monkeypatch.setattr(stages, "_run", lambda *_, **__: subprocess.CompletedProcess([], 1, out, err))
+    with pytest.raises(EspalierError, match=f"espalier site build failed: {cause}"):
+        stages.do(Repository(tmp_path), "site", "build", "--strict")
 
 
 def test_what_goes_wrong_meanwhile_ends_the_command(repository: Repository) -> None:
