@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from evaluator.commands.options import Benchmarks, Root, Tier
-from evaluator.errors import ForgeError, Interrupted, UsageError
+from evaluator.errors import Interrupted, UsageError
 from evaluator.forges import Cache, DryRun, open_forge
 from evaluator.repository import Repository
 from evaluator.runner.git import Clone
@@ -124,7 +124,8 @@ def _alone(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ForgeError("a runner is at work here", where=home, fix="let it, or give this one another --home") from None
+            err.print(f"a runner is at work here: {safe(home)}; let it, or give this one another --home")
+            raise typer.Exit from None
         yield
 
 
@@ -140,18 +141,20 @@ class _Lines(logging.Formatter):
 @contextmanager
 def _logging(home: Path) -> Iterator[None]:
     """To HOME/runner.log, which is rotated, and in words to the terminal."""
-    log = logging.getLogger("espalier.runner")
-    log.setLevel(logging.INFO)
+    logs = {logging.getLogger("espalier.runner"): logging.INFO, logging.getLogger("evaluator.forges"): logging.WARNING}
     file = logging.handlers.RotatingFileHandler(home / "runner.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES)
     file.setFormatter(_Lines())
     told = logging.StreamHandler()
     told.setFormatter(_Told())
-    log.handlers = [file, told]
+    for log, level in logs.items():
+        log.setLevel(level)
+        log.handlers = [file, told]
     try:
         yield
     finally:
         file.close()
-        log.handlers = []
+        for log in logs:
+            log.handlers = []
 
 
 class _Told(logging.Formatter):

@@ -1,0 +1,68 @@
+"""`espalier runner` around its passes: one for each home, what is logged, exit codes, and the units that start it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from evaluator.commands import runner as command
+from evaluator.runner.runner import Runner
+from tests.conftest import need
+from tests.miniature import ROOT
+
+UNITS = ROOT / "docs" / "systemd"
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    made = typer.Typer()
+    made.command()(command.runner)
+    return made
+
+
+def test_a_home_where_a_runner_works_is_left_to_it(app: typer.Typer, project: Path, tmp_path: Path) -> None:
+    """That is no failure: a timer may well start one while another is at work."""
+    with command._alone(tmp_path):
+        done = CliRunner().invoke(app, ["--forge", str(project), "--home", str(tmp_path), "--once"])
+    assert done.exit_code == 0
+    assert "a runner is at work here" in done.output
+
+
+def test_what_failed_of_main_is_the_exit_code(
+    app: typer.Typer, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(work: Runner) -> bool:
+        work.failed = True
+        logging.getLogger("evaluator.forges").warning("%s: slow", "forge")
+        return True
+
+    monkeypatch.setattr(Runner, "once", once)
+    done = CliRunner().invoke(app, ["--forge", str(project), "--home", str(tmp_path), "--once"])
+    assert done.exit_code == 1
+    (line,) = map(json.loads, (tmp_path / "runner.log").read_text().splitlines())
+    assert (line["level"], line["what"]) == ("warning", "forge: slow"), "what a forge does stands in the log, too"
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    """But that this machine has no runner where they look for it."""
+    need(
+        "systemd",
+        shutil.which("systemd-analyze") is not None,
+        "systemd-analyze is not installed (Debian: apt install systemd)",
+    )
+    names = []
+    for unit in sorted(UNITS.iterdir()):
+        text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE)
+        (tmp_path / unit.name).write_text(text)
+        names.append(str(tmp_path / unit.name))
+    done = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(names) == 2
