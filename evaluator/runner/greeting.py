@@ -27,6 +27,7 @@ class Checked:
     change: Change
     slug: str
     repository: Repository
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,20 @@ class Greeting:
         except Refused as refusal:
             self._refuse(change, refusal, verdict)
             return None
-        checked = Checked(change, slug, self.workspaces.prepare(change.number, change.head, slug))
-        found = verdict.known()
-        if found is None:
-            found = "sound" if self._is_sound(checked) else "unsound"
-            if not self.dry:
-                verdict.keep(found)
-        elif found == "unsound":
+        checked = Checked(change, slug, self.workspaces.prepare(change.number, change.head, slug), verdict)
+        if verdict.is_known("sound"):
+            return checked
+        if verdict.is_known("unsound"):
             log.info("found unsound before; waits for a push", extra={"change": change.number})
-        return checked if found == "sound" else None
+            return None
+        sound = self._is_sound(checked)
+        if not self.dry:
+            verdict.keep("sound" if sound else "unsound")
+        return checked if sound else None
 
     def _refuse(self, change: Change, refusal: Refused, verdict: Verdict) -> None:
         """Say why, once."""
-        if verdict.known():
+        if verdict.is_known("refused"):
             log.info("refused before; waits for a push", extra={"change": change.number})
             return
         self.voice.say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])

@@ -14,7 +14,6 @@ from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges.token import VARIABLE
 from evaluator.records import Store
-from evaluator.records.signatures import SIGNERS
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.git import MAIN, Clone
@@ -196,10 +195,3 @@ def publish_site(workspaces: Workspaces, target: Target, url: str = "") -> bool:
         stages.do(repository, "verify", "--site", str(site))
         target.publish(site, commit)
     return True
-
-
-def build_preview(repository: Repository, slug: str, site: Path, notice: str) -> None:
-    """The site as it would be with what was measured of a submission laid over the published records."""
-    (repository.published / SIGNERS).unlink(missing_ok=True)  # these records are nobody's word yet
-    stages.do(repository, "promote", slug)
-    stages.do(repository, "site", "build", "--no-local", "--notice", notice, "--output", str(site))

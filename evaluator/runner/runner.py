@@ -21,9 +21,11 @@ from evaluator.runner import stages
 from evaluator.runner.changes import merged_submission
 from evaluator.runner.git import MAIN
 from evaluator.runner.greeting import WALLED, Checked, Greeting
+from evaluator.runner.housekeeping import Housekeeping
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
-from evaluator.runner.publication import Folder, Target, adopt, build_preview, commit_records, publish_site
+from evaluator.runner.previews import Previews
+from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site
 from evaluator.runner.stages import Evaluation, Progress
 from evaluator.runner.standings import ranks_of
 from evaluator.runner.voice import Voice
@@ -78,7 +80,7 @@ class Runner:
     dry: bool = False
     now: Callable[[], float] = time.time
     failed: bool = field(init=False, default=False)
-    """Whether something of main's failed in the last pass; what a stranger proposed is the stranger's to mend."""
+    """Whether something failed in the last pass that is not of one open change: that is no reason to wake anybody."""
     _voice: Voice = field(init=False)
     _meter: Meter = field(init=False)
     _as_before: bool | None = field(init=False, default=None)
@@ -114,24 +116,25 @@ class Runner:
         self._publish(merged)
         changes = [change for change in self.forge.open_changes() if change.base == MAIN]
         look = Greeting(self.forge, self.workspaces, self._voice, self._keep_lease, dry=self.dry).look
-        for checked in [found for change in changes if (found := self._try(look, change, change=change.number))]:
-            self._try(self._measure, checked, change=checked.change.number)
-        self._sweep()
+        for checked in [found for change in changes if (found := self._try(look, change, change=change))]:
+            self._try(self._measure, checked, change=checked.change)
+        self._try(self._housekeeping.sweep)
+        self._try(self._housekeeping.collect, self.now())
         self._nightly()
         self._heartbeat("stopped by the sentinels" if self._as_before is False else "idle")
         log.info("pass ended" if self._voice.worked else "nothing to do", extra={
             "open_changes": len(changes), "merged_changes": len(merged), "gpu_hours": hours(self._meter.spent),
         })  # fmt: skip
 
-    def _try(self, step: Callable[..., T], *arguments: Any, **about: object) -> T | None:
+    def _try(self, step: Callable[..., T], *arguments: Any, change: Change | None = None) -> T | None:
         """Do one thing of many; what fails is told, and the others go on."""
         try:
             return step(*arguments)
         except (Interrupted, Lost):
             raise
         except FAILURES as error:
-            log.error(str(error), extra=about)
-            self.failed |= step in (self._unpublished, self._publish_change, self._publish_site)
+            log.error(str(error), extra={"change": change.number} if change else None)
+            self.failed |= change is None or change.state != "open"
             return None
 
     # -- what is merged -----------------------------------------------------------------------------------------------
@@ -141,7 +144,7 @@ class Runner:
         unpublished = self._try(self._unpublished)
         slugs = {cell["submission"] for cell in unpublished or ()}
         for change in reversed(merged) if unpublished is not None else ():
-            self._try(self._publish_change, change, slugs, change=change.number)
+            self._try(self._publish_change, change, slugs, change=change)
         self._try(self._publish_site)
 
     def _is_in_main(self, change: Change) -> bool:
@@ -161,8 +164,8 @@ class Runner:
             if waits:
                 adopt(self.workspaces.of(change.number), self.workspaces.main)
             self._catch_up(str(slug), f"Records of {slug} (change {change.number})", self.selection)
-        if waits and not self.dry:
-            self.workspaces.remove(change.number)
+        if waits:
+            self._housekeeping.forget(change.number)
 
     def _publish_site(self) -> None:
         if self.target is None:
@@ -237,6 +240,15 @@ class Runner:
         return self._as_before
 
     @property
+    def _previews(self) -> Previews:
+        return Previews(self.home / "previews", self.previews)
+
+    @property
+    def _housekeeping(self) -> Housekeeping:
+        mark = self.home / "collected"
+        return Housekeeping(self.forge, self.workspaces, self._previews, mark, self._keep_lease, dry=self.dry)
+
+    @property
     def _workers(self) -> tuple[str, ...]:
         """As an option of `espalier evaluate`."""
         return (f"--workers={self.workers}",) if self.workers else ()
@@ -264,8 +276,10 @@ class Runner:
             before, progress = progress.done, Progress.of(repository, slug, self.selection)
         if not progress.cells:
             log.info("nothing of it can be measured here", extra={"change": change.number})
-            return
-        self._conclude(checked, progress)
+        elif before < 0 and checked.verdict.is_known("measured") and self._previews.of(change.number).is_dir():
+            log.info("measured before; waits for a merge", extra={"change": change.number})
+        else:
+            self._conclude(checked, progress)
 
     def _watch(self, evaluation: Evaluation, checked: Checked, progress: Progress) -> bool:
         """Tell how far it is until it has ended; False where the change is no longer what was approved."""
@@ -291,10 +305,9 @@ class Runner:
         failed = sum(record.status != "ok" and record.variant == "method" for record in records)
         whole = progress.done == progress.cells
         summary = f"{progress.done}/{progress.cells} cells" + (f", {failed} failed" if failed else "")
-        site = self.home / "previews" / str(change.number)
+        previews = self._previews
         if whole:
-            build_preview(repository, slug, site, f"Preview of change {change.number}: not published")
-        page = f"{self.previews.rstrip('/')}/{change.number}/methods/{slug}.html" if self.previews else None
+            previews.build(change.number, repository, slug)
         self._voice.say(
             change,
             "success" if whole and not failed else "failure",
@@ -302,11 +315,13 @@ class Runner:
             slug,
             records=records,
             before=Store(self.workspaces.main.published).by(slug),
-            ranks=ranks_of(site, slug) if whole else (),
-            preview=page if whole else None,
+            ranks=ranks_of(previews.of(change.number), slug) if whole else (),
+            preview=previews.page(change.number, slug) if whole else None,
             unseen=UNSEEN if whole else "it is made once all cells are measured.",
             command=f"espalier evaluate {slug}",
         )
+        if whole:
+            checked.verdict.keep("measured")
 
     def _keep_lease(self) -> None:
         if not self.dry and not self.lease.keep():
@@ -320,14 +335,3 @@ class Runner:
         write_atomically(self.home / HEARTBEAT, (json.dumps(content) + "\n").encode())
         if isinstance(self.target, Folder):
             self.target.beat(int(self.now()))
-
-    def _sweep(self) -> None:
-        """Workspaces of changes that were turned down, or are for another branch now."""
-        for number in self.workspaces.numbers():
-            change = self.forge.change(number)
-            if change.state != "closed" and change.base == MAIN:
-                continue
-            if self.dry:
-                self._voice.tell("would remove the workspace", change=number)
-            else:
-                self.workspaces.remove(number)

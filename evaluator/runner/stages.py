@@ -23,6 +23,8 @@ KEPT = (
 )
 PATIENCE = 30.0
 """Seconds that an evaluation has to end by itself when it is told to."""
+LOG_BYTES = 5_000_000
+"""Of the log of an evaluation, from which on the next begins another; the one before is kept."""
 DONE = ("fresh", "failed")
 LOOK_UP = 5.0
 """Seconds between two looks up from a command that is asked."""
@@ -137,6 +139,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         log = self.log or self.repository.state / "evaluation.log"
         log.parent.mkdir(parents=True, exist_ok=True)
+        if log.is_file() and log.stat().st_size > LOG_BYTES:
+            log.replace(log.with_name(f"{log.name}.1"))
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 command(self.repository, "evaluate", self.slug, *self.selection),

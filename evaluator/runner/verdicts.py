@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from evaluator.canonical import write_atomically
 
-Finding = Literal["refused", "unsound", "sound"]
+Finding = Literal["refused", "unsound", "sound", "measured"]
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,9 @@ class Verdict:
     head: str
     main: str
 
-    def known(self) -> Finding | None:
-        """What was found of this very commit before, if it was looked at."""
-        findings: tuple[Finding, ...] = get_args(Finding)
-        return next((finding for finding in findings if self._read(finding) == self._seen), None)
+    def is_known(self, *findings: Finding) -> bool:
+        """Whether one of these was found of this very commit before."""
+        return any(self._read(finding) == self._seen for finding in findings)
 
     def keep(self, finding: Finding) -> None:
         write_atomically(self.folder / finding, self._seen)

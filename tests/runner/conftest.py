@@ -60,6 +60,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, grid: Grid) -> Stage:
     made = Stage()
     monkeypatch.setattr(runner, "require", lambda: None)
     monkeypatch.setattr(stages, "ask", made.ask)
+    monkeypatch.setattr(stages, "do", made.do)
     monkeypatch.setattr(runner, "Evaluation", made.evaluation)
     monkeypatch.setattr(runner, "commit_records", made.commit)
     monkeypatch.setattr(runner, "load_grid", lambda _: grid)

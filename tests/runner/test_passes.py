@@ -21,7 +21,7 @@ from evaluator.runner.stages import Progress
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require, session
 from tests.runner.project import git
-from tests.runner.stage import Lines, Stage, cell
+from tests.runner.stage import HOUR, Lines, Stage, cell
 
 
 @pytest.fixture
@@ -99,7 +99,6 @@ def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
         return evaluation(*about)
 
     monkeypatch.setattr(runner, "Evaluation", measure)
-    monkeypatch.setattr(runner, "build_preview", lambda *_: None)
     work.once()
     assert [slug for slug, *_ in stage.measured] == ["new", "new"]
     status = forge.status(change)
@@ -136,6 +135,38 @@ def test_how_far_it_is_stands_in_status_and_comment(
     assert len(forge.comments(change)) == 1
 
 
+def test_a_measured_change_has_one_preview_until_it_is_decided(
+    work: Runner, stage: Stage, project: Path, author: Path, lines: Lines
+) -> None:
+    forge = LocalForge(project)
+    change = approved(forge, author)
+    stage.progress = Progress(3, 3, None)
+    work.once()
+    preview = work.home / "previews" / str(change.number)
+    assert [given[:2] for given in stage.done] == [("promote", "new"), ("site", "build")]
+    preview.mkdir(parents=True)
+    work.once()
+    assert len(stage.done) == 2
+    assert [line["change"] for line in lines.of("measured before; waits for a merge")] == [change.number]
+    preview.rmdir()
+    work.once()
+    assert len(stage.done) == 4, "it is made again where it is gone"
+    preview.mkdir()
+    people.merge(forge, change.number)
+    work.once()
+    assert not preview.exists()
+    preview.mkdir()
+    work.once()
+    assert not preview.exists(), "whatever an earlier runner left"
+
+
+def test_what_no_record_names_is_collected_once_a_day(work: Runner, stage: Stage) -> None:
+    for hours in (0, 23, 2):
+        stage.time += hours * HOUR
+        work.once()
+    assert stage.asked.count("gc") == 2
+
+
 def test_who_stops_the_runner_stops_it(
     work: Runner, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
@@ -160,7 +191,6 @@ def test_a_site_that_cannot_be_published_does_not_keep_from_open_changes(
     forge = LocalForge(project)
     change = propose(forge, author)
     work.target = Command("/bin/false", work.home / "published")
-    monkeypatch.setattr(stages, "do", lambda *_: None)
     assert work.once()
     assert work.failed
     assert lines.of("/bin/false: it ended with 1: it said nothing")
@@ -189,7 +219,7 @@ def test_a_dry_run_neither_removes_a_workspace_nor_says_that_it_was_seen(
     work.dry = True
     work.once()
     assert work.workspaces.numbers() == [change.number]
-    assert [line["change"] for line in lines.of("would remove the workspace")] == [change.number]
+    assert [line["change"] for line in lines.of("would remove workspace and preview")] == [change.number]
     assert not (work.home / HEARTBEAT).exists()
     work.dry = False
     work.once()
@@ -235,7 +265,7 @@ def test_a_change_that_was_found_unsound_is_named(
     for arguments in (["add", "--all"], ["commit", "--quiet", "-m", "A method"]):
         git(author, *arguments)
     change = people.open_change(LocalForge(project), author, title="Add new", author="somebody")
-    monkeypatch.setattr(stages, "ask", lambda *_: {"ok": False, "problems": [], "cells": []})
+    monkeypatch.setattr(stages, "ask", lambda *_, **__: {"ok": False, "problems": [], "cells": [], "bytes": 0})
     work.once()
     assert [line["open_changes"] for line in lines.of("pass ended")] == [1]
     work.once()

@@ -47,6 +47,18 @@ def test_progress_counts_what_can_be_measured_here(monkeypatch: pytest.MonkeyPat
     assert seen == [("plan", "largest", "--here", "--workers=2"), ("plan", "largest", "--workers=2")]
 
 
+def test_the_log_of_evaluations_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "command", lambda *_: ["echo", "measured"])
+    monkeypatch.setattr(stages, "LOG_BYTES", 10)
+    for _ in range(4):
+        stages.Evaluation(Repository(tmp_path), "largest").wait(10)
+    logs = sorted((tmp_path / ".espalier").iterdir())
+    assert [(log.name, log.read_text()) for log in logs] == [
+        ("evaluation.log", "measured\n" * 2),
+        ("evaluation.log.1", "measured\n" * 2),
+    ]
+
+
 @pytest.mark.parametrize(
     ("out", "err", "cause"),
     [
