@@ -10,7 +10,8 @@ from evaluator.forges import Change, Forge, Status, words
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.changes import Refused, submission_of
-from evaluator.runner.verdicts import Verdict
+from evaluator.runner.report import origin
+from evaluator.runner.verdicts import FINDINGS, Verdict
 from evaluator.runner.voice import Voice
 from evaluator.runner.workspace import Workspaces
 
@@ -50,6 +51,9 @@ class Greeting:
         clone = self.workspaces.clone
         source = self.forge.source(change)
         verdict = Verdict(self.workspaces.of(change.number).state, change.head, clone.main)
+        if not verdict.is_known(*FINDINGS) and self._is_decided(change):
+            log.info("another runner has decided; waits for a push", extra={"change": change.number})
+            return None
         try:
             if clone.fetch(source.url, source.ref, f"refs/espalier/changes/{change.number}") != change.head:
                 return None  # pushed to meanwhile: the next pass sees the new commit
@@ -67,6 +71,13 @@ class Greeting:
         if not self.dry:
             verdict.keep("sound" if sound else "unsound")
         return checked if sound else None
+
+    def _is_decided(self, change: Change) -> bool:
+        """Whether status and comment say what came of this very commit, by the code of this main."""
+        status = self.forge.status(change)
+        if status is None or status.state not in ("success", "failure"):
+            return False
+        return origin(change.head, self.workspaces.clone.main) in (self.forge.comment(change) or "")
 
     def _refuse(self, change: Change, refusal: Refused, verdict: Verdict) -> None:
         """Say why, once."""

@@ -58,7 +58,7 @@ class Report:
     command: str | None = field(default=None)
 
     def text(self) -> str:
-        parts = [f"### {self.heading}", f"Commit `{self.head[:12]}`, evaluated by the code of main at `{self.main[:12]}`."]
+        parts = [f"### {self.heading}", origin(self.head, self.main)]
         parts += self.notes
         if self.problems:
             parts.append(_table(PROBLEMS, map(_problem, self.problems)))
@@ -79,6 +79,11 @@ class Report:
         if self.command:
             parts.append(f"To measure it yourself: `{self.command}`")
         return "\n\n".join(parts)
+
+
+def origin(head: str, main: str) -> str:
+    """What was looked at; a comment with another line is of an earlier look."""
+    return f"Commit `{head[:12]}`, evaluated by the code of main at `{main[:12]}`."
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

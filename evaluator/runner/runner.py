@@ -310,7 +310,7 @@ class Runner:
             previews.build(change.number, repository, slug)
         self._voice.say(
             change,
-            "success" if whole and not failed else "failure",
+            "error" if not whole else "failure" if failed else "success",
             summary,
             slug,
             records=records,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from evaluator.repository import Repository
 from evaluator.runner import runner, stages
 from evaluator.runner.git import Clone
 from evaluator.runner.greeting import WALLED
+from evaluator.runner.lease import Lease
 from evaluator.runner.publication import Command
 from evaluator.runner.runner import HEARTBEAT, Runner
 from evaluator.runner.stages import Progress
@@ -158,6 +160,32 @@ def test_a_measured_change_has_one_preview_until_it_is_decided(
     preview.mkdir()
     work.once()
     assert not preview.exists(), "whatever an earlier runner left"
+
+
+def test_what_one_runner_has_decided_another_leaves_alone(
+    work: Runner, stage: Stage, project: Path, author: Path, tmp_path: Path, lines: Lines
+) -> None:
+    """It has neither the verdict nor the records; the forge has what came of them, for this commit and this main."""
+    forge = LocalForge(project)
+    change = approved(forge, author)
+    stage.progress = Progress(3, 3, None)
+    work.once()
+    told = forge.comments(change)
+    clone = Clone(tmp_path / "another" / "clone.git", str(project))
+    another = replace(
+        work, workspaces=Workspaces(clone, tmp_path / "another" / "work"), home=tmp_path / "another",
+        lease=Lease(clone, "another"),
+    )  # fmt: skip
+    stage.asked.clear()
+    another.once()
+    assert "smoke" not in stage.asked
+    assert len(lines.of("another runner has decided; waits for a push")) == 1
+    assert forge.comments(change) == told
+    git(author, "checkout", "--quiet", "--force", "--detach", "origin/main")
+    git(author, "commit", "--quiet", "--allow-empty", "-m", "Main goes on")
+    git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    another.once()
+    assert "smoke" in stage.asked, "another main may find something else"
 
 
 def test_what_no_record_names_is_collected_once_a_day(work: Runner, stage: Stage) -> None:
