@@ -36,7 +36,10 @@ def score_or_allocation(site: Site, boards: list[Standings]) -> Finding | None:
         f"in {one.better or 'none'} of {one.contests} comparisons {_when(phase)}" for phase, one in totals.items()
     )
     losses = " and ".join(f"{one.worse or 'none'} {_when(phase)}" for phase, one in totals.items())
-    sentence = f"With the same densities by layer, a method's score beats plain magnitude {wins}; it loses in {losses}."
+    sentence = (
+        f"With the same densities by layer, a method's score beats plain magnitude {wins}; it loses in {losses}. "
+        f"{_certain(totals)}"
+    )
     return Finding("score-or-allocation", "Is it the score, or only the allocation?", sentence, _DUEL, _DUEL_COLUMNS, lines)
 
 
@@ -48,7 +51,10 @@ def random_allocation(site: Site, boards: list[Standings]) -> Finding | None:
     lines, totals = found
     ties = " and ".join(f"in {one.tied + one.worse} of {one.contests} comparisons {_when(phase)}"
                         for phase, one in totals.items())  # fmt: skip
-    sentence = f"Random weights in the densities that a method chose cannot be told from its own choice, or beat it, {ties}."
+    sentence = (
+        f"Random weights in the densities that a method chose cannot be told from its own choice, or beat it, {ties}. "
+        f"{_certain(totals)}"
+    )
     return Finding("random-allocation", "How far does chance get?", sentence, _DUEL, _DUEL_COLUMNS, lines)
 
 
@@ -195,6 +201,11 @@ def _duels(site: Site, boards: list[Standings], variant: str) -> tuple[list[Line
             figures = (called, *map(str, (one.better, one.tied, one.worse, one.same, one.certain)))
             lines.append(line_of(site, standing, figures, (one.better, one.tied, one.worse)))
     return (lines, dict(sorted(totals.items()))) if totals else None
+
+
+def _certain(totals: dict[Phase, Tally]) -> str:
+    counts = " and ".join(f"{one.certain or 'none'} {_when(phase)}" for phase, one in totals.items())
+    return f"With Holm's correction over each board, {counts} of these differences remain."
 
 
 def _when(phase: Phase) -> str:

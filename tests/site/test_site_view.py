@@ -159,7 +159,11 @@ def test_methods_page_filters_by_traits(site, visit):
 
 
 def test_phone_has_results_first(site, visit):
-    """Filters and rules wait behind their headings."""
+    """Filters and rules wait behind their headings, the legend below its chart, and facts at the end."""
+    page = visit(site.folder / BENCHMARK, width=360).page
+    chart = page.locator(".panel.after figure.chart").first.bounding_box()
+    assert chart["y"] < 1100
+    assert chart["y"] < page.locator(".panel.after .legend").first.bounding_box()["y"]
     page = visit(site.folder / BENCHMARK, width=360, fragment=f"#board={BOARD}&scope=global").page
     assert not page.get_by_label("Scope").is_visible()
     assert not page.locator(f"#{BOARD} dl.terms").is_visible()
