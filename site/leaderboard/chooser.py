@@ -1,7 +1,7 @@
 """What to choose from, board by board: of methods that meet a reader's conditions, the best and those tied with it.
 
 A board is never mixed with another, and nothing is filled in: a method without its figure, or without a known cost where
-cost is limited, is not chosen. Which method is tied with which is what the tests of the board say (``statistics.beaten``).
+cost is limited, is not chosen. Which method is tied with which is what the tests of the board say (``Standing.ahead``).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard import facets, statistics
+from leaderboard import facets
 from leaderboard.comparison import identifier
-from leaderboard.entries import Entry, Figure
+from leaderboard.entries import Figure
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages.site import Site, Standings, board_of, board_title
 from leaderboard.standings import Range, Standing
@@ -108,21 +108,11 @@ def _menu(site: Site, standings: Standings) -> Menu:
 
 
 def _candidates(site: Site, standing: Standing) -> Iterator[Candidate]:
-    figures = {entry.slug: _figure(entry, standing) for entry in standing.methods}
-    complete = {slug: figure.per_seed for slug, figure in figures.items() if figure.gap is None}
-    worse = statistics.beaten(list(complete.values())) if complete else np.zeros((0, 0), dtype=bool)
-    ahead = {slug: [other for i, other in enumerate(complete) if worse[i, j]] for j, slug in enumerate(complete)}
-    ranks = standing.ranking()
-    for slug, figure in figures.items():
+    ahead, ranks = standing.ahead(), standing.ranking()
+    for slug, figure in standing.figures.items():
         submission = site.submissions.get(slug)
         needs = facets.needs(submission.metadata.needs) if submission else None
         yield Candidate(slug, figure, ranks.get(slug), seconds(standing.board, slug), needs, ahead.get(slug, []))
-
-
-def _figure(entry: Entry, standing: Standing) -> Figure:
-    """What the board is ordered by."""
-    axis = standing.frame.primary
-    return entry.mean_drop if axis is None else entry.area[axis]
 
 
 def _data(site: Site, menu: Menu) -> dict[str, object]:

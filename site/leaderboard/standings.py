@@ -59,6 +59,18 @@ class Standing:
         """Ranges of ranks by what the methods are ordered by."""
         return self.drop_ranks if self.frame.primary is None else self.ranks[self.frame.primary]
 
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """What the methods are ordered by."""
+        axis = self.frame.primary
+        return {entry.slug: entry.mean_drop if axis is None else entry.area[axis] for entry in self.methods}
+
+    def ahead(self) -> dict[str, list[str]]:
+        """Slug -> those that are significantly worse by what the methods are ordered by, in their order."""
+        complete = {slug: figure.per_seed for slug, figure in self.figures.items() if figure.gap is None}
+        worse = statistics.beaten(list(complete.values())) if complete else np.zeros((0, 0), dtype=bool)
+        return {slug: [other for i, other in enumerate(complete) if worse[i, j]] for j, slug in enumerate(complete)}
+
     def entry(self, slug: str) -> Entry | None:
         return next((entry for entry in self.methods if entry.slug == slug), None)
 

@@ -124,23 +124,38 @@
     place.className = "offscreen";
     document.body.append(place);
     const { view, finalize } = await vegaEmbed(place, spec, options);
-    const link = document.createElement("a");
-    link.href = await view.toImageURL(kind, kind === "png" ? 2 : 1);
-    link.download = `espalier-${figure.id.replace(/^chart-/, "")}.${kind}`;
-    link.click();
+    offer(figure, kind, await view.toImageURL(kind, kind === "png" ? 2 : 1));
     finalize();
     place.remove();
+  };
+
+  // The rows behind the marks, as the reader has filtered them
+  const table = async (figure) => {
+    await loaded();
+    const { means } = fitted(figure).datasets;
+    const columns = { m: "method", t: "target", a: "top1", h: "half_interval", n: "seeds", c: "compression", s: "speedup", d: "against_dense" };
+    const quoted = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+    const lines = means.map((row) => Object.keys(columns).map((key) => quoted(String(row[key] ?? ""))).join(","));
+    const text = [Object.values(columns).join(","), ...lines, ""].join("\n");
+    offer(figure, "csv", URL.createObjectURL(new Blob([text], { type: "text/csv" })));
+  };
+
+  const offer = (figure, kind, href) => {
+    const link = document.createElement("a");
+    link.href = href;
+    link.download = `espalier-${figure.id.replace(/^chart-/, "")}.${kind}`;
+    link.click();
   };
 
   const menu = (figure) => {
     const box = document.createElement("div");
     box.className = "export";
-    for (const kind of ["svg", "png"]) {
+    for (const kind of ["svg", "png", "csv"]) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = kind.toUpperCase();
       button.setAttribute("aria-label", `Save this chart as ${kind.toUpperCase()}`);
-      button.addEventListener("click", () => save(figure, kind));
+      button.addEventListener("click", () => (kind === "csv" ? table(figure) : save(figure, kind)));
       box.append(button);
     }
     figure.querySelector("figcaption").append(box);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -227,3 +228,17 @@ def test_every_seed_is_drawn_where_it_is_asked_for(visit, tmp_path):
     page.reload()
     draw_all(page)
     page.wait_for_function(count, arg=[DOTS, dots])
+
+
+def test_a_chart_gives_away_its_rows(site, visit):
+    """As CSV, those that the reader sees."""
+    page = visit(site.folder / BENCHMARK).page
+    draw_all(page)
+    use(page)
+    page.get_by_label("Scope").select_option("global")
+    with page.expect_download() as given:
+        page.get_by_role("button", name="Save this chart as CSV").first.click()
+    rows = list(csv.DictReader(Path(given.value.path()).read_text(encoding="utf-8").splitlines()))
+    known = [row for row in specification(site.folder, page)["datasets"]["means"] if row["m"] in shown(page)]
+    assert [(row["method"], float(row["top1"]), row["target"]) for row in rows] == [(r["m"], r["a"], r["t"]) for r in known]
+    assert given.value.suggested_filename.endswith(".csv")

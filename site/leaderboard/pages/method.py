@@ -16,7 +16,9 @@ from leaderboard.entries import Entry, Phase, Point, Target
 from leaderboard.facts import Fact
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages import forgetting
+from leaderboard.pages.changes import Revision, revisions
 from leaderboard.pages.details import Group, Latency, Layer, groups, latency, layers
+from leaderboard.pages.progress import Tally, states
 from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import CONTROLS, Standing
 from leaderboard.statistics import Interval
@@ -34,6 +36,7 @@ class Line:
     pruning_epochs: Interval
     pruning_memory_mb: Interval
     retraining_seconds: Interval
+    trainability: Interval
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,20 @@ class Failure:
     cells: list[Cell]
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """How much of what a method is for has been measured."""
+
+    tally: Tally
+    benchmarks: int
+    measured_on: int
+
+
 def pages(site: Site) -> Iterator[Page]:
     """One page for every method that was submitted or measured."""
+    history: dict[str | None, list[Revision]] = {}
+    for revision in revisions(site):
+        history.setdefault(revision.slug, []).append(revision)
     for slug in site.slugs:
         submission = site.submissions.get(slug)
         results = [found for standings in site.standings if (found := result(site, standings, slug)) is not None]
@@ -99,12 +114,20 @@ def pages(site: Site) -> Iterator[Page]:
             "results": results,
             "failures": failures(results),
             "forgetting": forgetting.tables(site, slug),
+            "coverage": coverage(site, slug),
+            "history": history.get(slug, []),
             "look": site.looks[slug],
         }
         charts = [chart for one in results for chart in one.charts]
         title = site.titles[slug]
         yield Page(f"methods/{slug}.html", "method.html", title, f"{title}: what it is, its code, and what it achieved.",
                    context, charts, "methods")  # fmt: skip
+
+
+def coverage(site: Site, slug: str) -> Coverage:
+    """Over all benchmarks on which it belongs."""
+    tallies = [tally for one in states(site).values() if (tally := one.tallies.get(slug)) is not None and tally.cells]
+    return Coverage(sum(tallies, Tally()), len(tallies), sum(tally.measured > 0 for tally in tallies))
 
 
 def result(site: Site, standings: Standings, slug: str) -> Result | None:
@@ -166,6 +189,7 @@ def _line(standings: Standings, slug: str, own: list[Any], position: int) -> Lin
         pruning_epochs=_over(at, "pruning_epochs"),
         pruning_memory_mb=_over(at, "pruning_memory_mb"),
         retraining_seconds=_over(at, "retraining_seconds"),
+        trainability=_over(at, "trainability"),
     )
 
 
