@@ -46,6 +46,8 @@ class Panel:
     fronts: dict[Axis, list[str]]
     summaries: list[Summary]
     reasons: list[str]
+    sparks: dict[str, str]
+    """Slug -> its differences from the dense control over the targets, as the path of a line 48 wide and 16 high."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,23 @@ def _panel(site: Site, phase: Phase, standing: Standing) -> Panel:
         fronts={axis: standing.front(axis) for axis in axes},
         summaries=_summaries(standing),
         reasons=_reasons(standing),
+        sparks=_sparks(standing),
     )
+
+
+def _sparks(standing: Standing) -> dict[str, str]:
+    """Over the whole board one scale, of the root of the loss: small losses are told apart beside large ones."""
+    width = len(standing.frame.targets) - 1
+    losses = {
+        entry.slug: [(i, max(0.0, -p.drop.mean)) for i, p in enumerate(entry.points) if p.drop.n]
+        for entry in standing.methods
+    }
+    largest = max((loss for own in losses.values() for _, loss in own), default=0.0)
+    if not largest or width < 1:
+        return {}
+    place = {slug: [f"{48 * i / width:.4g} {1 + 14 * (loss / largest) ** 0.5:.3g}" for i, loss in own]
+             for slug, own in losses.items()}  # fmt: skip
+    return {slug: f"M{'L'.join(places)}" for slug, places in place.items() if len(places) > 1}
 
 
 def _chart(site: Site, standing: Standing, axis: Axis | None) -> Chart:
