@@ -33,13 +33,14 @@
   // What a view leaves of a specification: the methods shown, and the upright axis that was asked for
   const fitted = (figure) => {
     const spec = structuredClone(specifications[figure.id]);
-    const { shown, drop, seeds } = asked.get(boardOf(figure)) ?? {};
+    const { shown, scale, seeds } = asked.get(boardOf(figure)) ?? {};
     if (shown) {
       for (const name of ["means", "controls"]) spec.datasets[name] = spec.datasets[name].filter((row) => shown.has(row.m));
       if (shown.size <= CROWD) for (const param of spec.params) param.value = [];
     }
     if (seeds) spec.params.find(({ name }) => name === "dotted").value = [];
-    const other = drop && spec.usermeta?.drop;
+    const other = scale && spec.usermeta?.[scale];
+    if (other && scale === "control") for (const row of spec.datasets.dense) row.label = "magnitude, same densities";
     for (const { encoding } of other ? spec.layer : []) {
       for (const name of ["y", "y2"]) {
         const channel = encoding[name];
@@ -99,13 +100,13 @@
     view.addEventListener("click", (_, item) => { if (item?.datum?.m) say({ slug: item.datum.m, click: true }); });
   };
 
-  const same = (one, other) => one?.drop === other.drop && one?.seeds === other.seeds && String(one?.axis) === String(other.axis)
+  const same = (one, other) => one?.scale === other.scale && one?.seeds === other.seeds && String(one?.axis) === String(other.axis)
     && String([...(one?.shown ?? ["all"])]) === String([...(other.shown ?? ["all"])]);
 
   document.addEventListener("view", ({ target, detail }) => {
-    const again = !same(asked.get(target) ?? { drop: false, seeds: false }, detail);
+    const again = !same(asked.get(target) ?? { scale: null, seeds: false }, detail);
     asked.set(target, detail);
-    if (detail.shown || detail.drop || detail.seeds || detail.picked.length) wake();
+    if (detail.shown || detail.scale || detail.seeds || detail.picked.length) wake();
     for (const figure of target.querySelectorAll("figure.chart")) {
       if (again && views.has(figure) && figure.checkVisibility()) draw(figure);
       else if (again && views.has(figure)) views.get(figure).stale = true;

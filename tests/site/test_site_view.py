@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from leaderboard.build import build
+from leaderboard.build import build, gather
+from leaderboard.contests import against
 from leaderboard.facets import choice
+from leaderboard.pages.site import board_of
 from leaderboard.scales import drop_domain, drop_ticks, error_ticks
 from leaderboard.series import COLOURS, CROWD, SHAPES, looks
 
@@ -242,3 +244,23 @@ def test_a_chart_gives_away_its_rows(site, visit):
     known = [row for row in specification(site.folder, page)["datasets"]["means"] if row["m"] in shown(page)]
     assert [(row["method"], float(row["top1"]), row["target"]) for row in rows] == [(r["m"], r["a"], r["t"]) for r in known]
     assert given.value.suggested_filename.endswith(".csv")
+
+
+def test_is_it_the_score_or_the_allocation(site, visit):
+    """A chart can stand on each method's own magnitude control: paired differences, which are those of the records."""
+    page = visit(site.folder / BENCHMARK, fragment=f"#board={BOARD}&scale=control").page
+    draw_all(page)
+    assert page.get_by_text("Top-1 against its magnitude control, points").first.is_visible()
+    rows = specification(site.folder, page)["datasets"]["means"]
+    [standings] = [one for one in gather(site.repository).standings if board_of(one).key.anchor == BOARD]
+    found = {(one.slug, f"{one.target}{TIMES}"): one.difference for one in against(standings["after"], "matched-magnitude")}
+    assert found
+    for row in rows:
+        difference = found.get((row["m"], row["t"]))
+        if difference is not None:
+            assert (row["g"], row["f"]) == (
+                pytest.approx(difference.mean, abs=1e-3),
+                pytest.approx(difference.half, abs=1e-3),
+            )
+    count = "([s, n]) => document.querySelectorAll(s).length === n"
+    page.wait_for_function(count, arg=[MARKS, sum("g" in row for row in rows)])
