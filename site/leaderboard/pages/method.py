@@ -24,6 +24,9 @@ from leaderboard.standings import CONTROLS, Standing
 from leaderboard.statistics import Interval
 from leaderboard.words import TrackWords
 
+PAIRS, POINTS, SEEDS = 3, 5, 3
+"""Blalock et al. (2020), section 6: pairs of data and network, one of them large; points on each; seeds of each."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -96,6 +99,15 @@ class Coverage:
     tally: Tally
     benchmarks: int
     measured_on: int
+    pairs: int
+    """Of data and network, with as many points and seeds as Blalock et al. (2020) ask for."""
+    large: int
+    """Of these, on ImageNet."""
+
+    @property
+    def enough(self) -> bool:
+        """Their minimum for a comparison."""
+        return self.pairs >= PAIRS and self.large > 0
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -127,7 +139,14 @@ def pages(site: Site) -> Iterator[Page]:
 def coverage(site: Site, slug: str) -> Coverage:
     """Over all benchmarks on which it belongs."""
     tallies = [tally for one in states(site).values() if (tally := one.tallies.get(slug)) is not None and tally.cells]
-    return Coverage(sum(tallies, Tally()), len(tallies), sum(tally.measured > 0 for tally in tallies))
+    full = {board_of(one).key.benchmark for one in site.standings if _has_enough(one, slug)}
+    large = sum(site.grid.benchmarks[name].tier == "scale" for name in full)
+    return Coverage(sum(tallies, Tally()), len(tallies), sum(tally.measured > 0 for tally in tallies), len(full), large)
+
+
+def _has_enough(standings: Standings, slug: str) -> bool:
+    entry = next(iter(standings.values())).entry(slug)
+    return entry is not None and sum(point.accuracy.n >= SEEDS for point in entry.points) >= POINTS
 
 
 def result(site: Site, standings: Standings, slug: str) -> Result | None:
