@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +137,17 @@ def command(arguments: Sequence[str], folder: Path, environment: Mapping[str, st
     """What `espalier` says to some arguments in a folder and an environment, and its exit code."""
     with tempfile.TemporaryDirectory() as place:
         said = Path(place) / "out", Path(place) / "err"
-        process = COMMANDS.Process(target=_main, args=(arguments, folder, dict(environment), *said))
-        process.start()
+        process = begin(arguments, folder, environment, *said)
         process.join()
         out, err = (path.read_text(encoding="utf-8") for path in said)
     return subprocess.CompletedProcess(list(arguments), process.exitcode or 0, out, err)
+
+
+def begin(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], out: Path, err: Path) -> ForkServerProcess:
+    """`espalier` at work, its output in two files."""
+    process = COMMANDS.Process(target=_main, args=(arguments, folder, dict(environment), out, err))
+    process.start()
+    return process
 
 
 def _main(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], out: Path, err: Path) -> None:

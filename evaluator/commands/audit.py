@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evaluator.artifacts import Artifacts
-from evaluator.churn import Predictions, disagreement, enough
 from evaluator.commands.options import Benchmarks, Json, Key, Root, published_store, select
 from evaluator.errors import UsageError
 from evaluator.grid import Grid
@@ -22,6 +21,8 @@ from evaluator.terminal import err, out, print_json, print_table, safe
 
 if TYPE_CHECKING:
     from leaderboard.audit import Audited
+
+    from evaluator.churn import Predictions
 
 Slugs = Annotated[list[str] | None, typer.Argument(help="submissions (default: all that were measured)")]
 Lacking = tuple[str, str, str]
@@ -61,6 +62,8 @@ def audit(
     from leaderboard.audit import audit as audited
     from leaderboard.load import PUBLISHED, load_results
 
+    from evaluator.churn import Predictions  # brings NumPy, which no other command waits for
+
     selected = select(root, benchmarks=benchmark)
     repository, grid = selected.repository, selected.grid
     results = load_results(repository, grid, local=not published)
@@ -93,6 +96,8 @@ def _of_slugs(found: list[Audited], slugs: list[str]) -> list[Audited]:
 
 def _row(one: Audited, predictions: Predictions, grid: Grid) -> Row:
     """Count the churn where all predictions are here; otherwise take what is published for the same ones."""
+    from evaluator.churn import disagreement, enough
+
     pruned, dense, key = one.pruned.predictions, one.dense.predictions, one.board.key
     if not enough(pruned, dense):
         return Row(one, None, frozenset())

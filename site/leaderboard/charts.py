@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -28,17 +29,25 @@ WIDTH = 560
 FOCUS = "length(focus) == 0 || indexof(focus, datum.m) >= 0"
 DOTTED = "isArray(datum['as']) && (length(dotted) == 0 || indexof(dotted, datum.m) >= 0)"
 NAMED = "datum.last && indexof(named, datum.m) >= 0"
+OTHERS = (
+    ("drop", "Top-1 against dense, points", {"y": "d", "top": "dt", "bottom": "db", "seeds": "ds"}),
+    ("control", "Top-1 against its magnitude control, points", {"y": "g", "top": "gt", "bottom": "gb", "seeds": "gs"}),
+)
+"""Upright axes that the page's script puts in the place of accuracies: name, title, and the fields that they show."""
 RANGES = {
     "top": "100 - datum.a - datum.h",
     "bottom": "100 - datum.a + datum.h",
     "dt": "datum.d + datum.e",
     "db": "datum.d - datum.e",
+    "gt": "datum.g + datum.f",
+    "gb": "datum.g - datum.f",
 }
-"""Ends of intervals on the axis of errors, and against the dense control."""
+"""Ends of intervals on the axis of errors, and of differences."""
 TOLD = {
     "tip": "datum.tip || format(datum.a, '.2f') + (isValid(datum.h) ? ' ± ' + format(datum.h, '.2f') : '')"
     " + ' % (n = ' + datum.n + ')'",
     "drop": "datum.drop || (isValid(datum.d) ? format(datum.d, '+.2f') + ' points' : null)",
+    "gain": "isValid(datum.g) ? format(datum.g, '+.2f') + ' points' : null",
 }
 """What a mark says of itself, unless its row has words of its own."""
 DASHES = {"matched-magnitude": [1, 0], "matched-random": [2, 3], "scratch-e": [9, 3], "scratch-b": [9, 3, 2, 3]}
@@ -51,8 +60,9 @@ class Drawing:
 
     Rows are short, since they are most of a page: ``m`` is the method (``name`` its title), ``t`` the target, ``x`` the
     place, ``a`` the accuracy, ``h`` half its interval, ``n`` its seeds, ``c`` the compression, ``s`` the speedup, ``d`` the
-    difference from the dense control, ``e`` half its interval, ``v`` the variant. ``as`` are the seeds' accuracies, ``ds``
-    their differences, ``xs`` their places where they have places of their own. The chart itself makes the rest.
+    difference from the dense control, ``e`` half its interval, ``v`` the variant; ``g`` and ``f`` are the same against
+    magnitude in the method's own densities. ``as`` are the seeds' accuracies, ``ds`` and ``gs`` their differences, ``xs``
+    their places where they have places of their own. The chart itself makes the rest.
 
     With ``patterns`` the horizontal axis has no factors: the first of them stands at 1, the next at 2, then 4, 8...
     """
@@ -95,8 +105,11 @@ def tradeoff(drawing: Drawing) -> Spec:
     }
     for param in spec["params"]:
         param["value"] = [] if param["name"] == "named" else drawing.strong
-    drops = [d for row in rows if "d" in row for d in (row["d"], *row.get("ds", ()))]
-    return {**spec, "usermeta": {"drop": _differences(drops)}} if drops else spec
+    scales_of = {
+        name: _differences(title, names, values) for name, title, names in OTHERS
+        if (values := [one for row in rows if names["y"] in row for one in (row[names["y"]], *row.get(names["seeds"], ()))])
+    }  # fmt: skip
+    return {**spec, "usermeta": scales_of} if scales_of else spec
 
 
 def skeleton(spec: Spec) -> Spec:
@@ -125,16 +138,13 @@ def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -
             encoding[channel]["scale"] = {"domain": names, "range": [PATHS.get(value, value) for value in values]}
 
 
-def _differences(drops: list[float]) -> Spec:
-    """The upright axis that the page's script puts in the place of accuracies: points against the dense control.
-
-    The fields are named for those that they replace: d for y, and dt and db for top and bottom.
-    """
-    low, high = scales.drop_domain(drops)
+def _differences(title: str, names: Mapping[str, str], values: list[float]) -> Spec:
+    """One of ``OTHERS``; its fields are named for those that they replace."""
+    low, high = scales.drop_domain(values)
     scale = {"type": "symlog", "constant": scales.NEAR, "nice": False, "clamp": True, "domain": [low, high]}
     label = "datum.value ? format(datum.value, '+~g') : '0'"
-    axis = {"title": "Top-1 against dense, points", "values": scales.drop_ticks(low, high), "labelExpr": label}
-    return {"fields": {"y": "d", "top": "dt", "bottom": "db"}, "scale": scale, "axis": axis}
+    axis = {"title": title, "values": scales.drop_ticks(low, high), "labelExpr": label}
+    return {"fields": {name: names[name] for name in ("y", "top", "bottom")}, "scale": scale, "axis": axis}
 
 
 @cache
@@ -144,10 +154,13 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
         alt.Chart(alt.NamedData(name=name)).transform_calculate(y="100 - datum.a") for name in ("controls", "dense", "means")
     )
     ranges = means.transform_calculate(**RANGES)
-    dots = alt.Chart(alt.NamedData(name="means")).transform_filter(DOTTED)
-    seeds = dots.transform_calculate(ds="datum.ds || []", xs="datum.xs || []").transform_flatten(
-        ["as", "ds", "xs"], as_=["a", "d", "own"]
-    ).transform_calculate(x="isValid(datum.own) ? datum.own : datum.x", y="100 - datum.a")  # fmt: skip
+    seeds = (
+        alt.Chart(alt.NamedData(name="means"))
+        .transform_filter(DOTTED)
+        .transform_calculate(ds="datum.ds || []", gs="datum.gs || []", xs="datum.xs || []")
+        .transform_flatten(["as", "ds", "gs", "xs"], as_=["a", "d", "g", "own"])
+        .transform_calculate(x="isValid(datum.own) ? datum.own : datum.x", y="100 - datum.a")
+    )
     x, y = _x(title, patterns), _y("y")
     colour = alt.Color("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["var(--s0)"]))
     shape = alt.Shape("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["circle"]))
@@ -202,6 +215,7 @@ def _tooltip() -> list[alt.Tooltip]:
         alt.Tooltip("t:N", title="Target"),
         alt.Tooltip("tip:N", title="Top-1"),
         alt.Tooltip("drop:N", title="Against dense"),
+        alt.Tooltip("gain:N", title="Against its magnitude control"),
         alt.Tooltip("c:Q", title="Compression", format=".3~f"),
         alt.Tooltip("s:Q", title="Speedup", format=".3~f"),
     ]

@@ -1,7 +1,7 @@
 """What to choose from, board by board: of methods that meet a reader's conditions, the best and those tied with it.
 
 A board is never mixed with another, and nothing is filled in: a method without its figure, or without a known cost where
-cost is limited, is not chosen. Which method is tied with which is what the tests of the board say (``statistics.beaten``).
+cost is limited, is not chosen. Which method is tied with which is what the tests of the board say (``Standing.ahead``).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard import facets, statistics
+from leaderboard import facets
 from leaderboard.comparison import identifier
-from leaderboard.entries import Entry, Figure
+from leaderboard.entries import Figure
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages.site import Site, Standings, board_of, board_title
 from leaderboard.standings import Range, Standing
@@ -29,7 +29,7 @@ CALL = "espalierChooser"
 class Candidate:
     """One method on one board.
 
-    ``seconds``: for one network, pruning and retraining, mean over seeds at the costliest target; nan where not known.
+    ``seconds``: for one network, pruning at the costliest target, mean over seeds, and retraining; nan where not known.
     ``needs``: None where the method has no metadata. ``ahead``: slugs that are significantly worse.
     """
 
@@ -74,12 +74,20 @@ def file(site: Site) -> tuple[str, str]:
 
 
 def seconds(board: Board, slug: str) -> float:
-    """What one network takes by a method, at the costliest of its targets; nan where some cost is not known."""
+    """What one network takes by a method, at the costliest of its targets; nan where some cost is not known.
+
+    Retraining is the same for all, and what one was slower than another is the machine's doing: the board's median counts.
+    """
+    retraining = board.rows.loc[board.rows["status"] == "ok", "retraining_seconds"].dropna()
+    return pruning_seconds(board, slug) + (0.0 if retraining.empty else float(retraining.median()))
+
+
+def pruning_seconds(board: Board, slug: str) -> float:
+    """The method's own part of it."""
     by_target: dict[str, list[float]] = {}
     for row in board.by_submission.get(slug, []):
         if row.variant == "method" and row.status == "ok":
-            pruning = math.nan if row.pruning_seconds is None else row.pruning_seconds
-            by_target.setdefault(row.target, []).append(pruning + (row.retraining_seconds or 0.0))
+            by_target.setdefault(row.target, []).append(math.nan if row.pruning_seconds is None else row.pruning_seconds)
     return float(np.max([np.mean(costs) for costs in by_target.values()])) if by_target else math.nan
 
 
@@ -100,21 +108,11 @@ def _menu(site: Site, standings: Standings) -> Menu:
 
 
 def _candidates(site: Site, standing: Standing) -> Iterator[Candidate]:
-    figures = {entry.slug: _figure(entry, standing) for entry in standing.methods}
-    complete = {slug: figure.per_seed for slug, figure in figures.items() if figure.gap is None}
-    worse = statistics.beaten(list(complete.values())) if complete else np.zeros((0, 0), dtype=bool)
-    ahead = {slug: [other for i, other in enumerate(complete) if worse[i, j]] for j, slug in enumerate(complete)}
-    ranks = standing.ranking()
-    for slug, figure in figures.items():
+    ahead, ranks = standing.ahead(), standing.ranking()
+    for slug, figure in standing.figures.items():
         submission = site.submissions.get(slug)
         needs = facets.needs(submission.metadata.needs) if submission else None
         yield Candidate(slug, figure, ranks.get(slug), seconds(standing.board, slug), needs, ahead.get(slug, []))
-
-
-def _figure(entry: Entry, standing: Standing) -> Figure:
-    """What the board is ordered by."""
-    axis = standing.frame.primary
-    return entry.mean_drop if axis is None else entry.area[axis]
 
 
 def _data(site: Site, menu: Menu) -> dict[str, object]:

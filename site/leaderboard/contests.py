@@ -27,6 +27,7 @@ class Contest:
 
     slug: str
     target: str
+    per_seed: tuple[float, ...]
     difference: Interval
     same: bool = False
 
@@ -71,10 +72,12 @@ def against(standing: Standing, variant: str) -> Iterator[Contest]:
             continue
         artifacts = _artifacts(standing, entry.slug)
         for position, target in enumerate(standing.frame.targets):
-            difference = statistics.paired(by_seed(standing, entry, position), by_seed(standing, control, position))
+            scored = zip(by_seed(standing, entry, position), by_seed(standing, control, position), strict=True)
+            per_seed = tuple(one - other for one, other in scored)
+            difference = statistics.interval(per_seed)
             if difference.n == len(standing.frame.seeds) > 1:
                 mine, its = artifacts.get((entry.variant, target.label)), artifacts.get((variant, target.label))
-                yield Contest(entry.slug, target.label, difference, same=mine is not None and mine == its)
+                yield Contest(entry.slug, target.label, per_seed, difference, same=mine is not None and mine == its)
 
 
 def _artifacts(standing: Standing, slug: str) -> dict[tuple[str, str], dict[int, str]]:

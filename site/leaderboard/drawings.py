@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluator.records.record import SCRATCH
-from leaderboard import words
+from leaderboard import statistics, words
 from leaderboard.charts import Drawing, Rows
 from leaderboard.entries import Axis, Entry, Point, Trial
 from leaderboard.scales import MARGIN
@@ -71,7 +71,8 @@ def compare(standing: Standing, axis: Axis | None, looks: Mapping[str, Look], ti
     controls: Rows = []
     for position, entry in enumerate(entries):
         shift = ground.shift(position, len(entries))
-        means += _means(entry, entry.slug, titles[entry.slug], ground, shift)
+        magnitude = next((c for c in standing.controls.get(entry.slug, []) if c.variant == "matched-magnitude"), None)
+        means += _means(entry, entry.slug, titles[entry.slug], ground, shift, magnitude)
         if not strong or entry.slug in strong:
             for control in standing.controls.get(entry.slug, []):
                 controls += _lines(control, ground, 1.0 if axis else shift)
@@ -128,7 +129,7 @@ def _lines(control: Entry, ground: _Ground, shift: float) -> Rows:
     ]
 
 
-def _means(entry: Entry, name: str, title: str, ground: _Ground, shift: float) -> Rows:
+def _means(entry: Entry, name: str, title: str, ground: _Ground, shift: float, magnitude: Entry | None = None) -> Rows:
     rows: Rows = []
     for point in _drawable(entry, ground):
         accuracy, drop = point.accuracy, point.drop
@@ -145,6 +146,7 @@ def _means(entry: Entry, name: str, title: str, ground: _Ground, shift: float) -
             **_known("d", drop.mean),
             **_known("e", drop.half),
             **_seeds(point, ground, shift),
+            **_gains(point, magnitude),
         }
         if name in SCRATCH:
             row["dashed"] = True
@@ -172,11 +174,23 @@ def _seeds(point: Point, ground: _Ground, shift: float) -> dict[str, list[float]
     return row
 
 
+def _gains(point: Point, magnitude: Entry | None) -> dict[str, Any]:
+    """Against magnitude scores in the densities of the method, paired by seed."""
+    other = next((one for one in magnitude.points if one.target == point.target), None) if magnitude else None
+    known = {trial.seed: trial.accuracy for trial in other.trials if trial.scored} if other else {}
+    scored = [trial for trial in point.trials if trial.scored]
+    gains = [trial.accuracy - known[trial.seed] for trial in scored if trial.seed in known]
+    if not gains or len(gains) < len(scored):
+        return {}
+    paired = statistics.interval(gains)
+    return {**_known("g", paired.mean), **_known("f", paired.half), "gs": [round(gain, 3) for gain in gains]}
+
+
 def _dense(standing: Standing) -> Rows:
     phase = standing.frame.phase
     interval = standing.dense[phase]
     label = words.TRACKS[standing.board.key.track].dense[phase]
-    return [{"a": round(interval.mean, 3), "d": 0, "label": label}] if interval.n else []
+    return [{"a": round(interval.mean, 3), "d": 0, "g": 0, "label": label}] if interval.n else []
 
 
 def _half_image(standing: Standing) -> float:

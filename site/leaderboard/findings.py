@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from leaderboard import words
+import numpy as np
+
+from leaderboard import statistics, words
 from leaderboard.contests import Tally, against, retraining_orders, reversals, tally
 from leaderboard.entries import Phase
 from leaderboard.evidence import MINUS, Finding, Line, first, line_of, plain, telling
@@ -31,12 +33,15 @@ def score_or_allocation(site: Site, boards: list[Standings]) -> Finding | None:
     found = _duels(site, boards, "matched-magnitude")
     if found is None:
         return None
-    lines, totals = found
+    lines, totals, gains = found
     wins = " and ".join(
         f"in {one.better or 'none'} of {one.contests} comparisons {_when(phase)}" for phase, one in totals.items()
     )
     losses = " and ".join(f"{one.worse or 'none'} {_when(phase)}" for phase, one in totals.items())
-    sentence = f"With the same densities by layer, a method's score beats plain magnitude {wins}; it loses in {losses}."
+    sentence = (
+        f"With the same densities by layer, a method's score beats plain magnitude {wins}; it loses in {losses}. "
+        f"{_certain(totals)}{_worth(gains)}"
+    )
     return Finding("score-or-allocation", "Is it the score, or only the allocation?", sentence, _DUEL, _DUEL_COLUMNS, lines)
 
 
@@ -45,10 +50,13 @@ def random_allocation(site: Site, boards: list[Standings]) -> Finding | None:
     found = _duels(site, boards, "matched-random")
     if found is None:
         return None
-    lines, totals = found
+    lines, totals, _ = found
     ties = " and ".join(f"in {one.tied + one.worse} of {one.contests} comparisons {_when(phase)}"
                         for phase, one in totals.items())  # fmt: skip
-    sentence = f"Random weights in the densities that a method chose cannot be told from its own choice, or beat it, {ties}."
+    sentence = (
+        f"Random weights in the densities that a method chose cannot be told from its own choice, or beat it, {ties}. "
+        f"{_certain(totals)}"
+    )
     return Finding("random-allocation", "How far does chance get?", sentence, _DUEL, _DUEL_COLUMNS, lines)
 
 
@@ -175,26 +183,51 @@ _DUEL = (
 _DUEL_COLUMNS = ("Score", "Better", "Cannot be told apart", "Worse", "Same network", "After Holm")
 
 
-def _duels(site: Site, boards: list[Standings], variant: str) -> tuple[list[Line], dict[Phase, Tally]] | None:
-    """Evidence per board and phase, and the totals of each phase.
+Gains = dict[Phase, dict[str, list[tuple[float, ...]]]]
+"""Phase -> benchmark -> of each contest between two different networks, the differences by seed."""
+
+
+def _duels(site: Site, boards: list[Standings], variant: str) -> tuple[list[Line], dict[Phase, Tally], Gains] | None:
+    """Evidence per board and phase, the totals of each phase, and the differences behind them.
 
     Not where a method trains longer than its control does; and a method that draws at random has no score to compare.
     """
     lines: list[Line] = []
     totals: dict[Phase, Tally] = {}
+    gains: Gains = {}
     chance = {slug for slug, one in site.submissions.items() if one.metadata.facets.criterion == "random"}
     for standings in boards:
         if words.trains(board_of(standings).key.track):
             continue
         for phase, standing in standings.items():
-            one = tally(contest for contest in against(standing, variant) if contest.slug not in chance)
+            contests = [contest for contest in against(standing, variant) if contest.slug not in chance]
+            one = tally(contests)
             if not one.contests:
                 continue
             totals[phase] = totals.get(phase, Tally()) + one
+            found = gains.setdefault(phase, {}).setdefault(standing.board.key.benchmark, [])
+            found += [contest.per_seed for contest in contests if not contest.same]
             called = words.TRACKS[standing.board.key.track].phases.get(phase, phase)
             figures = (called, *map(str, (one.better, one.tied, one.worse, one.same, one.certain)))
             lines.append(line_of(site, standing, figures, (one.better, one.tied, one.worse)))
-    return (lines, dict(sorted(totals.items()))) if totals else None
+    return (lines, dict(sorted(totals.items())), gains) if totals else None
+
+
+def _worth(gains: Gains) -> str:
+    """On average over benchmarks, of which there have to be two."""
+    said = []
+    for phase, by_benchmark in sorted(gains.items()):
+        if len(by_benchmark) > 1:
+            mean, low, high = statistics.across([np.mean(own, axis=0) for own in by_benchmark.values()])
+            said.append(
+                f"{plain(mean)} points {_when(phase)} ({plain(low)} to {plain(high)}, {len(by_benchmark)} benchmarks)"
+            )
+    return f" On average a score is worth {' and '.join(said)}; intervals resample benchmarks, then seeds." if said else ""
+
+
+def _certain(totals: dict[Phase, Tally]) -> str:
+    counts = " and ".join(f"{one.certain or 'none'} {_when(phase)}" for phase, one in totals.items())
+    return f"With Holm's correction over each board, {counts} of these differences remain."
 
 
 def _when(phase: Phase) -> str:

@@ -25,7 +25,8 @@ class Standing:
     """Methods in the order of their area on the board's own axis, or of their mean drop where the targets are patterns; the
     order inside one range of ranks means nothing.
 
-    ``drop_ranks``: ranges of ranks by mean drop, for boards of patterns only.
+    ``drop_ranks``: ranges of ranks by mean drop, for boards of patterns only. ``target_ranks``: those by accuracy at each
+    target, of the methods with all seeds.
     """
 
     board: Board
@@ -34,6 +35,7 @@ class Standing:
     controls: dict[str, list[Entry]]
     ranks: dict[Axis, dict[str, Range]]
     drop_ranks: dict[str, Range]
+    target_ranks: list[dict[str, Range]]
     dense: dict[Phase, Interval]
 
     @property
@@ -56,6 +58,18 @@ class Standing:
     def ranking(self) -> dict[str, Range]:
         """Ranges of ranks by what the methods are ordered by."""
         return self.drop_ranks if self.frame.primary is None else self.ranks[self.frame.primary]
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """What the methods are ordered by."""
+        axis = self.frame.primary
+        return {entry.slug: entry.mean_drop if axis is None else entry.area[axis] for entry in self.methods}
+
+    def ahead(self) -> dict[str, list[str]]:
+        """Slug -> those that are significantly worse by what the methods are ordered by, in their order."""
+        complete = {slug: figure.per_seed for slug, figure in self.figures.items() if figure.gap is None}
+        worse = statistics.beaten(list(complete.values())) if complete else np.zeros((0, 0), dtype=bool)
+        return {slug: [other for i, other in enumerate(complete) if worse[i, j]] for j, slug in enumerate(complete)}
 
     def entry(self, slug: str) -> Entry | None:
         return next((entry for entry in self.methods if entry.slug == slug), None)
@@ -135,6 +149,7 @@ def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str
         controls={slug: [entries[slug, name] for name in CONTROLS if (slug, name) in entries] for slug in slugs},
         ranks={axis: _ranks({entry.slug: entry.area[axis] for entry in methods}) for axis in axes},
         drop_ranks=_ranks({entry.slug: entry.mean_drop for entry in methods}) if primary is None else {},
+        target_ranks=[_ranks_at(methods, position, len(frame.seeds)) for position in range(len(targets))],
         dense={name: statistics.interval(board.dense[f"{name}_accuracy"]) for name in ("before", "after")},
     )
 
@@ -142,6 +157,12 @@ def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str
 def _ranks(figures: Mapping[str, Figure]) -> dict[str, Range]:
     """Ranges of ranks of the methods whose figure exists."""
     complete = {slug: figure.per_seed for slug, figure in figures.items() if figure.gap is None}
+    return dict(zip(complete, statistics.rank_ranges(np.array(list(complete.values()))), strict=True))
+
+
+def _ranks_at(methods: list[Entry], position: int, seeds: int) -> dict[str, Range]:
+    scored = {m.slug: [trial.accuracy for trial in m.points[position].trials if trial.scored] for m in methods}
+    complete = {slug: accuracies for slug, accuracies in scored.items() if len(accuracies) == seeds}
     return dict(zip(complete, statistics.rank_ranges(np.array(list(complete.values()))), strict=True))
 
 

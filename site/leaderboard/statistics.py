@@ -7,6 +7,7 @@ taken to log2 here.  A value that does not exist is ``nan``: nothing is filled i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -66,6 +67,26 @@ def interval(values: ArrayLike) -> Interval:
 def paired(values: ArrayLike, reference: ArrayLike) -> Interval:
     """Mean of ``values - reference``, paired by position (base model and seed); pairs with a gap are left out."""
     return interval(np.asarray(values, dtype=float) - np.asarray(reference, dtype=float))
+
+
+def across(benchmarks: Sequence[ArrayLike], draws: int = 10_000) -> tuple[float, float, float]:
+    """(mean, low, high) of paired differences over benchmarks: a hierarchical bootstrap of benchmarks, then of their seeds,
+    with which base models go; percentiles of the means of ``draws`` draws, the same ones every time.
+
+    Args:
+        benchmarks: one sequence of differences by seed for each; every benchmark counts the same.
+    """
+    values = [np.asarray(own, dtype=float) for own in benchmarks]
+    if not values:
+        return math.nan, math.nan, math.nan
+    random = np.random.default_rng(0)
+    means = np.zeros(draws)
+    for chosen in random.integers(len(values), size=(len(values), draws)):
+        for position, own in enumerate(values):
+            here = np.flatnonzero(chosen == position)
+            means[here] += own[random.integers(len(own), size=(len(here), len(own)))].mean(axis=1)
+    low, high = np.quantile(means / len(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(np.mean([own.mean() for own in values])), float(low), float(high)
 
 
 def paired_p(difference: Interval) -> float:

@@ -33,13 +33,14 @@
   // What a view leaves of a specification: the methods shown, and the upright axis that was asked for
   const fitted = (figure) => {
     const spec = structuredClone(specifications[figure.id]);
-    const { shown, drop, seeds } = asked.get(boardOf(figure)) ?? {};
+    const { shown, scale, seeds } = asked.get(boardOf(figure)) ?? {};
     if (shown) {
       for (const name of ["means", "controls"]) spec.datasets[name] = spec.datasets[name].filter((row) => shown.has(row.m));
       if (shown.size <= CROWD) for (const param of spec.params) param.value = [];
     }
     if (seeds) spec.params.find(({ name }) => name === "dotted").value = [];
-    const other = drop && spec.usermeta?.drop;
+    const other = scale && spec.usermeta?.[scale];
+    if (other && scale === "control") for (const row of spec.datasets.dense) row.label = "magnitude, same densities";
     for (const { encoding } of other ? spec.layer : []) {
       for (const name of ["y", "y2"]) {
         const channel = encoding[name];
@@ -99,13 +100,13 @@
     view.addEventListener("click", (_, item) => { if (item?.datum?.m) say({ slug: item.datum.m, click: true }); });
   };
 
-  const same = (one, other) => one?.drop === other.drop && one?.seeds === other.seeds && String(one?.axis) === String(other.axis)
+  const same = (one, other) => one?.scale === other.scale && one?.seeds === other.seeds && String(one?.axis) === String(other.axis)
     && String([...(one?.shown ?? ["all"])]) === String([...(other.shown ?? ["all"])]);
 
   document.addEventListener("view", ({ target, detail }) => {
-    const again = !same(asked.get(target) ?? { drop: false, seeds: false }, detail);
+    const again = !same(asked.get(target) ?? { scale: null, seeds: false }, detail);
     asked.set(target, detail);
-    if (detail.shown || detail.drop || detail.seeds || detail.picked.length) wake();
+    if (detail.shown || detail.scale || detail.seeds || detail.picked.length) wake();
     for (const figure of target.querySelectorAll("figure.chart")) {
       if (again && views.has(figure) && figure.checkVisibility()) draw(figure);
       else if (again && views.has(figure)) views.get(figure).stale = true;
@@ -124,23 +125,38 @@
     place.className = "offscreen";
     document.body.append(place);
     const { view, finalize } = await vegaEmbed(place, spec, options);
-    const link = document.createElement("a");
-    link.href = await view.toImageURL(kind, kind === "png" ? 2 : 1);
-    link.download = `espalier-${figure.id.replace(/^chart-/, "")}.${kind}`;
-    link.click();
+    offer(figure, kind, await view.toImageURL(kind, kind === "png" ? 2 : 1));
     finalize();
     place.remove();
+  };
+
+  // The rows behind the marks, as the reader has filtered them
+  const table = async (figure) => {
+    await loaded();
+    const { means } = fitted(figure).datasets;
+    const columns = { m: "method", t: "target", a: "top1", h: "half_interval", n: "seeds", c: "compression", s: "speedup", d: "against_dense" };
+    const quoted = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+    const lines = means.map((row) => Object.keys(columns).map((key) => quoted(String(row[key] ?? ""))).join(","));
+    const text = [Object.values(columns).join(","), ...lines, ""].join("\n");
+    offer(figure, "csv", URL.createObjectURL(new Blob([text], { type: "text/csv" })));
+  };
+
+  const offer = (figure, kind, href) => {
+    const link = document.createElement("a");
+    link.href = href;
+    link.download = `espalier-${figure.id.replace(/^chart-/, "")}.${kind}`;
+    link.click();
   };
 
   const menu = (figure) => {
     const box = document.createElement("div");
     box.className = "export";
-    for (const kind of ["svg", "png"]) {
+    for (const kind of ["svg", "png", "csv"]) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = kind.toUpperCase();
       button.setAttribute("aria-label", `Save this chart as ${kind.toUpperCase()}`);
-      button.addEventListener("click", () => save(figure, kind));
+      button.addEventListener("click", () => (kind === "csv" ? table(figure) : save(figure, kind)));
       box.append(button);
     }
     figure.querySelector("figcaption").append(box);

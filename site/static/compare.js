@@ -177,7 +177,7 @@
     switches("axis", phase.axes, axis.id, (id) => update({ axis: id }));
     picks(data);
     const heading = make("h2", {}, make("a", { href: data.href, textContent: data.title }), make("small", { textContent: ` ${phase.title}, ${axis.title}` }));
-    const note = make("p", { className: "note", textContent: "The first method minus the second: mean \u00b1 half the 95 % t interval over the seeds that both have, paired by base model and seed. Shaded where the interval leaves out zero; chance alone does that in 5 of 100 differences." });
+    const note = make("p", { className: "note", textContent: "The first method minus the second: mean \u00b1 half the 95 % t interval over the seeds that both have, paired by base model and seed. Shaded where the interval leaves out zero; chance alone does that in 5 of 100 differences, so that the ranks of the board, which allow for the number of its methods, may call a tie what is shaded here." });
     const enough = state.methods.length >= Number(fewest);
     const few = make("p", { textContent: `Choose at least ${fewest} methods.` });
     const banners = [

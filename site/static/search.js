@@ -11,9 +11,10 @@
   const everything = document.getElementById("everything");
   let pages = [];
 
-  const plain = (text) => text.normalize("NFKD").replaceAll(/\p{M}/gu, "").toLowerCase();
+  const plain = (text) => text.normalize("NFKD").replaceAll(/\p{M}/gu, "").replaceAll("\u00d7", "x").toLowerCase();
+  const spaced = (text) => plain(text).replaceAll(/[\s,;:"()[\]/]+/gu, " ").trim();
   const begins = (text, word) => text.startsWith(word) || text.includes(` ${word}`);
-  const words = () => plain(query.value).split(/[\s,;:"()]+/u).filter(Boolean);
+  const words = () => spaced(query.value).split(" ").filter(Boolean);
 
   const hit = (page, sought) => {
     let score = 0;
@@ -58,9 +59,9 @@
     pages = index.map(({ title, words: text, places, ...rest }) => ({
       ...rest,
       title,
-      key: plain(title),
+      key: spaced(title),
       words: ` ${plain(text)}`,
-      places: places.map(([anchor, name]) => ({ anchor, name, key: plain(name) })),
+      places: places.map(([anchor, name]) => ({ anchor, name, key: spaced(name) })),
     }));
     restore();
     query.addEventListener("input", () => {

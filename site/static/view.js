@@ -55,7 +55,7 @@
       body.classList.toggle("pointed", pointed === body.dataset.slug);
     }
     for (const button of every(list, ".legend button")) button.setAttribute("aria-pressed", String(picked.includes(button.dataset.slug)));
-    const detail = { shown: shown.size < slugs.size ? shown : null, picked, pointed, drop: asked.scale?.includes("drop") ?? false, seeds: asked.seeds?.includes("every") ?? false, axis: asked.axis };
+    const detail = { shown: shown.size < slugs.size ? shown : null, picked, pointed, scale: asked.scale?.[0] ?? null, seeds: asked.seeds?.includes("every") ?? false, axis: asked.axis };
     list.dispatchEvent(new CustomEvent("view", { bubbles: true, detail }));
     tell(list, shown.size, slugs.size, asked);
   };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -11,27 +12,23 @@ from pathlib import Path
 import pytest
 
 from tests.evaluator.figures import RANDOM, figures
-from tests.miniature import MAGNITUDE, Miniature
+from tests.miniature import MAGNITUDE, Miniature, begin
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 
-def _kill_at_random(mini: Miniature, chance: random.Random) -> int:
+def _kill_at_random(mini: Miniature, chance: random.Random) -> int | None:
     """Its exit code: a run that was over before is none that was killed."""
-    process = subprocess.Popen(
-        mini.command("evaluate", "--workers", chance.choice("12")),
-        cwd=mini.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    nowhere = Path(os.devnull)
+    process = begin(["evaluate", "--workers", chance.choice("12")], mini.root, os.environ, nowhere, nowhere)
     further = chance.randrange(4)  # not after some seconds only: a busy machine would always be starting
     aim = _done(mini) + further
-    while process.poll() is None and _done(mini) < aim:
+    while process.is_alive() and _done(mini) < aim:
         time.sleep(0.01)
     time.sleep(chance.uniform(0, 0.2 if further else 3))
     process.kill()  # the coordinator alone: its children must notice
-    return process.wait()
+    process.join()
+    return process.exitcode
 
 
 def _done(mini: Miniature) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from leaderboard import statistics
 from leaderboard.build import gather
 from leaderboard.load import load_results
 from leaderboard.standings import make_standings
@@ -116,6 +117,15 @@ def test_missing_cell_keeps_a_method_out(lenet):
     assert "erk-magnitude" not in lenet.ranks["compression"]
     assert (entry.points[2].missing, entry.points[2].accuracy.n) == (1, 2)
     assert entry.seeds == (2, 3)
+
+
+def test_who_shares_the_first_place_at_a_target(lenet):
+    """By the same tests as ranks of areas, among those with all seeds there."""
+    everybody = {entry.slug for entry in lenet.methods}
+    assert [everybody - set(ranks) for ranks in lenet.target_ranks] == [set(), set(), {"erk-magnitude"}, {"lamp"}, set()]
+    for position, ranks in enumerate(lenet.target_ranks):
+        accuracies = [[trial.accuracy for trial in lenet.entry(slug).points[position].trials] for slug in ranks]
+        assert list(ranks.values()) == statistics.rank_ranges(accuracies)
 
 
 def test_failed_cell_keeps_a_method_out(lenet):

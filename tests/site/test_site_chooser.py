@@ -51,11 +51,12 @@ def test_method_with_a_gap_is_never_chosen(menus):
     assert not {"lamp", "erk-magnitude"} & {one.slug for one in menus[GAPS].best}
 
 
-def test_cost_is_that_of_the_costliest_target(gathered, menus):
+def test_cost_is_that_of_the_costliest_target_and_of_the_usual_retraining(gathered, menus):
+    """Retraining is the same for all: a method is not dear because the machine was busy."""
     standings = next(one for one in gathered.standings if menus[BOARD].board is board_of(one))
     rows = board_of(standings).rows
     own = rows[(rows["submission"] == "lamp") & (rows["variant"] == "method")]
-    costs = (own["pruning_seconds"] + own["retraining_seconds"]).groupby(own["target"]).mean()
+    costs = own["pruning_seconds"].groupby(own["target"]).mean() + rows["retraining_seconds"].median()
     found = {one.slug: one for one in menus[BOARD].candidates}
     assert found["lamp"].seconds == pytest.approx(costs.max())
     assert menus[BOARD].unit == "core"

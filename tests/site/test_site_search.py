@@ -55,6 +55,7 @@ def test_reader_finds(site, visit):
     assert page.evaluate("location.hash") == "#q=LAM"
     assert not page.locator("#everything").is_visible()
     assert sought(page, "magnitude glob")[0] == "Global magnitude"
+    assert "(JPEG)" in sought(page, "jpeg")[0], "behind a bracket a word begins, too"
     assert sought(page, "xyzzy lamp") == []
     assert page.locator("#found").inner_text() == "0 pages"
     assert sought(page, "") == []

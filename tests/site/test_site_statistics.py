@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from leaderboard import statistics as s
 
@@ -134,3 +134,26 @@ def test_rank_ranges_are_possible_ranks(table):
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_never_lowers_a_p_value(p):
     assert (s.holm(p) >= np.array(p) - 1e-12).all()
+
+
+def test_an_average_over_benchmarks_by_hand():
+    """Two benchmarks of one value each: a draw is one of them twice, the other twice, or both."""
+    assert s.across([[1.0], [3.0]]) == (2.0, 1.0, 3.0)
+    assert s.across([[2.0, 2.0, 2.0]]) == (2.0, 2.0, 2.0)
+    assert all(map(math.isnan, s.across([])))
+
+
+@given(st.lists(st.lists(st.floats(-50, 50), min_size=1, max_size=5), min_size=1, max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_an_average_over_benchmarks_counts_each_once_and_is_always_the_same(groups):
+    mean, low, high = s.across(groups)
+    assert (mean, low, high) == s.across(groups)
+    assert mean == pytest.approx(sum(sum(own) / len(own) for own in groups) / len(groups), abs=1e-9)
+    smallest, largest = min(map(min, groups)), max(map(max, groups))
+    assert smallest - 1e-9 <= low <= high <= largest + 1e-9
+
+
+def test_seeds_alone_understate_what_another_benchmark_would_say():
+    """Benchmarks that disagree make a wide interval, however alike their seeds."""
+    _, low, high = s.across([[0.0, 0.01, -0.01], [5.0, 5.01, 4.99], [10.0, 10.01, 9.99]])
+    assert high - low > 5

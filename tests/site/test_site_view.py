@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from leaderboard.build import build
+from leaderboard.build import build, gather
+from leaderboard.contests import against
 from leaderboard.facets import choice
+from leaderboard.pages.site import board_of
 from leaderboard.scales import drop_domain, drop_ticks, error_ticks
 from leaderboard.series import COLOURS, CROWD, SHAPES, looks
 
@@ -159,7 +162,11 @@ def test_methods_page_filters_by_traits(site, visit):
 
 
 def test_phone_has_results_first(site, visit):
-    """Filters and rules wait behind their headings."""
+    """Filters and rules wait behind their headings, the legend below its chart, and facts at the end."""
+    page = visit(site.folder / BENCHMARK, width=360).page
+    chart = page.locator(".panel.after figure.chart").first.bounding_box()
+    assert chart["y"] < 1100
+    assert chart["y"] < page.locator(".panel.after .legend").first.bounding_box()["y"]
     page = visit(site.folder / BENCHMARK, width=360, fragment=f"#board={BOARD}&scope=global").page
     assert not page.get_by_label("Scope").is_visible()
     assert not page.locator(f"#{BOARD} dl.terms").is_visible()
@@ -223,3 +230,37 @@ def test_every_seed_is_drawn_where_it_is_asked_for(visit, tmp_path):
     page.reload()
     draw_all(page)
     page.wait_for_function(count, arg=[DOTS, dots])
+
+
+def test_a_chart_gives_away_its_rows(site, visit):
+    """As CSV, those that the reader sees."""
+    page = visit(site.folder / BENCHMARK).page
+    draw_all(page)
+    use(page)
+    page.get_by_label("Scope").select_option("global")
+    with page.expect_download() as given:
+        page.get_by_role("button", name="Save this chart as CSV").first.click()
+    rows = list(csv.DictReader(Path(given.value.path()).read_text(encoding="utf-8").splitlines()))
+    known = [row for row in specification(site.folder, page)["datasets"]["means"] if row["m"] in shown(page)]
+    assert [(row["method"], float(row["top1"]), row["target"]) for row in rows] == [(r["m"], r["a"], r["t"]) for r in known]
+    assert given.value.suggested_filename.endswith(".csv")
+
+
+def test_is_it_the_score_or_the_allocation(site, visit):
+    """A chart can stand on each method's own magnitude control: paired differences, which are those of the records."""
+    page = visit(site.folder / BENCHMARK, fragment=f"#board={BOARD}&scale=control").page
+    draw_all(page)
+    assert page.get_by_text("Top-1 against its magnitude control, points").first.is_visible()
+    rows = specification(site.folder, page)["datasets"]["means"]
+    [standings] = [one for one in gather(site.repository).standings if board_of(one).key.anchor == BOARD]
+    found = {(one.slug, f"{one.target}{TIMES}"): one.difference for one in against(standings["after"], "matched-magnitude")}
+    assert found
+    for row in rows:
+        difference = found.get((row["m"], row["t"]))
+        if difference is not None:
+            assert (row["g"], row["f"]) == (
+                pytest.approx(difference.mean, abs=1e-3),
+                pytest.approx(difference.half, abs=1e-3),
+            )
+    count = "([s, n]) => document.querySelectorAll(s).length === n"
+    page.wait_for_function(count, arg=[MARKS, sum("g" in row for row in rows)])

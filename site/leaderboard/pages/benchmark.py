@@ -9,6 +9,7 @@ from typing import Any, Literal
 from evaluator.grid.cells import Division
 from leaderboard import words
 from leaderboard.charts import tradeoff
+from leaderboard.chooser import pruning_seconds
 from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Phase
 from leaderboard.facets import Choice, Traits, all_traits, choice
@@ -45,6 +46,8 @@ class Panel:
     fronts: dict[Axis, list[str]]
     summaries: list[Summary]
     reasons: list[str]
+    sparks: dict[str, str]
+    """Slug -> its differences from the dense control over the targets, as the path of a line 48 wide and 16 high."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class BoardView:
     choice: Choice
     failures: list[Any]
     missing: list[str]
+    costs: dict[str, float]
+    """Seconds that a method takes for one network at the costliest target, without retraining."""
 
     @property
     def slugs(self) -> list[str]:
@@ -144,6 +149,7 @@ def view(site: Site, standings: Standings, traits: Mapping[str, Traits]) -> Boar
         choice=choice({entry.slug: traits[entry.slug] for entry in first.methods if entry.slug in traits}),
         failures=[row for rows in board.by_submission.values() for row in rows if row.status != "ok"],
         missing=_missing(site, first),
+        costs={entry.slug: pruning_seconds(board, entry.slug) for entry in first.methods},
     )
 
 
@@ -165,7 +171,23 @@ def _panel(site: Site, phase: Phase, standing: Standing) -> Panel:
         fronts={axis: standing.front(axis) for axis in axes},
         summaries=_summaries(standing),
         reasons=_reasons(standing),
+        sparks=_sparks(standing),
     )
+
+
+def _sparks(standing: Standing) -> dict[str, str]:
+    """Over the whole board one scale, of the root of the loss: small losses are told apart beside large ones."""
+    width = len(standing.frame.targets) - 1
+    losses = {
+        entry.slug: [(i, max(0.0, -p.drop.mean)) for i, p in enumerate(entry.points) if p.drop.n]
+        for entry in standing.methods
+    }
+    largest = max((loss for own in losses.values() for _, loss in own), default=0.0)
+    if not largest or width < 1:
+        return {}
+    place = {slug: [f"{48 * i / width:.4g} {1 + 14 * (loss / largest) ** 0.5:.3g}" for i, loss in own]
+             for slug, own in losses.items()}  # fmt: skip
+    return {slug: f"M{'L'.join(places)}" for slug, places in place.items() if len(places) > 1}
 
 
 def _chart(site: Site, standing: Standing, axis: Axis | None) -> Chart:
@@ -189,10 +211,8 @@ def _summaries(standing: Standing) -> list[Summary]:
             over = f"area under accuracy against log2 of {full[axis]} from {span[0]:g} to {span[1]:g}"
             hint = f"{over}, from chance (0) to the dense control (1)"
             areas.append(Summary("area", axis, f"NAUC, {axis}", hint, f"{span[0]:g} to {span[1]:g}{TIMES}"))
-    reaches = [
-        Summary("reach", axis, f"{axis[0].upper()}@1", f"largest {full[axis]} within one point of the dense control")
-        for axis in axes
-    ]
+    within = "within one point of the dense control; below it, within half a point and within two"
+    reaches = [Summary("reach", axis, f"{axis[0].upper()}@1", f"largest {full[axis]} {within}") for axis in axes]
     return areas + reaches
 
 

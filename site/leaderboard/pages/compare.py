@@ -29,6 +29,8 @@ class Pairs:
     slugs: list[str]
     left_out: int
     rows: list[list[Interval | None]]
+    ahead: dict[str, list[str]]
+    """Slug -> those significantly worse among all methods of the board, as its ranks say."""
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -73,4 +75,4 @@ def all_pairs(site: Site) -> Pairs | None:
     rows = [[difference(column, one, other) if one != other else None for other in shown] for one in shown]
     board = board_of(best)
     title = f"{site.grid.benchmarks[board.key.benchmark].title}, {board_title(site, board).lower()}"
-    return Pairs(standing, title, column, shown, len(slugs) - len(shown), rows)
+    return Pairs(standing, title, column, shown, len(slugs) - len(shown), rows, standing.ahead())

@@ -16,11 +16,16 @@ from leaderboard.entries import Entry, Phase, Point, Target
 from leaderboard.facts import Fact
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages import forgetting
+from leaderboard.pages.changes import Revision, revisions
 from leaderboard.pages.details import Group, Latency, Layer, groups, latency, layers
+from leaderboard.pages.progress import Tally, states
 from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import CONTROLS, Standing
 from leaderboard.statistics import Interval
 from leaderboard.words import TrackWords
+
+PAIRS, POINTS, SEEDS = 3, 5, 3
+"""Blalock et al. (2020), section 6: pairs of data and network, one of them large; points on each; seeds of each."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Line:
     pruning_epochs: Interval
     pruning_memory_mb: Interval
     retraining_seconds: Interval
+    trainability: Interval
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,29 @@ class Failure:
     cells: list[Cell]
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """How much of what a method is for has been measured."""
+
+    tally: Tally
+    benchmarks: int
+    measured_on: int
+    pairs: int
+    """Of data and network, with as many points and seeds as Blalock et al. (2020) ask for."""
+    large: int
+    """Of these, on ImageNet."""
+
+    @property
+    def enough(self) -> bool:
+        """Their minimum for a comparison."""
+        return self.pairs >= PAIRS and self.large > 0
+
+
 def pages(site: Site) -> Iterator[Page]:
     """One page for every method that was submitted or measured."""
+    history: dict[str | None, list[Revision]] = {}
+    for revision in revisions(site):
+        history.setdefault(revision.slug, []).append(revision)
     for slug in site.slugs:
         submission = site.submissions.get(slug)
         results = [found for standings in site.standings if (found := result(site, standings, slug)) is not None]
@@ -99,12 +126,27 @@ def pages(site: Site) -> Iterator[Page]:
             "results": results,
             "failures": failures(results),
             "forgetting": forgetting.tables(site, slug),
+            "coverage": coverage(site, slug),
+            "history": history.get(slug, []),
             "look": site.looks[slug],
         }
         charts = [chart for one in results for chart in one.charts]
         title = site.titles[slug]
         yield Page(f"methods/{slug}.html", "method.html", title, f"{title}: what it is, its code, and what it achieved.",
                    context, charts, "methods")  # fmt: skip
+
+
+def coverage(site: Site, slug: str) -> Coverage:
+    """Over all benchmarks on which it belongs."""
+    tallies = [tally for one in states(site).values() if (tally := one.tallies.get(slug)) is not None and tally.cells]
+    full = {board_of(one).key.benchmark for one in site.standings if _has_enough(one, slug)}
+    large = sum(site.grid.benchmarks[name].tier == "scale" for name in full)
+    return Coverage(sum(tallies, Tally()), len(tallies), sum(tally.measured > 0 for tally in tallies), len(full), large)
+
+
+def _has_enough(standings: Standings, slug: str) -> bool:
+    entry = next(iter(standings.values())).entry(slug)
+    return entry is not None and sum(point.accuracy.n >= SEEDS for point in entry.points) >= POINTS
 
 
 def result(site: Site, standings: Standings, slug: str) -> Result | None:
@@ -166,6 +208,7 @@ def _line(standings: Standings, slug: str, own: list[Any], position: int) -> Lin
         pruning_epochs=_over(at, "pruning_epochs"),
         pruning_memory_mb=_over(at, "pruning_memory_mb"),
         retraining_seconds=_over(at, "retraining_seconds"),
+        trainability=_over(at, "trainability"),
     )
 
 

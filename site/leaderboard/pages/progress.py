@@ -35,6 +35,10 @@ class Tally:
     def cells(self) -> int:
         return self.measured + self.failed + self.missing + self.waiting
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.measured + other.measured, self.failed + other.failed, self.missing + other.missing,
+                     self.waiting + other.waiting)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class State:
