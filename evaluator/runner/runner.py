@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -142,9 +142,8 @@ class Runner:
     def _publish(self, merged: Sequence[Change]) -> None:
         """Records of what was merged to main, measured now where they are missing; then the site, if it is another."""
         unpublished = self._try(self._unpublished)
-        slugs = {cell["submission"] for cell in unpublished or ()}
         for change in reversed(merged) if unpublished is not None else ():
-            self._try(self._publish_change, change, slugs, change=change)
+            self._try(self._publish_change, change, unpublished, change=change)
         self._try(self._publish_site)
 
     def _is_in_main(self, change: Change) -> bool:
@@ -152,15 +151,17 @@ class Runner:
         clone, commit = self.workspaces.clone, change.merge_commit
         return change.base == MAIN and commit is not None and clone.is_ancestor(commit, clone.main)
 
-    def _publish_change(self, change: Change, unpublished: set[str]) -> None:
+    def _publish_change(self, change: Change, unpublished: Sequence[Mapping[str, Any]]) -> None:
+        """What a later change of the grid or the protocol made stale is not of this change: the nights have a budget for it."""
         slug = merged_submission(self.workspaces.clone, str(change.merge_commit))
         waits = change.number in self.workspaces.numbers()
-        if slug in unpublished and self.dry:
+        due = any(cell["submission"] == slug and (waits or cell["state"] != "stale") for cell in unpublished)
+        if due and self.dry:
             self._voice.tell("would publish records", change=change.number, submission=slug)
-        elif slug in unpublished and not self._measures_as_before():
+        elif due and not self._measures_as_before():
             self.forge.set_status(change, Status("error", STOPPED))
             return
-        elif slug in unpublished:
+        elif due:
             if waits:
                 adopt(self.workspaces.of(change.number), self.workspaces.main)
             self._catch_up(str(slug), f"Records of {slug} (change {change.number})", self.selection)

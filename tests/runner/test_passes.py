@@ -283,6 +283,18 @@ def test_a_merge_that_was_not_fetched_yet_keeps_its_workspace(
     assert work.workspaces.numbers() == []
 
 
+def test_what_a_new_protocol_made_stale_waits_for_the_night(work: Runner, stage: Stage, project: Path, author: Path) -> None:
+    """It was merged long ago, and the nights have a budget; what was never measured is."""
+    forge = LocalForge(project)
+    people.merge(forge, propose(forge, author).number)
+    stage.cells = [cell("digits-mlp", "new", "stale")]
+    work.once()
+    assert stage.measured == []
+    stage.cells = [cell("digits-mlp", "new", "missing")]
+    work.once()
+    assert [slug for slug, *_ in stage.measured] == ["new"]
+
+
 def test_a_change_that_was_found_unsound_is_named(
     work: Runner, project: Path, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
