@@ -152,7 +152,7 @@ class Runner:
         return change.base == MAIN and commit is not None and clone.is_ancestor(commit, clone.main)
 
     def _publish_change(self, change: Change, unpublished: Sequence[Mapping[str, Any]]) -> None:
-        """What a later change of the grid or the protocol made stale is not of this change: the nights have a budget for it."""
+        """What a later change of grid or protocol made stale is not of this change: the nights have a budget for it."""
         slug = merged_submission(self.workspaces.clone, str(change.merge_commit))
         waits = change.number in self.workspaces.numbers()
         due = any(cell["submission"] == slug and (waits or cell["state"] != "stale") for cell in unpublished)

@@ -287,6 +287,7 @@ def test_what_a_new_protocol_made_stale_waits_for_the_night(work: Runner, stage:
     """It was merged long ago, and the nights have a budget; what was never measured is."""
     forge = LocalForge(project)
     people.merge(forge, propose(forge, author).number)
+    work.budget = 0
     stage.cells = [cell("digits-mlp", "new", "stale")]
     work.once()
     assert stage.measured == []
