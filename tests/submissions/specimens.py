@@ -29,6 +29,7 @@ TYPICAL: dict[str, float | str] = {"unstructured": 3, "structured": 2, "semi-str
 """A target of each division that suits every network here."""
 CLASSES = 5
 EVERYTHING = Needs(data=True, labels=True, gradients=True)
+IMAGES, BATCH = 200, 50
 EPOCHS = 6
 """Of training, for the methods that train."""
 BRIEF: dict[str, dict[str, float]] = {
@@ -103,7 +104,7 @@ def network(kind: str, seed: int = 0) -> nn.Module:
 
 
 @functools.cache
-def images(number: int = 500) -> Images:
+def images(number: int = IMAGES) -> Images:
     random = torch.Generator().manual_seed(11)
     pixels = torch.randint(0, 256, (number, 3, 6, 6), dtype=torch.uint8, generator=random)
     labels = torch.randint(0, CLASSES, (number,), generator=random)
@@ -121,7 +122,7 @@ def permission(
 ) -> MethodTraining:
     """Permission to train ``model``, whose weights of now are the initial ones; an epoch has four steps without ``data``."""
     return MethodTraining(
-        Recipe.model_validate({"title": "tiny", "lr": 0.05, "batch": 128, "epochs": epochs, **recipe}),
+        Recipe.model_validate({"title": "tiny", "lr": 0.05, "batch": BATCH, "epochs": epochs, **recipe}),
         epochs,
         continuous=continuous,
         images=images() if data is None else data,

@@ -345,7 +345,7 @@ def test_dreams_come_nearer_to_their_labels_and_to_the_statistics(kind: str) -> 
     work.model.train()
     with torch.no_grad():
         for _ in range(50):
-            work.model(pictures().take(torch.arange(500))[0])
+            work.model(pictures(500).take(torch.arange(500))[0])
     work.model.eval()
     noise, labels = method("deepinversion", steps=0).dream(work)
     work.generator.manual_seed(0)

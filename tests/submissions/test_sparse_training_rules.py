@@ -13,7 +13,19 @@ from torch.nn import functional as F
 from evaluator.contract import Job, Step
 from evaluator.selection import erk_densities
 from evaluator.training import stream
-from tests.submissions.specimens import NETWORKS, images, job, layers, method, module, network, permission, total
+from tests.submissions.specimens import (
+    BATCH,
+    IMAGES,
+    NETWORKS,
+    images,
+    job,
+    layers,
+    method,
+    module,
+    network,
+    permission,
+    total,
+)
 
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 two_networks = pytest.mark.parametrize("kind", ["linear", "plain"])
@@ -213,7 +225,7 @@ def test_movement_scores_move_with_minus_weight_times_gradient(kind, monkeypatch
     work = sparse_training(kind, 4, epochs=2, weight_decay=0.0)
     before = {i: weight.clone() for i, weight in work.weights()}
     model = network(kind).train()
-    order = torch.randperm(500, generator=_first_order())[:128]
+    order = torch.randperm(IMAGES, generator=_first_order())[:BATCH]
     inputs, labels = images().take(order)
     F.cross_entropy(model(inputs), labels).backward()
     gradients = {i: layer.weight.grad for i, layer in enumerate(layers(model))}
@@ -329,7 +341,7 @@ def test_batch_statistics_are_those_of_the_network_without_candidates(kind):
     for norm in norms:
         norm.register_forward_pre_hook(lambda norm, inputs: seen.append((inputs[0].mean((0, 2, 3)), norm.running_mean)))
     with torch.no_grad():
-        work.model(images().take(torch.arange(500))[0])
+        work.model(images().take(torch.arange(IMAGES))[0])
     assert len(seen) == len(norms) > 0
     for found, running in seen:
         torch.testing.assert_close(found, running, rtol=0.1, atol=0.1)
