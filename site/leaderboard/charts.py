@@ -105,11 +105,11 @@ def tradeoff(drawing: Drawing) -> Spec:
     }
     for param in spec["params"]:
         param["value"] = [] if param["name"] == "named" else drawing.strong
-    scales_of = {
+    others = {
         name: _differences(title, names, values) for name, title, names in OTHERS
         if (values := [one for row in rows if names["y"] in row for one in (row[names["y"]], *row.get(names["seeds"], ()))])
     }  # fmt: skip
-    return {**spec, "usermeta": scales_of} if scales_of else spec
+    return {**spec, "usermeta": others} if others else spec
 
 
 def skeleton(spec: Spec) -> Spec:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import altair
 import pandas as pd
 import pytest
 from leaderboard import build as build_module
-from leaderboard.build import build
+from leaderboard.build import build, gather
 from leaderboard.errors import SiteError
+from leaderboard.pages.method import coverage
 from leaderboard.vendor import BUNDLE, FOLDER, MANIFEST
 from leaderboard.verify import problems, same
 from typer.testing import CliRunner
@@ -90,6 +92,32 @@ def test_tables_stand_without_a_script(site):
     assert page.count('<svg class="marks"') == 4
     assert re.findall(r'<figure class="chart"[^>]*id="([^"]+)"', page) == list(specifications(site.folder, PAGE))
     assert len(re.findall(r'<tbody data-slug="', page)) == 2 * 4
+
+
+def test_each_row_draws_its_losses_and_its_rank(site):
+    """On one scale for the board: the largest loss of all ends at the bottom; who shares a first place is marked."""
+    panels = re.findall(r'<table class="ranking">.*?</table>', text(site, PAGE), re.DOTALL)
+    assert len(panels) == 2
+    for panel in panels:
+        lines = re.findall(r'<svg class="spark"[^>]*><path d="M([^"]+)"', panel)
+        heights = [float(point.split()[1]) for line in lines for point in line.split("L")]
+        assert len(lines) == 4
+        assert (min(heights) >= 1, max(heights)) == (True, 15)
+        assert panel.count('<svg class="range"') == panel.count('class="sub rank')
+        assert 'class="figure best" title="shares rank 1' in panel
+
+
+def test_a_method_says_how_far_it_is_measured(site):
+    """Two benchmarks published, one measured here; one of them has the points that Blalock et al. ask for, and a failure."""
+    found = gather(site.repository)
+    assert [coverage(found, slug).pairs for slug in ("global-magnitude", "lamp", "nobody")] == [1, 0, 0]
+    whole, gap = coverage(found, "global-magnitude"), coverage(found, "lamp")
+    assert (whole.measured_on, whole.enough, gap.tally.failed) == (3, False, 3)
+    assert replace(whole, pairs=3, large=1).minimum == "met"
+    assert not replace(whole, pairs=3, large=0).enough
+    assert f"Minimum of Blalock et al. (2020): {whole.minimum}" in text(site, "methods/global-magnitude.html")
+    assert "none of them large" in whole.minimum
+    assert ">Trainability</th>" in text(site, "methods/global-magnitude.html")
 
 
 def test_downloads_agree(site):

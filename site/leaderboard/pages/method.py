@@ -102,11 +102,18 @@ class Coverage:
     pairs: int
     """Of data and network, with as many points and seeds as Blalock et al. (2020) ask for."""
     large: int
-    """Of these, on ImageNet."""
+    """Of these, in the scale tier."""
+
+    @property
+    def minimum(self) -> str:
+        """How it stands with what they ask for, in words."""
+        if self.enough:
+            return "met"
+        pairs = f"{self.pairs} of {PAIRS} pairs of data and network with {POINTS} points and {SEEDS} seeds"
+        return pairs if self.large or not self.pairs else f"{pairs}, none of them large"
 
     @property
     def enough(self) -> bool:
-        """Their minimum for a comparison."""
         return self.pairs >= PAIRS and self.large > 0
 
 
