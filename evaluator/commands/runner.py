@@ -19,10 +19,11 @@ from evaluator.commands.options import Benchmarks, Root, Tier
 from evaluator.errors import Interrupted, UsageError
 from evaluator.forges import Cache, DryRun, open_forge
 from evaluator.repository import Repository
+from evaluator.runner.attempts import FAILURES
 from evaluator.runner.git import Clone
 from evaluator.runner.lease import Lease
 from evaluator.runner.publication import Branch, Command, Folder, Target
-from evaluator.runner.runner import FAILURES, Runner
+from evaluator.runner.runner import Runner
 from evaluator.runner.workspace import Workspaces
 from evaluator.terminal import err, safe
 

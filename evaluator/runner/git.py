@@ -58,6 +58,10 @@ class Clone:
         """The commit of main that was fetched last."""
         return self.git("rev-parse", f"refs/heads/{MAIN}")
 
+    def look_at_main(self) -> str:
+        """The commit of main as it is in the project now; what was fetched of it before stays what we work with."""
+        return self.fetch(self.url, f"refs/heads/{MAIN}", "refs/espalier/main")
+
     def merge_base(self, one: str, other: str) -> str | None:
         found = self.run("merge-base", one, other)
         return found.stdout.decode().strip() or None

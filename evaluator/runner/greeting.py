@@ -36,14 +36,14 @@ class Greeting:
     """Looks at changes without measuring them.
 
     Args:
-        keep_lease: called now and then, as long as it takes.
+        meanwhile: done now and then, as long as it takes.
         dry: nothing is remembered of what was found, since nothing was said.
     """
 
     forge: Forge
     workspaces: Workspaces
     voice: Voice
-    keep_lease: Callable[[], None]
+    meanwhile: Callable[[], None]
     dry: bool = False
 
     def look(self, change: Change) -> Checked | None:
@@ -91,13 +91,13 @@ class Greeting:
     def _is_sound(self, checked: Checked) -> bool:
         """`check`, then `smoke`; what they find goes to the author at once."""
         change, slug, repository = checked.change, checked.slug, checked.repository
-        self.keep_lease()
+        self.meanwhile()
         found = stages.ask(repository, "check", slug)
         if not found["ok"]:
             self.voice.say(change, "failure", "check found errors", slug, problems=found["problems"])
             return False
         self.forge.set_status(change, Status("pending", "check passed; smoke tier at work"))
-        smoked = stages.ask(repository, "smoke", slug, WALLED, meanwhile=self.keep_lease)
+        smoked = stages.ask(repository, "smoke", slug, WALLED, meanwhile=self.meanwhile)
         if not smoked["ok"]:
             self.voice.say(change, "failure", "the smoke tier failed", slug, problems=found["problems"],
                            smoked=smoked["cells"], command=f"espalier smoke {slug}")  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 from evaluator.runner.stages import Progress
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
-HOUR = 3600.0
+MINUTE, HOUR = 60.0, 3600.0
 
 
 def cell(benchmark: str, slug: str, state: str = "stale", todo: tuple[str, ...] = ("method",)) -> dict[str, Any]:
@@ -38,6 +38,7 @@ class Stage:
     def ask(self, _: object, verb: str, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
         self.asked.append(verb)
         self.options[verb] = arguments
+        self.time += MINUTE if verb == "smoke" else 0
         meanwhile()
         if verb == "sentinels":
             return {"ok": not self.deviations, "deviations": self.deviations, "accepted": []}

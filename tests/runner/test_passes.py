@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from evaluator.commands.runner import _forever
-from evaluator.errors import EspalierError, Interrupted, SandboxError
+from evaluator.errors import EspalierError, ForgeError, Interrupted, SandboxError
 from evaluator.forges import Change, DryRun, LocalForge, Status, people
 from evaluator.repository import Repository
 from evaluator.runner import runner, stages
@@ -135,6 +136,71 @@ def test_how_far_it_is_stands_in_status_and_comment(
     assert status == Status("pending", "1/3 cells, about 2 h 00 min left")
     assert "### `new`: 1/3 cells, about 2 h 00 min left" in comment
     assert len(forge.comments(change)) == 1
+
+
+def measured(*slugs: str) -> Callable[..., Progress]:
+    """All that there is of these submissions, and nothing of others."""
+    return lambda _, slug, __: Progress(int(slug in slugs), 1, None)
+
+
+def test_what_comes_while_a_change_is_measured_does_not_wait_for_it(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """What is proposed or pushed is greeted, and how far the first is goes on being told. A forge that does not answer
+    ends nothing; what is merged ends the evaluation, is published, and lets it go on."""
+    forge = LocalForge(project)
+    first, ready = approved(forge, author), propose(forge, author, "ready")
+    opened, change = LocalForge.open_changes, LocalForge.change
+    heads: list[Change] = []
+
+    def come() -> None:
+        heads.append(propose(forge, author, "later"))
+
+    def push() -> None:
+        git(author, "commit", "--quiet", "--allow-empty", "-m", "Again")
+        heads.append(people.push(forge, author, heads[0].number))
+
+    def answer(*how: Callable[..., Any]) -> None:
+        for name, function in zip(("open_changes", "change"), how, strict=True):
+            monkeypatch.setattr(LocalForge, name, function)
+
+    def merge() -> None:
+        answer(opened, change)
+        people.merge(forge, ready.number)
+        stage.cells = [cell("digits-mlp", "ready", "missing")]
+
+    told = (Progress(number, 9, None) for number in range(9))
+    monkeypatch.setattr(Progress, "of", measured("ready"))
+    monkeypatch.setattr(Progress, "later", lambda *_: next(told))
+    steps = iter([come, push, lambda: answer(silent, silent), merge])
+    monkeypatch.setattr(stage, "wait", lambda _: (step := next(steps, None)) is None or step() is not None)
+    assert work.once()
+    assert {(forge.status(head) or Status("error", "")).description for head in heads} == {
+        "checks passed; waits for a maintainer's approval"
+    }
+    assert [len(lines.of(f"{number}/9 cells")) for number in range(6)] == [1, 1, 1, 1, 1, 0], "in the middle of a smoke, too"
+    assert (len(lines.of("it does not answer")), work.failed) == (2, False)
+    assert [slug for slug, *_ in stage.measured] == ["new", "new"]
+    assert (stage.committed, first.number in work.workspaces.numbers()) == (["ready"], True)
+
+
+def silent(*_: object) -> None:
+    raise ForgeError("it does not answer")
+
+
+def test_what_was_measured_is_published_before_what_is_to_be_measured(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it was merged later."""
+    forge = LocalForge(project)
+    for slug in ("long", "ready"):
+        people.merge(forge, propose(forge, author, slug).number)
+        stage.cells.append(cell("digits-mlp", slug, "missing"))
+    known: list[list[str]] = []
+    monkeypatch.setattr(Progress, "of", measured("ready"))
+    monkeypatch.setattr(stage, "wait", lambda _: known.append([*stage.committed]) is None)
+    work.once()
+    assert (known, stage.committed) == ([["ready"]], ["ready", "long"])
 
 
 def test_a_measured_change_has_one_preview_until_it_is_decided(

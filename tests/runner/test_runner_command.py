@@ -40,7 +40,7 @@ def test_what_failed_of_main_is_the_exit_code(
     app: typer.Typer, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def once(work: Runner) -> bool:
-        work.failed = True
+        work._try.failed = True
         logging.getLogger("evaluator.forges").warning("%s: slow", "forge")
         return True
 
