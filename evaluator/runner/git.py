@@ -19,6 +19,7 @@ SETTINGS = (
     *("-c", "user.email=espalier@localhost"),
 )
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "XDG_CONFIG_HOME")
+COMPLAINTS = (" ! ", "error: ", "fatal: ")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Clone:
         """The commit that a ref of another repository has now; kept under ``into``."""
         self.git("fetch", "--quiet", "--no-tags", "--force", url, f"+{ref}:{into}")
         return self.git("rev-parse", f"{into}^{{commit}}")
+
+    def at(self, url: str, ref: str) -> str | None:
+        """The commit that a ref of another repository has now; None where it has none. Nothing is fetched."""
+        return next(iter(self.git("ls-remote", url, ref).split()), None)
 
     @property
     def main(self) -> str:
@@ -118,6 +123,11 @@ class Clone:
             check=False,
         )
         if check and done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-            raise ForgeError(f"git {arguments[0]}: {said[-1]}", where=self.folder)
+            raise ForgeError(f"git {arguments[0]}: {cause(done)}", where=self.folder)
         return done
+
+
+def cause(failed: subprocess.CompletedProcess[bytes]) -> str:
+    """Why git failed, in a line: neither what it was at, nor its advice."""
+    said = failed.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+    return next((line.strip() for line in said if line.startswith(COMPLAINTS)), said[-1])

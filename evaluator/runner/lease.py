@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evaluator.errors import ForgeError
-from evaluator.runner.git import Clone
+from evaluator.runner.git import Clone, cause
 
 log = logging.getLogger("espalier.runner")
 
@@ -112,7 +112,6 @@ class Lease:
         condition = f"--force-with-lease={REF}:{expected or ''}"
         done = self.clone.run("push", "--quiet", "--no-verify", condition, self.clone.url, what)
         if done.returncode and not any(sign in done.stderr for sign in LATE):
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-            raise ForgeError(f"the lease cannot be pushed: {said[-1]}", where=self.clone.url,
+            raise ForgeError(f"the lease cannot be pushed: {cause(done)}", where=self.clone.folder,
                              fix="give the runner's git the right to push to this repository")  # fmt: skip
         return done.returncode == 0

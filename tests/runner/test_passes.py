@@ -12,7 +12,7 @@ import pytest
 
 from evaluator.commands.runner import _forever
 from evaluator.errors import EspalierError, ForgeError, Interrupted, SandboxError
-from evaluator.forges import Change, DryRun, LocalForge, Status, people
+from evaluator.forges import Change, DryRun, LocalForge, Source, Status, people
 from evaluator.repository import Repository
 from evaluator.runner import runner, stages
 from evaluator.runner.git import Clone
@@ -89,6 +89,34 @@ def test_a_change_that_cannot_be_looked_at_does_not_keep_from_the_others(
 
 
 def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
+def test_a_change_that_git_does_not_take_is_told_so_once(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """What is wrong with it is not tried again, what is lacking is; a forge out of reach is no fault of a change."""
+    forge = LocalForge(project)
+    tree = author / "tree"
+    tree.write_bytes(b"100644 .git\0" + bytes.fromhex(git(author, "hash-object", "-w", "README.md")))
+    made = git(author, "hash-object", "-t", "tree", "-w", "--literally", "tree")
+    commit = git(author, "commit-tree", made, "-p", "origin/main", "-m", "Odd")
+    odd = people.open_change(forge, author, commit, title="Odd", author="somebody")
+    tree.unlink()
+    gone, away, sound = (propose(forge, author, slug) for slug in ("gone", "away", "sound"))
+    places = {gone.number: Source(str(project), "refs/pull/99/head"), away.number: Source("/nowhere", "refs/heads/main")}
+    source = LocalForge.source
+    monkeypatch.setattr(LocalForge, "source", lambda self, one: places.get(one.number) or source(self, one))
+    assert work.once()
+    statuses = [forge.status(change) for change in (odd, gone, away, sound)]
+    assert [status.state if status else None for status in statuses] == ["error", "error", None, "pending"]
+    assert "hasDotgit" in (forge.comment(odd) or "")
+    assert "push the branch again" in (forge.comment(gone) or "")
+    assert work.once()
+    assert [line["change"] for line in lines.of("git cannot fetch this commit")] == [odd.number, gone.number]
+    assert [line["change"] for line in lines.of("refused before; waits for a push")] == [odd.number]
+    places.clear()
+    assert work.once()
+    assert (forge.status(gone) or odd).state == "pending"
+
+
     work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what neither can measure is not waited for, by nobody: not by the status, not by the sentinels."""
