@@ -199,7 +199,7 @@ class Runner:
                 self._voice.tell("would publish the site")
             return
         self._keep_lease()
-        if publish_site(self.workspaces, self.target, self.url):
+        if publish_site(self.workspaces, self.target, self._keep_lease, self.url):
             self._voice.tell("site published", commit=self.workspaces.clone.main)
 
     def _unpublished(self) -> list[dict[str, Any]]:
@@ -335,7 +335,7 @@ class Runner:
         summary = f"{progress.done}/{progress.cells} cells" + (f", {failed} failed" if failed else "")
         previews = self._previews
         if whole:
-            previews.build(change.number, repository, slug)
+            previews.build(change.number, repository, slug, self._keep_lease)
         self._voice.say(
             change,
             "error" if not whole else "failure" if failed else "success",

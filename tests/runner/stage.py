@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from evaluator.errors import EspalierError
 from evaluator.runner.stages import Progress
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
@@ -24,6 +26,10 @@ class Stage:
 
     cells: list[dict[str, Any]] = field(default_factory=list)
     deviations: list[str] = field(default_factory=list)
+    sentinels: list[str] = field(default_factory=list)
+    environments: list[str] = field(default_factory=list)
+    problem: str = ""
+    """Of a site, which its verification finds."""
     seconds: float = HOUR
     left: float = 0
     time: float = NOON
@@ -48,9 +54,16 @@ class Stage:
             return {"bytes": 0}
         return {"cells": self.cells, "seconds": None}
 
-    def do(self, _: object, *arguments: str) -> None:
+    def do(self, _: object, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.done.append(arguments)
 
+        meanwhile()
+        if arguments[:2] == ("site", "build"):
+            site = Path(arguments[arguments.index("--output") + 1])
+            site.mkdir(parents=True, exist_ok=True)
+            (site / "index.html").write_text(f"site {sum(one[:2] == ('site', 'build') for one in self.done)}")
+        if arguments[0] == "verify" and self.problem:
+            raise EspalierError(self.problem)
     def evaluation(self, _: object, slug: str, options: tuple[str, ...]) -> Stage:
         self.measured.append((slug, *options))
         self.left = self.seconds

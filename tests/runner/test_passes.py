@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +19,7 @@ from evaluator.runner import runner, stages
 from evaluator.runner.git import Clone
 from evaluator.runner.greeting import WALLED
 from evaluator.runner.lease import Lease
-from evaluator.runner.publication import Command
+from evaluator.runner.publication import Branch, Command, Folder, Target
 from evaluator.runner.runner import HEARTBEAT, Runner
 from evaluator.runner.stages import Progress
 from evaluator.runner.workspace import Workspaces
@@ -240,18 +241,16 @@ def test_a_measured_change_has_one_preview_until_it_is_decided(
     work.once()
     preview = work.home / "previews" / str(change.number)
     assert [given[:2] for given in stage.done] == [("promote", "new"), ("site", "build")]
-    preview.mkdir(parents=True)
     work.once()
     assert len(stage.done) == 2
     assert [line["change"] for line in lines.of("measured before; waits for a merge")] == [change.number]
-    preview.rmdir()
+    shutil.rmtree(preview)
     work.once()
     assert len(stage.done) == 4, "it is made again where it is gone"
     preview.mkdir()
     people.merge(forge, change.number)
     work.once()
     assert not preview.exists()
-    preview.mkdir()
     work.once()
     assert not preview.exists(), "whatever an earlier runner left"
 
@@ -337,6 +336,43 @@ def test_a_dry_run_neither_removes_a_workspace_nor_says_that_it_was_seen(
     change = propose(forge, author)
     work.once()
     people.close(forge, change.number)
+@pytest.mark.parametrize("way", ["folder", "branch", "program"])
+def test_a_site_that_does_not_say_what_the_records_say_leaves_the_one_before(
+    work: Runner, stage: Stage, project: Path, author: Path, tmp_path: Path, lines: Lines, way: str
+) -> None:
+    """In its place, wherever that is; the pass has failed, says why, and the next tries again."""
+    public, program = tmp_path / "public", tmp_path / "publish"
+    program.write_text(f'#!/bin/sh\nmkdir -p {public}; cp "$1/index.html" {public}\n')
+    program.chmod(0o755)
+    ways: dict[str, Target] = {
+        "folder": Folder(public),
+        "branch": Branch(work.workspaces.clone, "pages"),
+        "program": Command(str(program), tmp_path / "state"),
+    }
+    work.target = ways[way]
+
+    def shown() -> str:
+        return git(project, "show", "pages:index.html") if way == "branch" else (public / "index.html").read_text()
+
+    kept: list[float] = []
+    work.lease.keep = lambda: kept.append(stage.time) is None  # type: ignore[method-assign]
+    assert work.once()
+    assert shown() == "site 1"
+    assert len(kept) > len(("build", "verify")), "the lease is kept all the while"
+    git(author, "checkout", "--quiet", "--detach", "origin/main")
+    git(author, "commit", "--quiet", "--allow-empty", "-m", "Main goes on")
+    git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    stage.problem = "index.html: 97 is in no record"
+    for _ in range(2):
+        assert work.once()
+        assert work.failed
+        assert shown() == "site 1"
+    assert len(lines.of(stage.problem)) == 2
+    stage.problem = ""
+    assert work.once()
+    assert (work.failed, shown()) == (False, "site 4")
+
+
     (work.home / HEARTBEAT).unlink()
     work.dry = True
     work.once()
