@@ -26,6 +26,7 @@ from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
 from evaluator.runner.previews import Previews
 from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site
+from evaluator.runner.sentinels import Sentinels
 from evaluator.runner.stages import Evaluation, Progress
 from evaluator.runner.standings import ranks_of
 from evaluator.runner.voice import Voice
@@ -39,6 +40,7 @@ log = logging.getLogger("espalier.runner")
 HEARTBEAT = "heartbeat.json"
 UNSEEN = "it was built where the runner works, which was given no address (`--previews`) under which it can be read."
 STOPPED = "not published: the sentinels deviate; a maintainer has to look"
+UNMEASURED = "not measured: the sentinels deviate; a maintainer has to look"
 
 
 @dataclass
@@ -75,7 +77,7 @@ class Runner:
     _meter: Meter = field(init=False)
     _watch: Watch = field(init=False)
     _try: Attempts = field(init=False, default_factory=Attempts)
-    _as_before: bool | None = field(init=False, default=None)
+    _sentinels: Sentinels = field(init=False)
 
     @property
     def failed(self) -> bool:
@@ -89,8 +91,10 @@ class Runner:
             SandboxError: there is no sandbox here; nothing of a stranger is run without.
         """
         require()
-        self._try, self._as_before = Attempts(), None
-        self._voice, self._meter = Voice(self.forge, self.workspaces.clone), Meter(gpus(self.workers), self.now)
+        self._try, self._voice = Attempts(), Voice(self.forge, self.workspaces.clone)
+        self._meter = Meter(gpus(self.workers), self.now)
+        passed = self.home / "sentinels.json"
+        self._sentinels = Sentinels(self.workspaces.main, passed, self.selection, self._keep_lease, self.now)
         self.workspaces.clone.open()
         if not self.dry and not self.lease.take():
             held = self.lease.holder()
@@ -128,8 +132,9 @@ class Runner:
         self._try(self._housekeeping.sweep)
         self._try(self._housekeeping.collect, self.now())
         self._nightly()
-        self._heartbeat("stopped by the sentinels" if self._as_before is False else "idle")
-        log.info("pass ended" if self._voice.worked else "nothing to do", extra={
+        stopped = bool(self._sentinels.deviations)
+        self._heartbeat("stopped by the sentinels" if stopped else "idle")
+        log.info("pass ended" if self._voice.worked or stopped else "nothing to do", extra={
             "open_changes": len(changes), "merged_changes": len(merged), "gpu_hours": hours(self._meter.spent),
         })  # fmt: skip
 
@@ -178,7 +183,7 @@ class Runner:
         due = any(cell["submission"] == slug and (waits or cell["state"] != "stale") for cell in unpublished)
         if due and self.dry:
             self._voice.tell("would publish records", change=change.number, submission=slug)
-        elif due and not self._measures_as_before():
+        elif due and not self._sentinels.are_well():
             self.forge.set_status(change, Status("error", STOPPED))
             return True
         elif due:
@@ -219,7 +224,7 @@ class Runner:
                 what = "would measure for main" if self.dry else "the night's budget is spent"
                 self._voice.tell(what, waiting=len(waiting) - number, night=night_of(self.now()))
                 return
-            if not self._measures_as_before():
+            if not self._sentinels.are_well():
                 return
             deadline = self.now() + left / self._meter.gpus
             try:
@@ -233,6 +238,7 @@ class Runner:
     def _catch_up(self, slug: str, title: str, only: Sequence[str], deadline: float) -> bool:
         """Measure what is missing of a submission of main, and publish what there is; False where there is no time to."""
         main = self.workspaces.main
+        self._sentinels.sift(Store(main.local), (slug, DENSE))
         progress = Progress.of(main, slug, only)
         if progress.done < progress.cells:
             if deadline <= self.now():
@@ -242,26 +248,12 @@ class Runner:
             evaluation = Evaluation(main, slug, (*only, "--here", WALLED, *self._workers))
             with self._meter.running(evaluation, submission=slug):
                 self._watch.keep(evaluation, lambda: None, deadline=deadline)
+            self._sentinels.sift(Store(main.local), (slug, DENSE))
         if commit_records(self.workspaces, slug, title, self.key):
             self._voice.tell("records published", submission=slug)
             if self.key is None:
                 log.warning("they are not signed: no --key was given")
         return True
-
-    def _measures_as_before(self) -> bool:
-        """The sentinels, once a pass, before anything is published; where they deviate, all of it waits for a maintainer."""
-        if self._as_before is None:
-            self._keep_lease()
-            found = stages.ask(self.workspaces.main, "sentinels", WALLED, *self.selection, meanwhile=self._keep_lease)
-            self._as_before = bool(found["ok"])
-            if found["accepted"]:
-                log.warning("the sentinels deviate as a maintainer has accepted", extra={"deviations": found["accepted"]})
-            if not self._as_before:
-                self._voice.worked = True
-                fix = "if this machine is right all the same: espalier sentinels --accept WHY"
-                extra = {"deviations": found["deviations"], "fix": fix}
-                log.error("not published: this machine no longer measures what it did", extra=extra)
-        return self._as_before
 
     @property
     def _previews(self) -> Previews:
@@ -292,6 +284,9 @@ class Runner:
         self._is_as_approved(change)
         self.workspaces.prepare(change.number, change.head, slug)  # whatever was looked at since then
         progress = Progress.of(repository, slug, self.selection)
+        if progress.done < progress.cells and not self._sentinels.are_well():
+            self.forge.set_status(change, Status("error", UNMEASURED))
+            return
         before = -1
         while before < progress.done < progress.cells:  # again, as long as it gets on: one device is used at a time
             self._voice.tell("measuring", change=change.number, submission=slug, cells=progress.cells)

@@ -47,7 +47,8 @@ class Stage:
         self.time += MINUTE if verb == "smoke" else 0
         meanwhile()
         if verb == "sentinels":
-            return {"ok": not self.deviations, "deviations": self.deviations, "accepted": []}
+            found = {"deviations": self.deviations, "accepted": [], "environments": self.environments}
+            return {"ok": not self.deviations, "cells": self.sentinels, **found}
         if verb in ("check", "smoke"):
             return {"ok": True, "problems": [], "cells": []}
         if verb == "gc":
@@ -56,7 +57,6 @@ class Stage:
 
     def do(self, _: object, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.done.append(arguments)
-
         meanwhile()
         if arguments[:2] == ("site", "build"):
             site = Path(arguments[arguments.index("--output") + 1])
@@ -64,6 +64,7 @@ class Stage:
             (site / "index.html").write_text(f"site {sum(one[:2] == ('site', 'build') for one in self.done)}")
         if arguments[0] == "verify" and self.problem:
             raise EspalierError(self.problem)
+
     def evaluation(self, _: object, slug: str, options: tuple[str, ...]) -> Stage:
         self.measured.append((slug, *options))
         self.left = self.seconds

@@ -89,7 +89,6 @@ def test_a_change_that_cannot_be_looked_at_does_not_keep_from_the_others(
     assert [line["change"] for line in lines.of(str(failure))] == [odd.number]
 
 
-def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
 def test_a_change_that_git_does_not_take_is_told_so_once(
     work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
@@ -118,6 +117,7 @@ def test_a_change_that_git_does_not_take_is_told_so_once(
     assert (forge.status(gone) or odd).state == "pending"
 
 
+def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
     work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what neither can measure is not waited for, by nobody: not by the status, not by the sentinels."""
@@ -165,6 +165,20 @@ def test_how_far_it_is_stands_in_status_and_comment(
     assert status == Status("pending", "1/3 cells, about 2 h 00 min left")
     assert "### `new`: 1/3 cells, about 2 h 00 min left" in comment
     assert len(forge.comments(change)) == 1
+
+
+def test_a_machine_that_measures_otherwise_measures_no_change(
+    work: Runner, stage: Stage, project: Path, author: Path
+) -> None:
+    """It is asked before each batch, not only before a publication."""
+    forge = LocalForge(project)
+    change = approved(forge, author)
+    stage.deviations = ["random on digits-mlp: it counts otherwise than it did"]
+    work.once()
+    assert (stage.measured, forge.status(change)) == ([], Status("error", runner.UNMEASURED))
+    stage.deviations = []
+    work.once()
+    assert [slug for slug, *_ in stage.measured] == ["new"]
 
 
 def measured(*slugs: str) -> Callable[..., Progress]:
@@ -247,10 +261,10 @@ def test_a_measured_change_has_one_preview_until_it_is_decided(
     shutil.rmtree(preview)
     work.once()
     assert len(stage.done) == 4, "it is made again where it is gone"
-    preview.mkdir()
     people.merge(forge, change.number)
     work.once()
     assert not preview.exists()
+    preview.mkdir()
     work.once()
     assert not preview.exists(), "whatever an earlier runner left"
 
@@ -322,20 +336,6 @@ def test_a_site_that_cannot_be_published_does_not_keep_from_open_changes(
     assert not work.failed
 
 
-def test_a_pass_that_fails_gives_the_lease_back(work: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LocalForge, "merged_changes", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        work.once()
-    assert work.lease.holder() is None
-
-
-def test_a_dry_run_neither_removes_a_workspace_nor_says_that_it_was_seen(
-    work: Runner, project: Path, author: Path, lines: Lines
-) -> None:
-    forge = LocalForge(project)
-    change = propose(forge, author)
-    work.once()
-    people.close(forge, change.number)
 @pytest.mark.parametrize("way", ["folder", "branch", "program"])
 def test_a_site_that_does_not_say_what_the_records_say_leaves_the_one_before(
     work: Runner, stage: Stage, project: Path, author: Path, tmp_path: Path, lines: Lines, way: str
@@ -373,6 +373,20 @@ def test_a_site_that_does_not_say_what_the_records_say_leaves_the_one_before(
     assert (work.failed, shown()) == (False, "site 4")
 
 
+def test_a_pass_that_fails_gives_the_lease_back(work: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalForge, "merged_changes", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        work.once()
+    assert work.lease.holder() is None
+
+
+def test_a_dry_run_neither_removes_a_workspace_nor_says_that_it_was_seen(
+    work: Runner, project: Path, author: Path, lines: Lines
+) -> None:
+    forge = LocalForge(project)
+    change = propose(forge, author)
+    work.once()
+    people.close(forge, change.number)
     (work.home / HEARTBEAT).unlink()
     work.dry = True
     work.once()
