@@ -25,7 +25,7 @@ from evaluator.errors import ForgeError
 from evaluator.forges import words
 from evaluator.forges.answers import number, take, text
 from evaluator.forges.forge import CONTEXT, MARKER, VERDICTS, Approval, Change, Comment, Source, Status, approved_commit
-from evaluator.forges.git import alone, found, git
+from evaluator.forges.git import alone, drop_locks, found, git
 from evaluator.forges.notes import Notes
 
 
@@ -37,6 +37,7 @@ class LocalForge:
             fix = f"make one: python -m evaluator.forges create {path}"
             raise ForgeError("this is not a bare git repository", where=path, fix=fix)
         self.path, self._login = path.resolve(), login
+        drop_locks(self.path, age=60)
         self._statuses, self._approvals = Notes(self.path, "status"), Notes(self.path, "approvals")
         self._comments = Notes(self.path, "comments")
 

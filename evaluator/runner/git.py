@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.errors import ForgeError
+from evaluator.forges.git import drop_locks
 
 MAIN = "main"
 SETTINGS = (
@@ -43,7 +44,8 @@ class Clone:
         self.url = url
 
     def open(self) -> None:
-        """Make the clone unless it is there, and fetch main."""
+        """Make the clone unless it is there, forget what a kill left, and fetch main."""
+        drop_locks(self.folder)
         if not (self.folder / "HEAD").is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             self.git("init", "--quiet", "--bare", "--initial-branch", "runner", str(self.folder))
