@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evaluator.errors import ForgeError
+from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges import Change, Forge, Status, words
 from evaluator.repository import Repository
 from evaluator.runner import stages
@@ -21,6 +21,7 @@ log = logging.getLogger("espalier.runner")
 
 WALLED = "--sandbox=bubblewrap"
 """For whatever executes a submission."""
+UNTRIED = "the smoke tier cannot be run here; that is no fault of the change, and is tried again"
 FINAL: dict[Finding, str] = {
     "refused": "refused before; waits for a push",
     "unsound": "found unsound before; waits for a push",
@@ -123,15 +124,22 @@ class Greeting:
             verdict.keep("refused")
 
     def _is_sound(self, checked: Checked) -> bool:
-        """`check`, then `smoke`; what they find goes to the author at once."""
+        """`check`, then `smoke`; what they find goes to the author at once.
+
+        Raises:
+            EspalierError: this machine cannot run them.
+        """
         change, slug, repository = checked.change, checked.slug, checked.repository
         self.meanwhile()
-        found = stages.ask(repository, "check", slug)
+        found = stages.ask(repository, "check", slug, meanwhile=self.meanwhile)
         if not found["ok"]:
             self.voice.say(change, "failure", "check found errors", slug, problems=found["problems"])
             return False
         self.forge.set_status(change, Status("pending", "check passed; smoke tier at work"))
         smoked = stages.ask(repository, "smoke", slug, WALLED, meanwhile=self.meanwhile)
+        if any(cell["status"] == "infrastructure" for cell in smoked["cells"]):
+            self.forge.set_status(change, Status("error", UNTRIED))
+            raise EspalierError(UNTRIED, where=slug, fix="see what `espalier smoke` says in its workspace")
         if not smoked["ok"]:
             self.voice.say(change, "failure", "the smoke tier failed", slug, problems=found["problems"],
                            smoked=smoked["cells"], command=f"espalier smoke {slug}")  # fmt: skip

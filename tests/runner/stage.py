@@ -26,6 +26,8 @@ class Stage:
 
     cells: list[dict[str, Any]] = field(default_factory=list)
     deviations: list[str] = field(default_factory=list)
+    smoked: list[dict[str, Any]] = field(default_factory=list)
+    """Cells that failed."""
     sentinels: list[str] = field(default_factory=list)
     environments: list[str] = field(default_factory=list)
     problem: str = ""
@@ -50,7 +52,8 @@ class Stage:
             found = {"deviations": self.deviations, "accepted": [], "environments": self.environments}
             return {"ok": not self.deviations, "cells": self.sentinels, **found}
         if verb in ("check", "smoke"):
-            return {"ok": True, "problems": [], "cells": []}
+            smoked = self.smoked if verb == "smoke" else []
+            return {"ok": not smoked, "problems": [], "cells": smoked}
         if verb == "gc":
             return {"bytes": 0}
         return {"cells": self.cells, "seconds": None}

@@ -17,7 +17,7 @@ from evaluator.forges import Change, DryRun, LocalForge, Source, Status, people
 from evaluator.repository import Repository
 from evaluator.runner import runner, stages
 from evaluator.runner.git import Clone
-from evaluator.runner.greeting import WALLED
+from evaluator.runner.greeting import UNTRIED, WALLED
 from evaluator.runner.lease import Lease
 from evaluator.runner.publication import Branch, Command, Folder, Target
 from evaluator.runner.runner import HEARTBEAT, Runner
@@ -466,6 +466,19 @@ def test_a_change_that_was_refused_is_told_so_once(work: Runner, project: Path, 
     change = people.open_change(forge, tmp_path / "author", title="Read me", author="somebody")
     work.forge, work.dry = DryRun(forge, lambda _: None), True
     work.once()
+def test_a_machine_that_cannot_run_the_smoke_tier_blames_nobody(
+    work: Runner, stage: Stage, project: Path, author: Path
+) -> None:
+    forge = LocalForge(project)
+    change = propose(forge, author)
+    stage.smoked = [{"cell": "a/b", "status": "infrastructure", "reason": "no memory", "repeatable": True}]
+    work.once()
+    assert forge.status(change) == Status("error", UNTRIED)
+    stage.smoked = []
+    work.once()
+    assert forge.status(change) == Status("pending", "checks passed; waits for a maintainer's approval")
+
+
     assert forge.comment(change) is None
     work.forge, work.dry = forge, False
     work.once()
