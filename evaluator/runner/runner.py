@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from evaluator.runner.attempts import Attempts, Lost, Overtaken
 from evaluator.runner.changes import merged_submission
 from evaluator.runner.git import MAIN
 from evaluator.runner.greeting import WALLED, Checked, Greeting
-from evaluator.runner.housekeeping import Housekeeping
+from evaluator.runner.housekeeping import DAY, Housekeeping
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
 from evaluator.runner.previews import Previews
@@ -40,6 +41,7 @@ log = logging.getLogger("espalier.runner")
 HEARTBEAT = "heartbeat.json"
 UNSEEN = "it was built where the runner works, which was given no address (`--previews`) under which it can be read."
 STOPPED = "not published: the sentinels deviate; a maintainer has to look"
+WHOLE = re.compile(r"(\d+)/\1 cells\b")
 UNMEASURED = "not measured: the sentinels deviate; a maintainer has to look"
 
 
@@ -78,6 +80,8 @@ class Runner:
     _watch: Watch = field(init=False)
     _try: Attempts = field(init=False, default_factory=Attempts)
     _sentinels: Sentinels = field(init=False)
+    _elsewhere: set[str | None] = field(init=False, default_factory=set)
+    """Submissions that another runner has measured and will publish."""
 
     @property
     def failed(self) -> bool:
@@ -125,6 +129,7 @@ class Runner:
         self.workspaces.update_main()
         merged = [change for change in self.forge.merged_changes() if self._is_in_main(change)]
         self._watch = self._watch_beside({change.number for change in merged})
+        self._elsewhere.clear()
         self._publish(merged)
         changes = [change for change in self.forge.open_changes() if change.base == MAIN]
         for checked in self._watch.greet(changes, self._keep_lease):
@@ -183,6 +188,9 @@ class Runner:
         due = any(cell["submission"] == slug and (waits or cell["state"] != "stale") for cell in unpublished)
         if due and self.dry:
             self._voice.tell("would publish records", change=change.number, submission=slug)
+        elif due and not waits and self._is_elsewhere(change):
+            log.info("another runner has measured it, and is waited for", extra={"change": change.number})
+            self._elsewhere.add(slug)
         elif due and not self._sentinels.are_well():
             self.forge.set_status(change, Status("error", STOPPED))
             return True
@@ -194,6 +202,12 @@ class Runner:
         if waits:
             self._housekeeping.forget(change.number)
         return True
+
+    def _is_elsewhere(self, change: Change) -> bool:
+        """Whether another runner has all the records of what was merged less than a day ago."""
+        status = self.forge.status(change)
+        merged = change.merged_at.timestamp() if change.merged_at else -math.inf
+        return bool(status and WHOLE.match(status.description)) and self.now() - merged < DAY
 
     def _publish_site(self) -> None:
         if self.target is None:
@@ -217,7 +231,8 @@ class Runner:
         if not self.budget:
             return
         main, nights = self.workspaces.main, Nights(self.home / "nights.json", self.budget)
-        waiting = steps(load_grid(main.grid), Store(main.published), self._unpublished())
+        cells = [cell for cell in self._unpublished() if cell["submission"] not in self._elsewhere]
+        waiting = steps(load_grid(main.grid), Store(main.published), cells)
         for number, step in enumerate(waiting):
             left, spent = nights.left(self.now()), self._meter.spent
             if self.dry or not left:
@@ -249,6 +264,7 @@ class Runner:
             with self._meter.running(evaluation, submission=slug):
                 self._watch.keep(evaluation, lambda: None, deadline=deadline)
             self._sentinels.sift(Store(main.local), (slug, DENSE))
+        self._keep_lease()
         if commit_records(self.workspaces, slug, title, self.key):
             self._voice.tell("records published", submission=slug)
             if self.key is None:

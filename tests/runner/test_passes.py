@@ -293,6 +293,14 @@ def test_what_one_runner_has_decided_another_leaves_alone(
     git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
     another.once()
     assert "smoke" in stage.asked, "another main may find something else"
+    people.merge(forge, change.number)
+    stage.cells = [cell("digits-mlp", "new", "missing")]
+    another.workspaces.remove(change.number)
+    another.once()
+    assert (len(lines.of("another runner has measured it, and is waited for")), stage.committed) == (1, [])
+    stage.time = time.time() + 25 * HOUR
+    another.once()
+    assert stage.committed == ["new"], "but not for ever"
 
 
 def test_what_no_record_names_is_collected_once_a_day(work: Runner, stage: Stage) -> None:
@@ -458,14 +466,6 @@ def test_a_change_that_was_found_unsound_is_named(
     assert [line["open_changes"] for line in lines.of("nothing to do")] == [1]
 
 
-def test_a_change_that_was_refused_is_told_so_once(work: Runner, project: Path, lines: Lines, tmp_path: Path) -> None:
-    """And not by a dry run, after which the true one still has to say it."""
-    (tmp_path / "author" / "README.md").write_text("Another project\n")
-    git(tmp_path / "author", "commit", "--quiet", "--all", "-m", "Not a method")
-    forge = LocalForge(project)
-    change = people.open_change(forge, tmp_path / "author", title="Read me", author="somebody")
-    work.forge, work.dry = DryRun(forge, lambda _: None), True
-    work.once()
 def test_a_machine_that_cannot_run_the_smoke_tier_blames_nobody(
     work: Runner, stage: Stage, project: Path, author: Path
 ) -> None:
@@ -479,6 +479,14 @@ def test_a_machine_that_cannot_run_the_smoke_tier_blames_nobody(
     assert forge.status(change) == Status("pending", "checks passed; waits for a maintainer's approval")
 
 
+def test_a_change_that_was_refused_is_told_so_once(work: Runner, project: Path, lines: Lines, tmp_path: Path) -> None:
+    """And not by a dry run, after which the true one still has to say it."""
+    (tmp_path / "author" / "README.md").write_text("Another project\n")
+    git(tmp_path / "author", "commit", "--quiet", "--all", "-m", "Not a method")
+    forge = LocalForge(project)
+    change = people.open_change(forge, tmp_path / "author", title="Read me", author="somebody")
+    work.forge, work.dry = DryRun(forge, lambda _: None), True
+    work.once()
     assert forge.comment(change) is None
     work.forge, work.dry = forge, False
     work.once()
