@@ -18,31 +18,28 @@ from evaluator.grid import load_grid
 from evaluator.records import Store
 from evaluator.records.record import DENSE
 from evaluator.runner import stages
+from evaluator.runner.approved import Approved
 from evaluator.runner.attempts import Attempts, Lost, Overtaken
 from evaluator.runner.changes import merged_submission
 from evaluator.runner.git import MAIN
-from evaluator.runner.greeting import WALLED, Checked, Greeting
+from evaluator.runner.greeting import Checked, Greeting
 from evaluator.runner.housekeeping import DAY, Housekeeping
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
 from evaluator.runner.previews import Previews
 from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site
 from evaluator.runner.sentinels import Sentinels
-from evaluator.runner.stages import Evaluation, Progress
-from evaluator.runner.standings import ranks_of
+from evaluator.runner.stages import Progress
 from evaluator.runner.voice import Voice
-from evaluator.runner.watch import Duty, Watch
+from evaluator.runner.watch import Duty, Watch, Work
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require
-from evaluator.terminal import duration
 
 log = logging.getLogger("espalier.runner")
 
 HEARTBEAT = "heartbeat.json"
-UNSEEN = "it was built where the runner works, which was given no address (`--previews`) under which it can be read."
 STOPPED = "not published: the sentinels deviate; a maintainer has to look"
 WHOLE = re.compile(r"(\d+)/\1 cells\b")
-UNMEASURED = "not measured: the sentinels deviate; a maintainer has to look"
 
 
 @dataclass
@@ -133,7 +130,7 @@ class Runner:
         self._publish(merged)
         changes = [change for change in self.forge.open_changes() if change.base == MAIN]
         for checked in self._watch.greet(changes, self._keep_lease):
-            self._try(self._measure, checked, change=checked.change)
+            self._try(self._approved.measure, checked, change=checked.change)
         self._try(self._housekeeping.sweep)
         self._try(self._housekeeping.collect, self.now())
         self._nightly()
@@ -156,7 +153,8 @@ class Runner:
             self._keep_lease()
             self._heartbeat("measuring")
 
-        return Watch(self.forge, self._try, look, alive, is_news, self.poll, self.now)
+        workers = (f"--workers={self.workers}",) if self.workers else ()
+        return Watch(self.forge, self._try, look, alive, is_news, self._meter, workers, self.poll)
 
     # -- what is merged -----------------------------------------------------------------------------------------------
 
@@ -260,9 +258,7 @@ class Runner:
                 return False
             todo = progress.cells - progress.done
             self._voice.tell("measuring for main", submission=slug, only=" ".join(only), cells=todo)
-            evaluation = Evaluation(main, slug, (*only, "--here", WALLED, *self._workers))
-            with self._meter.running(evaluation, submission=slug):
-                self._watch.keep(evaluation, lambda: None, deadline=deadline)
+            self._watch.measure(Work(main, slug, only, deadline=deadline), lambda: None)
             self._sentinels.sift(Store(main.local), (slug, DENSE))
         self._keep_lease()
         if commit_records(self.workspaces, slug, title, self.key):
@@ -281,86 +277,9 @@ class Runner:
         return Housekeeping(self.forge, self.workspaces, self._previews, mark, self._keep_lease, dry=self.dry)
 
     @property
-    def _workers(self) -> tuple[str, ...]:
-        """As an option of `espalier evaluate`."""
-        return (f"--workers={self.workers}",) if self.workers else ()
-
-    # -- what is approved ---------------------------------------------------------------------------------------------
-
-    def _measure(self, checked: Checked) -> None:
-        """The grid, if a maintainer approved this very commit; ends early when the change is pushed to or closed."""
-        change, slug, repository = checked.change, checked.slug, checked.repository
-        approved = any(approval.commit == change.head for approval in self.forge.approvals(change))
-        if not approved:
-            log.info("waits for approval", extra={"change": change.number, "commit": change.head[:12]})
-            return
-        if self.dry:
-            self._voice.tell("would measure", change=change.number)
-            return
-        self._is_as_approved(change)
-        self.workspaces.prepare(change.number, change.head, slug)  # whatever was looked at since then
-        progress = Progress.of(repository, slug, self.selection)
-        if progress.done < progress.cells and not self._sentinels.are_well():
-            self.forge.set_status(change, Status("error", UNMEASURED))
-            return
-        before = -1
-        while before < progress.done < progress.cells:  # again, as long as it gets on: one device is used at a time
-            self._voice.tell("measuring", change=change.number, submission=slug, cells=progress.cells)
-            evaluation = Evaluation(repository, slug, (*self.selection, "--here", WALLED, *self._workers))
-            with self._meter.running(evaluation, change=change.number, submission=slug):
-                self._watch.keep(evaluation, self._telling(checked, progress), change=change)
-            before, progress = progress.done, Progress.of(repository, slug, self.selection)
-        if not progress.cells:
-            log.info("nothing of it can be measured here", extra={"change": change.number})
-        elif before < 0 and checked.verdict.is_known("measured") and self._previews.of(change.number).is_dir():
-            log.info("measured before; waits for a merge", extra={"change": change.number})
-        else:
-            self._conclude(checked, progress)
-
-    def _is_as_approved(self, change: Change) -> None:
-        """Raises Overtaken where a change is no longer what was approved."""
-        now = self.forge.change(change.number)
-        if (now.state, now.head) != ("open", change.head):
-            raise Overtaken(f"change {change.number} has moved on")
-
-    def _telling(self, checked: Checked, progress: Progress) -> Duty:
-        """Tells how far its evaluation is."""
-        told = -1
-
-        def tell() -> None:
-            nonlocal told
-            self._is_as_approved(checked.change)
-            now = progress.later(checked.repository, checked.slug, (*self.selection, *self._workers))
-            if now.done != told:  # a forge takes a thousand statuses of a commit, not more
-                left = f", about {duration(now.seconds)} left" if now.seconds else ""
-                self._voice.say(checked.change, "pending", f"{now.done}/{now.cells} cells{left}", checked.slug)
-                told = now.done
-
-        return tell
-
-    def _conclude(self, checked: Checked, progress: Progress) -> None:
-        change, slug, repository = checked.change, checked.slug, checked.repository
-        records = Store(repository.local).by(slug)
-        failed = sum(record.status != "ok" and record.variant == "method" for record in records)
-        whole = progress.done == progress.cells
-        summary = f"{progress.done}/{progress.cells} cells" + (f", {failed} failed" if failed else "")
-        previews = self._previews
-        if whole:
-            previews.build(change.number, repository, slug, self._keep_lease)
-        self._voice.say(
-            change,
-            "error" if not whole else "failure" if failed else "success",
-            summary,
-            slug,
-            records=records,
-            before=Store(self.workspaces.main.published).by(slug),
-            ranks=ranks_of(previews.of(change.number), slug) if whole else (),
-            preview=previews.page(change.number, slug) if whole else None,
-            unseen=UNSEEN if whole else "it is made once all cells are measured.",
-            command=f"espalier evaluate {slug}",
-        )
-        if whole:
-            checked.verdict.keep("measured")
+    def _approved(self) -> Approved:
+        parts = (self.forge, self.workspaces, self._voice, self._watch, self._sentinels, self._previews)
+        return Approved(*parts, self.selection, dry=self.dry)
 
     def _keep_lease(self) -> None:
         if not self.dry and not self.lease.keep():

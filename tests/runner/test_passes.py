@@ -15,7 +15,8 @@ from evaluator.commands.runner import _forever
 from evaluator.errors import EspalierError, ForgeError, Interrupted, SandboxError
 from evaluator.forges import Change, DryRun, LocalForge, Source, Status, people
 from evaluator.repository import Repository
-from evaluator.runner import runner, stages
+from evaluator.runner import runner, stages, watch
+from evaluator.runner.approved import UNMEASURED
 from evaluator.runner.git import Clone
 from evaluator.runner.greeting import UNTRIED, WALLED
 from evaluator.runner.lease import Lease
@@ -130,7 +131,7 @@ def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
         stage.progress, stage.seconds = left.pop(0), 0
         return evaluation(*about)
 
-    monkeypatch.setattr(runner, "Evaluation", measure)
+    monkeypatch.setattr(watch, "Evaluation", measure)
     work.once()
     assert [slug for slug, *_ in stage.measured] == ["new", "new"]
     status = forge.status(change)
@@ -175,7 +176,7 @@ def test_a_machine_that_measures_otherwise_measures_no_change(
     change = approved(forge, author)
     stage.deviations = ["random on digits-mlp: it counts otherwise than it did"]
     work.once()
-    assert (stage.measured, forge.status(change)) == ([], Status("error", runner.UNMEASURED))
+    assert (stage.measured, forge.status(change)) == ([], Status("error", UNMEASURED))
     stage.deviations = []
     work.once()
     assert [slug for slug, *_ in stage.measured] == ["new"]
