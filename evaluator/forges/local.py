@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evaluator.errors import ForgeError
+from evaluator.errors import ForgeError, ForgeRefused
 from evaluator.forges import words
 from evaluator.forges.answers import number, take, text
 from evaluator.forges.forge import CONTEXT, MARKER, VERDICTS, Approval, Change, Comment, Source, Status, approved_commit
@@ -56,7 +56,7 @@ class LocalForge:
     def change(self, number: int) -> Change:
         refs = self.refs(number)
         if not {"head", "change"} <= refs.keys():
-            raise ForgeError(f"there is no change {number}", where=self.path)
+            raise ForgeRefused(f"there is no change {number}", status=404, where=self.path)
         return self._change(number, refs)
 
     def source(self, change: Change) -> Source:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evaluator.forges import Change, Forge, Status
 from evaluator.records import Store
 from evaluator.runner.attempts import Overtaken
+from evaluator.runner.changes import still
 from evaluator.runner.greeting import Checked
 from evaluator.runner.previews import Previews
 from evaluator.runner.sentinels import Sentinels
@@ -76,8 +77,8 @@ class Approved:
 
     def _has_moved(self, change: Change) -> bool:
         """Whether it is no longer what was approved."""
-        now = self.forge.change(change.number)
-        if (now.state, now.head) == ("open", change.head):
+        now = still(self.forge, change.number)
+        if now is not None and (now.state, now.head) == ("open", change.head):
             return False
         log.info("the change has moved on", extra={"change": change.number})
         return True

@@ -20,6 +20,8 @@ SETTINGS = (
     *("-c", "user.email=espalier@localhost"),
 )
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "XDG_CONFIG_HOME")
+PATIENCE = 300.0
+"""Seconds for git to answer; one that waits for a dead connection must not wait longer than a lease lasts."""
 COMPLAINTS = (" ! ", "error: ", "fatal: ")
 
 
@@ -49,12 +51,21 @@ class Clone:
         if not (self.folder / "HEAD").is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             self.git("init", "--quiet", "--bare", "--initial-branch", "runner", str(self.folder))
+            self.run("fetch", "--quiet", "--no-tags", self.url, f"refs/heads/{MAIN}", check=True, limit=None)
         self.fetch(self.url, f"refs/heads/{MAIN}", f"refs/heads/{MAIN}")
 
     def fetch(self, url: str, ref: str, into: str) -> str:
         """The commit that a ref of another repository has now; kept under ``into``."""
         self.git("fetch", "--quiet", "--no-tags", "--force", url, f"+{ref}:{into}")
         return self.git("rev-parse", f"{into}^{{commit}}")
+
+    def forget(self, ref: str) -> None:
+        """Let go of what was fetched into a ref."""
+        self.git("update-ref", "-d", ref)
+
+    def tidy(self) -> None:
+        """Pack what is here, and remove what nothing leads to: every renewal of a lease was a commit."""
+        self.git("gc", "--quiet", "--prune=now")
 
     def at(self, url: str, ref: str) -> str | None:
         """The commit that a ref of another repository has now; None where it has none. Nothing is fetched."""
@@ -105,7 +116,12 @@ class Clone:
         return self.run(*arguments, check=True, folder=folder).stdout.decode("utf-8", "replace").strip()
 
     def run(
-        self, *arguments: str, check: bool = False, folder: Path | None = None, index: Path | None = None
+        self,
+        *arguments: str,
+        check: bool = False,
+        folder: Path | None = None,
+        index: Path | None = None,
+        limit: float | None = PATIENCE,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run git without a shell, without questions, and without the secrets of our environment.
 
@@ -113,17 +129,26 @@ class Clone:
             check: raise ForgeError where git fails.
             folder: where to run it; the clone by default.
             index: to be used in place of the usual one.
+            limit: seconds.
+
+        Raises:
+            ForgeError: it fails, or takes longer.
         """
         kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("GIT_SSH")}
         kept |= {"GIT_INDEX_FILE": str(index)} if index else {}
-        done = subprocess.run(
-            ["git", *SETTINGS, *arguments],
-            cwd=folder or self.folder,
-            env=kept | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                ["git", *SETTINGS, *arguments],
+                cwd=folder or self.folder,
+                env=kept | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=limit,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            fix = "is the project in reach? It is tried again in the next pass"
+            raise ForgeError(f"git {arguments[0]} did not end within {limit:g} s", where=self.folder, fix=fix) from None
         if check and done.returncode:
             raise ForgeError(f"git {arguments[0]}: {cause(done)}", where=self.folder)
         return done

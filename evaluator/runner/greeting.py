@@ -11,7 +11,7 @@ from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges import Change, Forge, Status, words
 from evaluator.repository import Repository
 from evaluator.runner import stages
-from evaluator.runner.changes import Refused, submission_of
+from evaluator.runner.changes import Refused, fetched, submission_of
 from evaluator.runner.report import origin
 from evaluator.runner.verdicts import FINDINGS, Finding, Verdict
 from evaluator.runner.voice import Voice
@@ -94,7 +94,7 @@ class Greeting:
         """
         clone, source = self.workspaces.clone, self.forge.source(change)
         try:
-            return clone.fetch(source.url, source.ref, f"refs/espalier/changes/{change.number}") == change.head
+            return clone.fetch(source.url, source.ref, fetched(change.number)) == change.head
         except ForgeError as error:
             there = clone.at(source.url, source.ref)
             if there == change.head:

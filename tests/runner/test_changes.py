@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.errors import ForgeError
 from evaluator.forges import LocalForge
 from evaluator.runner.changes import Refused, submission_of
 from evaluator.runner.git import Clone
@@ -150,6 +151,11 @@ def test_a_kill_at_any_moment_leaves_nothing_that_blocks(clone: Clone, author: P
     clone.open()
     assert (workspaces.update_main().root / "README.md").read_text() == "Another\n"
     assert main.cache.is_symlink()
+
+
+def test_git_is_not_waited_for_without_end(clone: Clone) -> None:
+    with pytest.raises(ForgeError, match=r"did not end within 0\.1 s"):
+        clone.run("-c", "alias.hang=!exec sleep 60", "hang", limit=0.1)
 
 
 def test_git_sees_no_secret_of_ours(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from evaluator.commands.runner import _forever
+from evaluator.commands import runner as command
 from evaluator.errors import EspalierError, ForgeError, Interrupted, SandboxError
 from evaluator.forges import Change, DryRun, LocalForge, Source, Status, people
 from evaluator.repository import Repository
@@ -305,10 +306,32 @@ def test_what_one_runner_has_decided_another_leaves_alone(
 
 
 def test_what_no_record_names_is_collected_once_a_day(work: Runner, stage: Stage) -> None:
+    """And from the clone what nothing leads to: the leases of before."""
     for hours in (0, 23, 2):
         stage.time += hours * HOUR
         work.once()
     assert stage.asked.count("gc") == 2
+    assert git(work.workspaces.clone.folder, "count-objects") == "0 objects, 0 kilobytes"
+
+
+def test_what_the_forge_has_no_more_is_forgotten_and_measured_no_more(
+    work: Runner, stage: Stage, project: Path, author: Path, lines: Lines
+) -> None:
+    """Spam goes without being closed; the others are swept all the same."""
+    forge = LocalForge(project)
+    spam, kept = approved(forge, author), propose(forge, author, "kept")
+
+    def remove(_: float) -> bool:
+        for name in ("head", "change"):
+            git(project, "update-ref", "-d", f"refs/pull/{spam.number}/{name}")
+        return False
+
+    stage.wait = remove  # type: ignore[method-assign]
+    assert work.once()
+    assert [line["change"] for line in lines.of("the change has moved on")] == [spam.number]
+    assert (work.failed, work.workspaces.numbers()) == (False, [kept.number])
+    refs = git(work.workspaces.clone.folder, "for-each-ref", "--format=%(refname)", "refs/espalier/changes/")
+    assert refs == f"refs/espalier/changes/{kept.number}"
 
 
 def test_who_stops_the_runner_stops_it(
@@ -321,9 +344,9 @@ def test_who_stops_the_runner_stops_it(
 
     propose(LocalForge(project), author)
     monkeypatch.setattr(Workspaces, "prepare", stop)
-    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it goes on"))
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=lambda _: pytest.fail("it goes on")))
     with pytest.raises(Interrupted):
-        _forever(work, 300)
+        command._forever(work, 300)
     assert work.lease.holder() is None
     assert lines.of("stopped") == []
 
