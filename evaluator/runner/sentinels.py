@@ -10,12 +10,15 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from evaluator.canonical import write_atomically
+from evaluator.errors import EspalierError, Interrupted
 from evaluator.records import Record, Store
 from evaluator.records.changes import place
 from evaluator.repository import Repository
 from evaluator.runner import stages
+from evaluator.runner.attempts import Over
 from evaluator.runner.greeting import WALLED
 
 log = logging.getLogger("espalier.runner")
@@ -42,13 +45,19 @@ class Sentinels:
     now: Callable[[], float]
     deviations: list[str] | None = field(init=False, default=None)
     """None: not looked at in this pass."""
+    _failure: EspalierError | None = field(init=False, default=None)
     _watched: frozenset[str] = field(init=False, default=frozenset())
 
     def are_well(self) -> bool:
-        """Whether they are as they were, here and now."""
+        """Whether they are as they were, here and now.
+
+        Raises:
+            EspalierError: they cannot be measured; it is not tried again in this pass.
+        """
+        if self._failure is not None:
+            raise self._failure
         if self.deviations is None:
-            self.keep_lease()
-            found = stages.ask(self.main, "sentinels", WALLED, *self.selection, meanwhile=self.keep_lease)
+            found = self._look()
             self._watched = frozenset(cell.partition("/")[0] for cell in found["cells"])
             self.deviations = list(found["deviations"])
             self._remember(found["environments"], well=found["ok"])
@@ -59,6 +68,16 @@ class Sentinels:
                 extra = {"deviations": self.deviations, "fix": fix}
                 log.error("not published: this machine no longer measures what it did", extra=extra)
         return not self.deviations
+
+    def _look(self) -> Any:
+        try:
+            self.keep_lease()
+            return stages.ask(self.main, "sentinels", WALLED, *self.selection, meanwhile=self.keep_lease)
+        except (Interrupted, Over):
+            raise
+        except EspalierError as error:
+            self._failure = error
+            raise
 
     def sift(self, store: Store, slugs: Iterable[str]) -> None:
         """Take out what comes from an environment in which they never passed: it is measured anew."""

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.errors import EspalierError
 from evaluator.records import Record, Store
 from evaluator.records.changes import place
 from evaluator.repository import Repository
+from evaluator.runner import stages
 from evaluator.runner.sentinels import KEPT, Sentinels
 from tests.miniature import ROOT
 from tests.runner.stage import Lines, Stage
@@ -67,6 +69,24 @@ def test_they_are_measured_once_a_pass(a_pass: Callable[[], Sentinels], stage: S
     assert sentinels.are_well()
     assert sentinels.are_well()
     assert stage.asked == ["sentinels"]
+
+
+def test_what_cannot_be_measured_is_tried_once_a_pass(
+    a_pass: Callable[[], Sentinels], stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may take long, and every change asks."""
+    asked: list[object] = []
+
+    def fail(*about: object, **_: object) -> None:
+        asked.append(about)
+        raise EspalierError("the data are missing")
+
+    monkeypatch.setattr(stages, "ask", fail)
+    sentinels = a_pass()
+    for _ in range(2):
+        with pytest.raises(EspalierError, match="data are missing"):
+            sentinels.are_well()
+    assert len(asked) == 1
 
 
 def test_a_few_environments_are_remembered(a_pass: Callable[[], Sentinels], stage: Stage, record: Record) -> None:
