@@ -92,11 +92,11 @@ class Greeting:
             Unfetchable: git has its reasons, and the forge can be reached.
             ForgeError: it cannot.
         """
-        clone, source = self.workspaces.clone, self.forge.source(change)
-        try:
-            return clone.fetch(source.url, source.ref, fetched(change.number)) == change.head
+        clone, ref = self.workspaces.clone, self.forge.source(change).ref
+        try:  # from the project itself, by the way on which git reaches it: a forge keeps the heads of changes there
+            return clone.fetch(clone.url, ref, fetched(change.number)) == change.head
         except ForgeError as error:
-            there = clone.at(source.url, source.ref)
+            there = clone.at(clone.url, ref)
             if there == change.head:
                 fix = "make the commits anew, for instance by `git cherry-pick` onto main, and push them"
                 raise Unfetchable(error.what, fix=fix) from None

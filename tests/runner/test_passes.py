@@ -94,7 +94,8 @@ def test_a_change_that_cannot_be_looked_at_does_not_keep_from_the_others(
 def test_a_change_that_git_does_not_take_is_told_so_once(
     work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    """What is wrong with it is not tried again, what is lacking is; a forge out of reach is no fault of a change."""
+    """What is wrong with it is not tried again, what is lacking is; a forge out of reach is no fault of a change. Git asks
+    the project by its own way, whatever address the forge names."""
     forge = LocalForge(project)
     tree = author / "tree"
     tree.write_bytes(b"100644 .git\0" + bytes.fromhex(git(author, "hash-object", "-w", "README.md")))
@@ -103,9 +104,11 @@ def test_a_change_that_git_does_not_take_is_told_so_once(
     odd = people.open_change(forge, author, commit, title="Odd", author="somebody")
     tree.unlink()
     gone, away, sound = (propose(forge, author, slug) for slug in ("gone", "away", "sound"))
-    places = {gone.number: Source(str(project), "refs/pull/99/head"), away.number: Source("/nowhere", "refs/heads/main")}
+    places = {gone.number: Source("/nowhere", "refs/pull/99/head")}
     source = LocalForge.source
     monkeypatch.setattr(LocalForge, "source", lambda self, one: places.get(one.number) or source(self, one))
+    for name in ("fetch", "at"):
+        monkeypatch.setattr(Clone, name, unless(f"refs/pull/{away.number}/head", getattr(Clone, name)))
     assert work.once()
     statuses = [forge.status(change) for change in (odd, gone, away, sound)]
     assert [status.state if status else None for status in statuses] == ["error", "error", None, "pending"]
@@ -117,6 +120,11 @@ def test_a_change_that_git_does_not_take_is_told_so_once(
     places.clear()
     assert work.once()
     assert (forge.status(gone) or odd).state == "pending"
+
+
+def unless(ref: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Git, for which one ref is out of reach."""
+    return lambda clone, url, asked, *into: silent() if asked == ref else ask(clone, url, asked, *into)
 
 
 def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
