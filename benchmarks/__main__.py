@@ -1,12 +1,12 @@
-"""`nox -s bench [-- engine|overhead|scale ...]`: all of them by default."""
+"""`nox -s bench [-- engine|overhead|scale|cluster ...]`: all of them by default."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import engine, overhead, scale
+from benchmarks import cluster, engine, overhead, scale
 
-PARTS = {"engine": engine.bench, "overhead": overhead.bench, "scale": scale.bench}
+PARTS = {"engine": engine.bench, "overhead": overhead.bench, "scale": scale.bench, "cluster": cluster.bench}
 
 for part in sys.argv[1:] or PARTS:
     if part not in PARTS:
