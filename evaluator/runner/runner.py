@@ -30,6 +30,7 @@ from evaluator.runner.previews import Previews
 from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site
 from evaluator.runner.sentinels import Sentinels
 from evaluator.runner.stages import Progress
+from evaluator.runner.verdicts import was_ever
 from evaluator.runner.voice import Voice
 from evaluator.runner.watch import Duty, Watch, Work
 from evaluator.runner.workspace import Workspaces
@@ -186,9 +187,10 @@ class Runner:
         due = any(cell["submission"] == slug and (waits or cell["state"] != "stale") for cell in unpublished)
         if due and self.dry:
             self._voice.tell("would publish records", change=change.number, submission=slug)
-        elif due and not waits and self._is_elsewhere(change):
+        elif due and self._is_elsewhere(change):
             log.info("another runner has measured it, and is waited for", extra={"change": change.number})
             self._elsewhere.add(slug)
+            return True
         elif due and not self._sentinels.are_well():
             self.forge.set_status(change, Status("error", STOPPED))
             return True
@@ -203,6 +205,8 @@ class Runner:
 
     def _is_elsewhere(self, change: Change) -> bool:
         """Whether another runner has all the records of what was merged less than a day ago."""
+        if was_ever(self.workspaces.of(change.number).state, "measured"):
+            return False
         status = self.forge.status(change)
         merged = change.merged_at.timestamp() if change.merged_at else -math.inf
         return bool(status and WHOLE.match(status.description)) and self.now() - merged < DAY

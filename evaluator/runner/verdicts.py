@@ -34,3 +34,8 @@ class Verdict:
     def _read(self, finding: Finding) -> bytes | None:
         path = self.folder / finding
         return path.read_bytes() if path.is_file() else None
+
+
+def was_ever(folder: Path, finding: Finding) -> bool:
+    """Whether this was found of some commit of a change, kept in ``folder``."""
+    return (folder / finding).is_file()
