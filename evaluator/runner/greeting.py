@@ -21,6 +21,7 @@ log = logging.getLogger("espalier.runner")
 
 WALLED = "--sandbox=bubblewrap"
 """For whatever executes a submission."""
+PASSED = "`check` and `smoke` passed."
 UNTRIED = "the smoke tier cannot be run here; that is no fault of the change, and is tried again"
 FINAL: dict[Finding, str] = {
     "refused": "refused before; waits for a push",
@@ -67,7 +68,8 @@ class Greeting:
         if known := next((said for finding, said in FINAL.items() if verdict.is_known(finding)), None):
             log.info(known, extra={"change": change.number})
             return None
-        if not verdict.is_known(*FINDINGS) and self._is_decided(change):
+        told = "" if verdict.is_known(*FINDINGS) else self._told(change)
+        if told and self._is_decided(change):
             log.info("another runner has decided; waits for a push", extra={"change": change.number})
             return None
         try:
@@ -80,7 +82,7 @@ class Greeting:
         checked = Checked(change, slug, self.workspaces.prepare(change.number, change.head, slug), verdict)
         if verdict.is_known("sound"):
             return checked
-        sound = self._is_sound(checked)
+        sound = PASSED in told or self._is_sound(checked)
         if not self.dry:
             verdict.keep("sound" if sound else "unsound")
         return checked if sound else None
@@ -104,12 +106,14 @@ class Greeting:
                 raise Unfetchable(error.what, fix="push the branch again, or open another change") from None
             return False
 
+    def _told(self, change: Change) -> str:
+        """What a runner said of this very commit, by the code of this main, before it quotes a log; empty if none did."""
+        comment = (self.forge.comment(change) or "").partition("```")[0]
+        return comment if origin(change.head, self.workspaces.clone.main) in comment else ""
+
     def _is_decided(self, change: Change) -> bool:
-        """Whether status and comment say what came of this very commit, by the code of this main."""
         status = self.forge.status(change)
-        if status is None or status.state not in ("success", "failure"):
-            return False
-        return origin(change.head, self.workspaces.clone.main) in (self.forge.comment(change) or "")
+        return status is not None and status.state in ("success", "failure")
 
     def _refuse(self, change: Change, refusal: Refused, verdict: Verdict) -> None:
         """Say why, once."""
@@ -144,7 +148,7 @@ class Greeting:
             self.voice.say(change, "failure", "the smoke tier failed", slug, problems=found["problems"],
                            smoked=smoked["cells"], command=f"espalier smoke {slug}")  # fmt: skip
             return False
-        notes = [f"`check` and `smoke` passed. The grid runs once a maintainer approves commit `{change.head[:12]}`."]
+        notes = [f"{PASSED} The grid runs once a maintainer approves commit `{change.head[:12]}`."]
         self.voice.say(change, "pending", "checks passed; waits for a maintainer's approval", slug, notes=notes,
                        problems=found["problems"], smoked=smoked["cells"])  # fmt: skip
         return True

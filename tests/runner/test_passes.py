@@ -282,9 +282,11 @@ def test_a_measured_change_has_one_preview_until_it_is_decided(
 def test_what_one_runner_has_decided_another_leaves_alone(
     work: Runner, stage: Stage, project: Path, author: Path, tmp_path: Path, lines: Lines
 ) -> None:
-    """It has neither the verdict nor the records; the forge has what came of them, for this commit and this main."""
+    """It has neither the verdict nor the records; the forge has what came of them, for this commit and this main. What was
+    found sound and waits is not tried again either."""
     forge = LocalForge(project)
     change = approved(forge, author)
+    propose(forge, author, "waits")
     stage.progress = Progress(3, 3, None)
     work.once()
     told = forge.comments(change)
