@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,7 +17,8 @@ from typing import Any
 
 import altair as alt
 
-from leaderboard import scales
+from leaderboard import labels, scales
+from leaderboard.labels import Upright
 from leaderboard.series import PATHS
 
 Spec = dict[str, Any]
@@ -25,14 +27,17 @@ Rows = list[dict[str, Any]]
 HEIGHT = 360
 WIDTH = 560
 """Of the static picture; in a browser a chart takes the width of its place."""
+LONGEST = 128
+"""Names at the ends of lines are cut there, in pixels; by the page's script sooner, on a phone."""
 
 FOCUS = "length(focus) == 0 || indexof(focus, datum.m) >= 0"
 DOTTED = "isArray(datum['as']) && (length(dotted) == 0 || indexof(dotted, datum.m) >= 0)"
-NAMED = "datum.last && indexof(named, datum.m) >= 0"
+NAMED = "datum.last && (isValid(datum.lx) || indexof(named, datum.m) >= 0)"
 OTHERS = (
-    ("drop", "Top-1 against dense, points", {"y": "d", "top": "dt", "bottom": "db", "seeds": "ds"}),
-    ("control", "Top-1 against its magnitude control, points", {"y": "g", "top": "gt", "bottom": "gb", "seeds": "gs"}),
-)
+    ("drop", "Top-1 against dense, points", {"y": "d", "top": "dt", "bottom": "db", "seeds": "ds", "l": "ld"}),
+    ("control", "Top-1 against its magnitude control, points",
+     {"y": "g", "top": "gt", "bottom": "gb", "seeds": "gs", "l": "lg"}),
+)  # fmt: skip
 """Upright axes that the page's script puts in the place of accuracies: name, title, and the fields that they show."""
 RANGES = {
     "top": "100 - datum.a - datum.h",
@@ -50,6 +55,24 @@ TOLD = {
     "gain": "isValid(datum.g) ? format(datum.g, '+.2f') + ' points' : null",
 }
 """What a mark says of itself, unless its row has words of its own."""
+ENDS = {
+    "l": "isValid(datum.l) ? datum.l : datum.y",
+    "ld": "isValid(datum.ld) ? datum.ld : datum.d",
+    "lg": "isValid(datum.lg) ? datum.lg : datum.g",
+    "place": "isValid(datum.lx) ? datum.lx : datum.x",
+    "end": "datum.short || datum.name",
+}
+"""Where a name stands: where it was given a place, or at the end of its line, for as long as its reader points at it."""
+BESIDE = "isValid(datum.lx)"
+NAMES: Spec = {
+    "align": alt.expr(f"{BESIDE} ? 'left' : 'right'"),
+    "baseline": alt.expr(f"{BESIDE} ? 'middle' : 'alphabetic'"),
+    "dx": alt.expr(f"{BESIDE} ? 9 : 4"),
+    "dy": alt.expr(f"{BESIDE} ? 0 : -12"),
+    "fontSize": 11,
+    "limit": LONGEST,
+}
+"""Beside the line, or above its end."""
 DASHES = {"matched-magnitude": [1, 0], "matched-random": [2, 3], "scratch-e": [9, 3], "scratch-b": [9, 3, 2, 3]}
 """How the line of a control is broken."""
 
@@ -80,6 +103,8 @@ class Drawing:
     patterns: tuple[str, ...] = ()
     targets: tuple[float, ...] = ()
     """Factors that were asked for, where they are on the chart's axis: they carry its labels."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """Series -> name that stands at the end of its line."""
 
 
 def tradeoff(drawing: Drawing) -> Spec:
@@ -98,15 +123,18 @@ def tradeoff(drawing: Drawing) -> Spec:
     names = list(drawing.series)
     for layer in spec["layer"]:
         _fit(layer["encoding"], x, y, names, drawing)
+    means = labels.with_ends(drawing.means, {} if drawing.patterns else drawing.named, x_domain[1], x_domain[0])
+    ends = [row for row in means if "lx" in row]
+    labels.place([(row, 100 - row["a"]) for row in ends], "l", Upright(low, high, math.log, math.exp))
     spec["datasets"] = {
-        "means": drawing.means,
+        "means": means,
         "controls": drawing.controls,
         "dense": [{**row, "x": round(x_domain[1], 4)} for row in drawing.dense],
     }
     for param in spec["params"]:
         param["value"] = [] if param["name"] == "named" else drawing.strong
     others = {
-        name: _differences(title, names, values) for name, title, names in OTHERS
+        name: _differences(title, names, values, ends) for name, title, names in OTHERS
         if (values := [one for row in rows if names["y"] in row for one in (row[names["y"]], *row.get(names["seeds"], ()))])
     }  # fmt: skip
     return {**spec, "usermeta": others} if others else spec
@@ -124,7 +152,8 @@ def skeleton(spec: Spec) -> Spec:
         _fit(layer["encoding"], {"domain": [1, 2], "values": [1]}, {"domain": [1, 2], "values": [1]}, ["m"], nothing)
     for param in bare["params"]:
         param["value"] = []
-    return {**bare, "width": WIDTH - 64, "height": HEIGHT - 62, "datasets": {name: [] for name in spec["datasets"]}}
+    width = WIDTH - 64 - (LONGEST if any("lx" in row for row in spec["datasets"]["means"]) else 0)
+    return {**bare, "width": width, "height": HEIGHT - 62, "datasets": {name: [] for name in spec["datasets"]}}
 
 
 def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -> None:
@@ -138,13 +167,15 @@ def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -
             encoding[channel]["scale"] = {"domain": names, "range": [PATHS.get(value, value) for value in values]}
 
 
-def _differences(title: str, names: Mapping[str, str], values: list[float]) -> Spec:
-    """One of ``OTHERS``; its fields are named for those that they replace."""
+def _differences(title: str, names: Mapping[str, str], values: list[float], ends: Rows) -> Spec:
+    """One of ``OTHERS``; its fields are named for those that they replace. Also writes where names stand on it."""
     low, high = scales.drop_domain(values)
+    known = [(row, row[names["y"]]) for row in ends if names["y"] in row]
+    labels.place(known, names["l"], Upright(low, high, scales.bend, scales.unbend))
     scale = {"type": "symlog", "constant": scales.NEAR, "nice": False, "clamp": True, "domain": [low, high]}
     label = "datum.value ? format(datum.value, '+~g') : '0'"
     axis = {"title": title, "values": scales.drop_ticks(low, high), "labelExpr": label}
-    return {"fields": {name: names[name] for name in ("y", "top", "bottom")}, "scale": scale, "axis": axis}
+    return {"fields": {name: names[name] for name in ("y", "top", "bottom", "l")}, "scale": scale, "axis": axis}
 
 
 @cache
@@ -181,8 +212,7 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
             strokeDash=alt.condition("datum.dashed", alt.value([7, 3]), alt.value([1, 0]))),
         means.transform_calculate(**TOLD).mark_point(filled=True, size=52, stroke="var(--paper)", strokeWidth=0.8).encode(
             x=x, y=y, color=colour, shape=shape, opacity=_shown(1, 0.13), tooltip=_tooltip()),
-        means.transform_filter(NAMED).mark_text(align="right", dx=4, dy=-12, fontSize=12, fontWeight=600).encode(
-            x=x, y=y, text="name:N", color=colour),
+        *_names(means, title, patterns, colour),
     )  # fmt: skip
     params = [alt.param(name=name, value=[]) for name in ("focus", "named", "dotted")]
     chart = alt.layer(*layers).add_params(*params).properties(width="container", height=HEIGHT)
@@ -190,17 +220,30 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
     return spec
 
 
+def _names(means: alt.Chart, title: str, patterns: tuple[str, ...], colour: alt.Color) -> tuple[alt.Chart, alt.Chart]:
+    """At the ends of lines, and what leads to them."""
+    ends = means.transform_filter(NAMED).transform_calculate(**ENDS)
+    return (
+        ends.mark_text(**NAMES).encode(
+            x=_x(title, patterns, "place"), y=_y("l"), text="end:N", color=colour, opacity=_shown(1, 0)),
+        ends.transform_filter(BESIDE).mark_rule(strokeWidth=0.7, xOffset=4, x2Offset=7).encode(
+            x=_x(title, patterns), x2="place:Q", y=_y("y"), y2="l:Q", color=colour, opacity=_shown(0.6, 0)),
+    )  # fmt: skip
+
+
 def _shown(strong: float, faint: float) -> Any:
     """Opacity of what is in focus, and of everything else."""
     return alt.condition(FOCUS, alt.value(strong), alt.value(faint))
 
 
-def _x(title: str, patterns: tuple[str, ...]) -> alt.X:
+def _x(title: str, patterns: tuple[str, ...], name: str = "x") -> alt.X:
     scale = alt.Scale(type="log", base=2, nice=False, domain=[1, 2])
     label = "datum.value + '\N{MULTIPLICATION SIGN}'"
     if patterns:
         label = f"{json.dumps(patterns)}[round(log(datum.value) / LN2)]"
-    return alt.X("x:Q", scale=scale, axis=alt.Axis(title=title, values=[1], labelExpr=label, grid=False))
+    return alt.X(
+        f"{name}:Q", scale=scale, axis=alt.Axis(title=title, values=[1], labelExpr=label, grid=False, labelOverlap="greedy")
+    )
 
 
 def _y(name: str) -> alt.Y:

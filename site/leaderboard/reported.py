@@ -10,7 +10,7 @@ from typing import Any
 from leaderboard.charts import Drawing, Rows
 from leaderboard.corpus import Report
 from leaderboard.entries import Axis
-from leaderboard.series import Look
+from leaderboard.series import CROWD, Look
 
 LEAST = 2.0
 """Compression or speedup from which a result counts as one of pruning in the chart of years."""
@@ -45,6 +45,7 @@ def by_factor(reports: Iterable[Report], axis: Axis, looks: Mapping[str, Look]) 
         controls=[],
         dense=[],
         series={name: (looks[name].colour, looks[name].shape) for name in rows},
+        named={name: own[0]["name"] for name, own in rows.items()} if len(rows) <= CROWD else {},
     )
 
 

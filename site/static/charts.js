@@ -8,6 +8,7 @@
   const { src, dataset } = document.currentScript;
   const needed = [new URL("vendor/vega.js", src).href, dataset.specifications];
   const CROWD = 12; // up to so many methods, all are drawn strongly
+  const [NARROW, SHORT] = [420, 76]; // px: in a chart narrower than this, names at the ends of lines are cut sooner
   const views = new WeakMap(); // figure -> Vega view, and how to end it
   const turns = new WeakMap(); // figure -> how often it was asked for
   const asked = new WeakMap(); // list of methods -> what its reader asked for
@@ -38,6 +39,7 @@
       for (const name of ["means", "controls"]) spec.datasets[name] = spec.datasets[name].filter((row) => shown.has(row.m));
       if (shown.size <= CROWD) for (const param of spec.params) param.value = [];
     }
+    if (figure.clientWidth < NARROW) for (const { mark } of spec.layer) if (mark.limit) mark.limit = SHORT;
     if (seeds) spec.params.find(({ name }) => name === "dotted").value = [];
     const other = scale && spec.usermeta?.[scale];
     if (other && scale === "control") for (const row of spec.datasets.dense) row.label = "magnitude, same densities";

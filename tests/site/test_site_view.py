@@ -11,6 +11,7 @@ import pytest
 from leaderboard.build import build, gather
 from leaderboard.contests import against
 from leaderboard.facets import choice
+from leaderboard.labels import apart
 from leaderboard.pages.site import board_of
 from leaderboard.scales import drop_domain, drop_ticks, error_ticks
 from leaderboard.series import COLOURS, CROWD, SHAPES, looks
@@ -131,6 +132,44 @@ def test_sorting_stands_in_the_address(site, visit):
     page.wait_for_function(order, arg=",".join(ordered))
 
 
+def test_names_at_the_ends_keep_apart():
+    """As near to their lines as can be, in the same order; those without a neighbour stay where they are."""
+    moved = apart([0.5, 0.52, 0.9, 0.0, 0.51], room=0.1)
+    assert moved == pytest.approx([0.41, 0.61, 0.9, 0.0, 0.51])
+    assert apart([0.99, 1.0], room=0.1) == pytest.approx([0.9, 1.0])
+    assert apart([0.5] * 5, room=0.5) == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0])
+    assert apart([]) == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("scale", ["", "&scale=drop", "&scale=control"])
+def test_each_line_has_its_name_at_its_end(site, visit, width, scale):
+    """All of them, none over another, none beyond the page."""
+    page = visit(site.folder / BENCHMARK, width=width, fragment=f"#board={BOARD}{scale}").page
+    draw_all(page)
+    for figure in page.locator(".panel.after figure.chart").all():
+        places = figure.locator(".live g.layer_7_marks text").evaluate_all(
+            "all => all.map(t => { const b = t.getBoundingClientRect(); return [b.top, b.bottom, b.left, b.right]; })"
+        )
+        assert len(places) == 4
+        for i, (top, bottom, _, right) in enumerate(places):
+            assert right <= width
+            assert all(bottom <= other[0] + 2 or top >= other[1] - 2 for other in places[:i])
+
+
+def test_names_stand_in_the_drawing_too(site):
+    """Without a script; a control by its short name, and in small charts none."""
+    titles = ("Global magnitude", "Uniform magnitude", "LAMP", "ERK magnitude")
+    page = (site.folder / BENCHMARK).read_text(encoding="utf-8")
+    drawing = page[page.index('<svg class="marks"') : page.index("</figure>")]
+    assert all(f">{title}</text>" in drawing for title in titles)
+    method = (site.folder / "methods" / "lamp.html").read_text(encoding="utf-8")
+    assert ">matched magnitude</text>" in method
+    home = (site.folder / "index.html").read_text(encoding="utf-8")
+    assert ">LAMP</text>" in home[: home.index('class="multiples"')]
+    assert ">LAMP</text>" not in home[home.index('class="multiples"') :]
+
+
 def test_chart_and_table_stand_out_together(site, visit):
     """A mark brings out its row and its name; a click on it picks the method; so does the keyboard in the legend."""
     page = visit(site.folder / BENCHMARK).page
@@ -219,6 +258,7 @@ def test_every_seed_is_drawn_where_it_is_asked_for(visit, tmp_path):
     draw_all(page)
     rows = specification(tmp_path / "public", page)["datasets"]["means"]
     first = set(shown(page)[:8])
+    assert {row["m"] for row in rows if "lx" in row} == first  # in a crowd only these have their names at their ends
     dots, few = sum(len(row["as"]) for row in rows), sum(len(row["as"]) for row in rows if row["m"] in first)
     assert few < dots
     count = "([s, n]) => document.querySelectorAll(s).length === n"
