@@ -193,6 +193,24 @@ def test_chart_and_table_stand_out_together(site, visit):
     assert page.locator(f"#{BOARD} a.compare").get_attribute("href").endswith(f"&m={slug},global-magnitude")
 
 
+def test_method_page_has_both_axes(site, visit):
+    """One at a time; the switch stands in the address, as on the page of a benchmark."""
+    page = visit(site.folder / "methods" / "lamp.html").page
+    board = page.locator(f"[id='mnist-lenet-300-100-{BOARD}']")
+    axes = "all => all.filter(f => f.checkVisibility()).map(f => f.dataset.axis)"
+    charts = "figure.chart"
+    assert board.locator(charts).evaluate_all(axes) == ["compression"] * 2
+    board.get_by_text("speedup", exact=True).click()
+    assert board.locator(charts).evaluate_all(axes) == ["speedup"] * 2
+    assert address(page) == f"#board=mnist-lenet-300-100-{BOARD}&axis=speedup"
+    page.reload()
+    draw_all(page)
+    assert board.locator(charts).evaluate_all(axes) == ["speedup"] * 2
+    data = specifications(site.folder, "methods/lamp.html")
+    [spec] = [spec for name, spec in data.items() if "300-100" in name and name.endswith("-after-speedup")]
+    assert all(row["x"] == pytest.approx(row["s"], abs=1e-3) for row in spec["datasets"]["means"])
+
+
 def test_methods_page_filters_by_traits(site, visit):
     page = visit(site.folder / "methods.html", fragment="#board=list&stage=after&data_use=calibration").page
     visible = "bodies => bodies.filter(b => b.checkVisibility()).map(b => b.dataset.slug)"

@@ -12,7 +12,7 @@ from leaderboard import facts, statistics, words
 from leaderboard.charts import tradeoff
 from leaderboard.code import highlight
 from leaderboard.drawings import single
-from leaderboard.entries import Entry, Phase, Point, Target
+from leaderboard.entries import Axis, Entry, Phase, Point, Target
 from leaderboard.facts import Fact
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages import forgetting
@@ -66,6 +66,12 @@ class Result:
     targets: list[Target]
     records: list[Any]
     shared: list[Fact]
+
+    @property
+    def axes(self) -> list[tuple[str, str]]:
+        """A switch of its charts, the targets' own axis first; empty where there is one."""
+        axes = next(iter(self.standings.values())).axes
+        return [(axis, axis) for axis in axes if axis] if len(axes) > 1 else []
 
     @property
     def measured(self) -> set[str]:
@@ -181,7 +187,7 @@ def result(site: Site, standings: Standings, slug: str) -> Result | None:
         phases=list(standings),
         standings=standings,
         lines=[_line(standings, slug, own, position) for position in range(len(targets))],
-        charts=[_chart(site, one, slug, benchmark) for one in standings.values()],
+        charts=[_chart(site, one, slug, axis) for one in standings.values() for axis in one.axes],
         layers=layers(own, targets),
         groups=groups(own, targets),
         latency=latency(own, board.dense.itertuples(), targets),
@@ -240,10 +246,11 @@ def _by_seed(entry: Entry, position: int, standing: Standing) -> list[float]:
     return [found.get(seed, float("nan")) for seed in standing.frame.seeds]
 
 
-def _chart(site: Site, standing: Standing, slug: str, benchmark: str) -> Chart:
-    key, axis = standing.board.key, standing.axes[0]
+def _chart(site: Site, standing: Standing, slug: str, axis: Axis | None) -> Chart:
+    key = standing.board.key
     phase = words.TRACKS[key.track].phases[standing.frame.phase]
     spec = tradeoff(single(standing, slug, axis, site.looks[slug], site.titles[slug]))
     caption = words.caption(axis, key.division)
-    label = f"{caption} on {benchmark}, {phase}: {site.titles[slug]} and its controls."
-    return Chart(f"{key.benchmark}-{standing.id}", f"{caption}, {phase}", label, spec)
+    label = f"{caption} on {site.grid.benchmarks[key.benchmark].title}, {phase}: {site.titles[slug]} and its controls."
+    name = f"{key.benchmark}-{standing.id}-{axis or 'pattern'}"
+    return Chart(name, f"{caption}, {phase}", label, spec, axis if len(standing.axes) > 1 else None)
