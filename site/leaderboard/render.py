@@ -16,6 +16,7 @@ from leaderboard.pages.benchmark import BoardView
 from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.pictures import key
 from leaderboard.previews import Preview
+from leaderboard.reported import REPORTED
 from leaderboard.series import PATHS
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
@@ -39,13 +40,13 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
         site=site,
         previews=previews,
         svg=svg,
-        scratch=words.SCRATCH,
-        controls=words.CONTROLS,
+        scratch=words.SCRATCH, controls=words.CONTROLS,
         against=words.AGAINST,
         tracks=words.TRACKS,
         control_looks=CONTROL_LOOKS,
+        reported_look=REPORTED,
         shapes=PATHS,
-    )
+    )  # fmt: skip
     env.filters.update(
         fixed=fixed,
         signed=signed,
@@ -57,9 +58,9 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
         capitalize_first=capitalize_first,
         xml=xml,
         duration=duration,
+        finite=finite,
     )
     env.tests["finite"] = finite
-    env.filters["finite"] = finite
     return env
 
 
