@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -216,6 +217,17 @@ def test_methods_page_filters_by_traits(site, visit):
     visible = "bodies => bodies.filter(b => b.checkVisibility()).map(b => b.dataset.slug)"
     assert page.eval_on_selector_all("tbody[data-slug]", visible) == ["uniform-magnitude"]
     assert page.locator("#stage-after").is_checked()
+
+
+def test_methods_stand_by_their_titles_with_what_is_measured_of_them(site):
+    """The order that the heading says, and the benchmarks at once."""
+    text = (site.folder / "methods.html").read_text(encoding="utf-8")
+    row = r'<tbody data-slug="([^"]+)".*?<th scope="row" data-value="([^"]+)">.*?</th>\s*<td[^>]*>(.*?)</td>'
+    rows = re.findall(row, text, re.DOTALL)
+    titles = [title for _, title, _ in rows]
+    assert titles == sorted(titles)
+    assert len(titles) == 4
+    assert all("MNIST / LeNet-300-100" in measured for _, _, measured in rows)
 
 
 def test_phone_has_results_first(site, visit):
