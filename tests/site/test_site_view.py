@@ -158,6 +158,33 @@ def test_each_line_has_its_name_at_its_end(site, visit, width, scale):
             assert all(bottom <= other[0] + 2 or top >= other[1] - 2 for other in places[:i])
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_names_are_legible_in_every_colour(site, visit, scheme):
+    """As text, at a contrast of 4.5 with the paper."""
+    page = visit(site.folder / BENCHMARK).page
+    page.emulate_media(color_scheme=scheme)
+    contrasts = page.evaluate("""tokens => {
+      const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+      const light = (colour) => {
+        pen.fillStyle = colour;
+        pen.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data].map(v => v / 255)
+          .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+      };
+      const place = document.querySelector('.canvas .mark-text.layer_7_marks');
+      const paper = light(getComputedStyle(document.body).backgroundColor);
+      return tokens.map(token => {
+        const text = document.createElementNS('http://www.w3.org/2000/svg', 'text');
+        text.setAttribute('fill', `var(--${token})`);
+        place.append(text);
+        const own = light(getComputedStyle(text).fill);
+        return Math.max(own, paper) / Math.min(own, paper);
+      });
+    }""", [*(f"s{i}" for i in range(COLOURS)), "control"])  # fmt: skip
+    assert min(contrasts) >= 4.5, contrasts
+
+
 def test_names_stand_in_the_drawing_too(site):
     """Without a script; a control by its short name, and in small charts none."""
     titles = ("Global magnitude", "Uniform magnitude", "LAMP", "ERK magnitude")
