@@ -93,7 +93,7 @@ def build(
     say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; writing downloads")
     with _staging(output) as folder:
         pages = all_pages(site, downloads.write(site, folder / "data"))
-        specs = [chart.spec for page in pages for chart in page.charts]
+        specs = [chart.spec for page in pages for chart in page.charts if chart.drawn]
         say(f"drawing {len(specs)} charts")
         kept = drawings or repository.cache / "charts"
         env = environment(site, pictures.draw(specs, kept), chosen := previews.choose(site, pages))

@@ -27,8 +27,8 @@ Rows = list[dict[str, Any]]
 HEIGHT = 360
 WIDTH = 560
 """Of the static picture; in a browser a chart takes the width of its place."""
-LONGEST = 128
-"""Names at the ends of lines are cut there, in pixels; by the page's script sooner, on a phone."""
+NAMES_WIDTH = 128
+"""Of the static picture, for the names at the ends of lines."""
 
 FOCUS = "length(focus) == 0 || indexof(focus, datum.m) >= 0"
 DOTTED = "isArray(datum['as']) && (length(dotted) == 0 || indexof(dotted, datum.m) >= 0)"
@@ -70,7 +70,6 @@ NAMES: Spec = {
     "dx": alt.expr(f"{BESIDE} ? 9 : 4"),
     "dy": alt.expr(f"{BESIDE} ? 0 : -12"),
     "fontSize": 11,
-    "limit": LONGEST,
 }
 """Beside the line, or above its end."""
 DASHES = {"matched-magnitude": [1, 0], "matched-random": [2, 3], "scratch-e": [9, 3], "scratch-b": [9, 3, 2, 3]}
@@ -141,7 +140,7 @@ def tradeoff(drawing: Drawing) -> Spec:
 
 
 def skeleton(spec: Spec) -> Spec:
-    """The chart without its data, domains and series, at the fixed size of the static picture.
+    """The chart without its data, domains, series and tooltips, at the fixed size of the static picture.
 
     Fitting a size and asking for the page's fonts would double the time of drawing; the style sheet sets the font anyway.
     """
@@ -149,10 +148,12 @@ def skeleton(spec: Spec) -> Spec:
     bare["config"] = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
     nothing = Drawing("", [], [], [], {"m": ("black", "circle")})
     for layer in bare["layer"]:
+        if layer["encoding"].pop("tooltip", None):
+            layer["transform"] = [step for step in layer["transform"] if step.get("as") not in TOLD]
         _fit(layer["encoding"], {"domain": [1, 2], "values": [1]}, {"domain": [1, 2], "values": [1]}, ["m"], nothing)
     for param in bare["params"]:
         param["value"] = []
-    width = WIDTH - 64 - (LONGEST if any("lx" in row for row in spec["datasets"]["means"]) else 0)
+    width = WIDTH - 64 - (NAMES_WIDTH if any("lx" in row for row in spec["datasets"]["means"]) else 0)
     return {**bare, "width": width, "height": HEIGHT - 62, "datasets": {name: [] for name in spec["datasets"]}}
 
 

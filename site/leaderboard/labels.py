@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 Rows = list[dict[str, Any]]
 
+LONGEST = 22
+"""Names are cut there, in characters; by the page's script sooner, on a phone."""
 ROOM = 0.055
 """Share of the upright axis that a name takes where a chart is lowest, on a phone."""
 EDGE = 0.12
@@ -37,10 +39,14 @@ def with_ends(rows: Rows, named: Mapping[str, str], edge: float, first: float) -
         row = {**rows[position], "last": True}
         if series in named:
             row["lx"] = round(edge, 4) if math.log2(edge / row["x"]) <= near else row["x"]
-            if named[series] != row.get("name"):
-                row["short"] = named[series]
+            if (name := cut(named[series])) != row.get("name"):
+                row["short"] = name
         marked[position] = row
     return marked
+
+
+def cut(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
 
 
 def place(ends: Sequence[tuple[dict[str, Any], float]], name: str, axis: Upright) -> None:

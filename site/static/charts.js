@@ -8,8 +8,8 @@
   const { src, dataset } = document.currentScript;
   const vega = new URL("vendor/vega.js", src).href;
   const CROWD = 12; // up to so many methods, all are drawn strongly
-  const [NARROW, SHORT] = [420, 76]; // px: in a chart narrower than this, names at the ends of lines are cut sooner
-  const [ROOM, EDGE, NEAR] = [0.055, 0.12, 0.5]; // of `labels.py` and `scales.py`
+  const [NARROW, SHORT] = [420, 13]; // in a chart of less pixels, names at the ends of lines have so many characters
+  const [LONGEST, ROOM, EDGE, NEAR] = [22, 0.055, 0.12, 0.5]; // of `labels.py` and `scales.py`
   const views = new WeakMap(); // figure -> Vega view, and how to end it
   const turns = new WeakMap(); // figure -> how often it was asked for
   const asked = new WeakMap(); // list of methods -> what its reader asked for
@@ -48,7 +48,7 @@
       for (const name of ["means", "controls"]) spec.datasets[name] = spec.datasets[name].filter((row) => shown.has(row.m));
       if (shown.size <= CROWD) for (const param of spec.params) param.value = [];
     }
-    if (figure.clientWidth < NARROW) for (const { mark } of spec.layer) if (mark.limit) mark.limit = SHORT;
+    if (figure.clientWidth < NARROW) for (const row of spec.datasets.means) if (row.last) row.short = cut(row.short ?? row.name, SHORT);
     if (seeds) spec.params.find(({ name }) => name === "dotted").value = [];
     const other = scale && spec.usermeta?.[scale];
     if (other && scale === "control") for (const row of spec.datasets.dense) row.label = "magnitude, same densities";
@@ -91,9 +91,12 @@
     const places = apart(ends.map((row) => (to(value(row)) - low) / (high - low)), ROOM);
     for (const [i, row] of ends.entries()) {
       row[fields.l] = back(low + places[i] * (high - low));
+      row.short ??= cut(row.name, LONGEST);
       row.lx ??= Math.log(edge / row.x) <= EDGE * Math.log(edge / first) ? edge : row.x;
     }
   };
+
+  const cut = (name, most) => (name.length <= most ? name : `${name.slice(0, most - 1).trimEnd()}\u2026`);
 
   const apart = (places, most) => {
     const order = [...places.keys()].sort((one, other) => places[one] - places[other]);

@@ -234,6 +234,8 @@ def test_method_page_has_both_axes(site, visit):
     page.reload()
     draw_all(page)
     assert board.locator(charts).evaluate_all(axes) == ["speedup"] * 2
+    text = (site.folder / "methods" / "lamp.html").read_text(encoding="utf-8")
+    assert text.count('<svg class="marks"') == text.count('<figure class="chart" data-axis="compression"')
     data = specifications(site.folder, "methods/lamp.html")
     [spec] = [spec for name, spec in data.items() if "300-100" in name and name.endswith("-after-speedup")]
     assert all(row["x"] == pytest.approx(row["s"], abs=1e-3) for row in spec["datasets"]["means"])

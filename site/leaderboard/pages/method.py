@@ -262,4 +262,5 @@ def _chart(site: Site, standing: Standing, slug: str, axis: Axis | None) -> Char
     caption = words.caption(axis, key.division)
     label = f"{caption} on {site.grid.benchmarks[key.benchmark].title}, {phase}: {site.titles[slug]} and its controls."
     name = f"{key.benchmark}-{standing.id}-{axis or 'pattern'}"
-    return Chart(name, f"{caption}, {phase}", label, spec, axis if len(standing.axes) > 1 else None)
+    return Chart(name, f"{caption}, {phase}", label, spec, axis if len(standing.axes) > 1 else None,
+                 drawn=axis == standing.axes[0])  # fmt: skip
