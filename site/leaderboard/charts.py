@@ -84,7 +84,7 @@ class Drawing:
 
 def tradeoff(drawing: Drawing) -> Spec:
     """Accuracy against compression or speedup, both on logarithmic axes; or by pattern."""
-    spec = copy.deepcopy(_layout(drawing.title, drawing.patterns))
+    spec = copy.deepcopy(_layout(drawing.patterns))
     rows = (*drawing.means, *drawing.controls)
     errors = [100 - a for row in (*rows, *drawing.dense) for a in (row["a"], *row.get("as", ()))]
     low, high = scales.padded(errors, drawing.smallest_error)
@@ -93,8 +93,8 @@ def tradeoff(drawing: Drawing) -> Spec:
     if drawing.patterns:
         x_domain = [2**-0.5, 2 ** (len(drawing.patterns) - 0.5)]
     places = [float(2**place) for place in range(len(drawing.patterns))] or list(drawing.targets)
-    x = {"domain": x_domain, "values": places or scales.factors_within(*x_domain)}
-    y = {"domain": [low, high], "values": scales.error_ticks(low, high)}
+    x = {"domain": x_domain, "axis": {"title": drawing.title, "values": places or scales.factors_within(*x_domain)}}
+    y = {"domain": [low, high], "axis": {"values": scales.error_ticks(low, high)}}
     names = list(drawing.series)
     for layer in spec["layer"]:
         _fit(layer["encoding"], x, y, names, drawing)
@@ -119,9 +119,9 @@ def skeleton(spec: Spec) -> Spec:
     """
     bare = copy.deepcopy({name: value for name, value in spec.items() if name not in ("datasets", "usermeta")})
     bare["config"] = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
-    nothing = Drawing("", [], [], [], {"m": ("black", "circle")})
+    nothing, plain = Drawing("", [], [], [], {"m": ("black", "circle")}), {"domain": [1, 2], "axis": {"values": [1]}}
     for layer in bare["layer"]:
-        _fit(layer["encoding"], {"domain": [1, 2], "values": [1]}, {"domain": [1, 2], "values": [1]}, ["m"], nothing)
+        _fit(layer["encoding"], plain, plain, ["m"], nothing)
     for param in bare["params"]:
         param["value"] = []
     return {**bare, "width": WIDTH - 64, "height": HEIGHT - 62, "datasets": {name: [] for name in spec["datasets"]}}
@@ -131,7 +131,7 @@ def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -
     for channel, place in (("x", x), ("y", y)):
         if channel in encoding:
             encoding[channel]["scale"]["domain"] = place["domain"]
-            encoding[channel]["axis"]["values"] = place["values"]
+            encoding[channel]["axis"] |= place["axis"]
     for channel, index in (("color", 0), ("shape", 1)):
         if "scale" in encoding.get(channel, {}):
             values = [drawing.series[name][index] for name in names]
@@ -148,8 +148,11 @@ def _differences(title: str, names: Mapping[str, str], values: list[float]) -> S
 
 
 @cache
-def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
-    """The layers, checked against Vega-Lite's schema. Patterns are not joined by lines: nothing lies between them."""
+def _layout(patterns: tuple[str, ...]) -> Spec:
+    """The layers of every chart, checked against Vega-Lite's schema, which takes its time.
+
+    Patterns are not joined by lines: nothing lies between them.
+    """
     controls, dense, means = (
         alt.Chart(alt.NamedData(name=name)).transform_calculate(y="100 - datum.a") for name in ("controls", "dense", "means")
     )
@@ -161,7 +164,7 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
         .transform_flatten(["as", "ds", "gs", "xs"], as_=["a", "d", "g", "own"])
         .transform_calculate(x="isValid(datum.own) ? datum.own : datum.x", y="100 - datum.a")
     )
-    x, y = _x(title, patterns), _y("y")
+    x, y = _x(patterns), _y("y")
     colour = alt.Color("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["var(--s0)"]))
     shape = alt.Shape("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["circle"]))
     dash = alt.StrokeDash("v:N", legend=None, scale=alt.Scale(domain=list(DASHES), range=list(DASHES.values())))
@@ -195,12 +198,12 @@ def _shown(strong: float, faint: float) -> Any:
     return alt.condition(FOCUS, alt.value(strong), alt.value(faint))
 
 
-def _x(title: str, patterns: tuple[str, ...]) -> alt.X:
+def _x(patterns: tuple[str, ...]) -> alt.X:
     scale = alt.Scale(type="log", base=2, nice=False, domain=[1, 2])
     label = "datum.value + '\N{MULTIPLICATION SIGN}'"
     if patterns:
         label = f"{json.dumps(patterns)}[round(log(datum.value) / LN2)]"
-    return alt.X("x:Q", scale=scale, axis=alt.Axis(title=title, values=[1], labelExpr=label, grid=False))
+    return alt.X("x:Q", scale=scale, axis=alt.Axis(title="", values=[1], labelExpr=label, grid=False))
 
 
 def _y(name: str) -> alt.Y:
