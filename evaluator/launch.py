@@ -18,6 +18,8 @@ from evaluator.errors import EspalierError
 from evaluator.messages import Ended, Reply, Request
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+START = "import gc; gc.disable(); from evaluator.scorer import main; main()"
+"""Of the scorers' parent; see ``evaluator.forking``."""
 MESSAGE: TypeAdapter[Reply | Ended] = TypeAdapter(Reply | Ended)
 
 
@@ -71,7 +73,7 @@ class Scorers:
         self._complaints.truncate()
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "evaluator.scorer"],
+                [sys.executable, "-P", "-c", START],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,

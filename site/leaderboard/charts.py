@@ -108,7 +108,7 @@ class Drawing:
 
 def tradeoff(drawing: Drawing) -> Spec:
     """Accuracy against compression or speedup, both on logarithmic axes; or by pattern."""
-    spec = copy.deepcopy(_layout(drawing.title, drawing.patterns))
+    spec = copy.deepcopy(_layout(drawing.patterns))
     rows = (*drawing.means, *drawing.controls)
     errors = [100 - a for row in (*rows, *drawing.dense) for a in (row["a"], *row.get("as", ()))]
     low, high = scales.padded(errors, drawing.smallest_error)
@@ -117,8 +117,8 @@ def tradeoff(drawing: Drawing) -> Spec:
     if drawing.patterns:
         x_domain = [2**-0.5, 2 ** (len(drawing.patterns) - 0.5)]
     places = [float(2**place) for place in range(len(drawing.patterns))] or list(drawing.targets)
-    x = {"domain": x_domain, "values": places or scales.factors_within(*x_domain)}
-    y = {"domain": [low, high], "values": scales.error_ticks(low, high)}
+    x = {"domain": x_domain, "axis": {"title": drawing.title, "values": places or scales.factors_within(*x_domain)}}
+    y = {"domain": [low, high], "axis": {"values": scales.error_ticks(low, high)}}
     names = list(drawing.series)
     for layer in spec["layer"]:
         _fit(layer["encoding"], x, y, names, drawing)
@@ -146,11 +146,11 @@ def skeleton(spec: Spec) -> Spec:
     """
     bare = copy.deepcopy({name: value for name, value in spec.items() if name not in ("datasets", "usermeta")})
     bare["config"] = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
-    nothing = Drawing("", [], [], [], {"m": ("black", "circle")})
+    nothing, plain = Drawing("", [], [], [], {"m": ("black", "circle")}), {"domain": [1, 2], "axis": {"values": [1]}}
     for layer in bare["layer"]:
         if layer["encoding"].pop("tooltip", None):
             layer["transform"] = [step for step in layer["transform"] if step.get("as") not in TOLD]
-        _fit(layer["encoding"], {"domain": [1, 2], "values": [1]}, {"domain": [1, 2], "values": [1]}, ["m"], nothing)
+        _fit(layer["encoding"], plain, plain, ["m"], nothing)
     for param in bare["params"]:
         param["value"] = []
     width = WIDTH - 64 - (NAMES_WIDTH if any("lx" in row for row in spec["datasets"]["means"]) else 0)
@@ -161,7 +161,7 @@ def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -
     for channel, place in (("x", x), ("y", y)):
         if channel in encoding:
             encoding[channel]["scale"]["domain"] = place["domain"]
-            encoding[channel]["axis"]["values"] = place["values"]
+            encoding[channel]["axis"] |= place["axis"]
     for channel, index in (("color", 0), ("shape", 1)):
         if "scale" in encoding.get(channel, {}):
             values = [drawing.series[name][index] for name in names]
@@ -180,8 +180,8 @@ def _differences(title: str, names: Mapping[str, str], values: list[float], ends
 
 
 @cache
-def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
-    """The layers, checked against Vega-Lite's schema. Patterns are not joined by lines: nothing lies between them."""
+def _layout(patterns: tuple[str, ...]) -> Spec:
+    """The layers of every chart, checked against Vega-Lite's schema, which takes its time. Patterns have no lines."""
     controls, dense, means = (
         alt.Chart(alt.NamedData(name=name)).transform_calculate(y="100 - datum.a") for name in ("controls", "dense", "means")
     )
@@ -193,7 +193,7 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
         .transform_flatten(["as", "ds", "gs", "xs"], as_=["a", "d", "g", "own"])
         .transform_calculate(x="isValid(datum.own) ? datum.own : datum.x", y="100 - datum.a")
     )
-    x, y = _x(title, patterns), _y("y")
+    x, y = _x(patterns), _y("y")
     colour = alt.Color("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["var(--s0)"]))
     shape = alt.Shape("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["circle"]))
     dash = alt.StrokeDash("v:N", legend=None, scale=alt.Scale(domain=list(DASHES), range=list(DASHES.values())))
@@ -213,22 +213,21 @@ def _layout(title: str, patterns: tuple[str, ...]) -> Spec:
             strokeDash=alt.condition("datum.dashed", alt.value([7, 3]), alt.value([1, 0]))),
         means.transform_calculate(**TOLD).mark_point(filled=True, size=52, stroke="var(--paper)", strokeWidth=0.8).encode(
             x=x, y=y, color=colour, shape=shape, opacity=_shown(1, 0.13), tooltip=_tooltip()),
-        *_names(means, title, patterns, colour),
+        *_names(means, patterns, colour),
     )  # fmt: skip
     params = [alt.param(name=name, value=[]) for name in ("focus", "named", "dotted")]
-    chart = alt.layer(*layers).add_params(*params).properties(width="container", height=HEIGHT)
-    spec: Spec = chart.properties(config=_THEME).to_dict()
-    return spec
+    chart = alt.layer(*layers).add_params(*params).properties(width="container", height=HEIGHT, config=_THEME)
+    return dict(chart.to_dict())
 
 
-def _names(means: alt.Chart, title: str, patterns: tuple[str, ...], colour: alt.Color) -> tuple[alt.Chart, alt.Chart]:
+def _names(means: alt.Chart, patterns: tuple[str, ...], colour: alt.Color) -> tuple[alt.Chart, alt.Chart]:
     """At the ends of lines, and what leads to them."""
     ends = means.transform_filter(NAMED).transform_calculate(**ENDS)
     return (
         ends.mark_text(**NAMES).encode(
-            x=_x(title, patterns, "place"), y=_y("l"), text="end:N", color=colour, opacity=_shown(1, 0)),
+            x=_x(patterns, "place"), y=_y("l"), text="end:N", color=colour, opacity=_shown(1, 0)),
         ends.transform_filter(BESIDE).mark_rule(strokeWidth=0.7, xOffset=4, x2Offset=7).encode(
-            x=_x(title, patterns), x2="place:Q", y=_y("y"), y2="l:Q", color=colour, opacity=_shown(0.6, 0)),
+            x=_x(patterns), x2="place:Q", y=_y("y"), y2="l:Q", color=colour, opacity=_shown(0.6, 0)),
     )  # fmt: skip
 
 
@@ -237,13 +236,13 @@ def _shown(strong: float, faint: float) -> Any:
     return alt.condition(FOCUS, alt.value(strong), alt.value(faint))
 
 
-def _x(title: str, patterns: tuple[str, ...], name: str = "x") -> alt.X:
+def _x(patterns: tuple[str, ...], name: str = "x") -> alt.X:
     scale = alt.Scale(type="log", base=2, nice=False, domain=[1, 2])
     label = "datum.value + '\N{MULTIPLICATION SIGN}'"
     if patterns:
         label = f"{json.dumps(patterns)}[round(log(datum.value) / LN2)]"
     return alt.X(
-        f"{name}:Q", scale=scale, axis=alt.Axis(title=title, values=[1], labelExpr=label, grid=False, labelOverlap="greedy")
+        f"{name}:Q", scale=scale, axis=alt.Axis(title="", values=[1], labelExpr=label, grid=False, labelOverlap="greedy")
     )
 
 
