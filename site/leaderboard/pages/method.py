@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from leaderboard import facts, reported, statistics, words
+from leaderboard import costs, facts, reported, statistics, words
 from leaderboard.charts import tradeoff
 from leaderboard.code import highlight
 from leaderboard.drawings import single
@@ -64,6 +64,8 @@ class Result:
     groups: list[Group]
     latency: Latency | None
     targets: list[Target]
+    seconds: tuple[float, float]
+    """What one network takes: pruning at the costliest target, and retraining; nan where not known."""
     records: list[Any]
     shared: list[Fact]
 
@@ -198,6 +200,7 @@ def result(site: Site, standings: Standings, slug: str) -> Result | None:
         groups=groups(own, targets),
         latency=latency(own, board.dense.itertuples(), targets),
         targets=targets,
+        seconds=(costs.pruning_seconds(board, slug), costs.retraining_seconds(board)),
         records=rows,
         shared=facts.shared(rows),
     )
