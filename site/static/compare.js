@@ -158,7 +158,7 @@
       const [mean] = [figure(own, ({ mean }) => fixed(mean, column.digits))];
       if (own?.half) mean.append(make("span", { className: "half", textContent: ` \u00b1 ${fixed(own.half, column.digits)}` }));
       return make("tr", {}, make("th", { scope: "row" }, swatch(slug), link(data, slug)), mean, figure(seconds, time),
-        ...(trains ? [figure(epochs, String)] : []), figure(memory, (value) => `${value.toFixed(0)} MB`), figure(data.retraining, time),
+        ...(trains ? [figure(epochs, String)] : []), figure(memory, (value) => `${value.toFixed(0)} MB`), figure(data.retraining, (value) => (value ? time(value) : "none")),
         figure(seconds === null || data.retraining === null ? null : seconds + data.retraining, time),
         make("td", { textContent: needs === null ? "\u2013" : needs.join(", ") || "weights only" }));
     });

@@ -123,6 +123,8 @@ def test_chosen_methods_are_drawn_and_have_their_costs(site, gathered, visit):
     look = gathered.looks["global-magnitude"].colour
     assert f'fill="{look}"' in figure.locator(".live").inner_html()
     assert "Top-1 against compression on MNIST / LeNet-300-100" in figure.locator(".canvas").get_attribute("aria-label")
+    boxes = [text.bounding_box() for text in names.all()]
+    assert abs(boxes[0]["y"] - boxes[1]["y"]) >= min(box["height"] for box in boxes) - 3
     page.get_by_label("ERK magnitude").check()
     page.get_by_text("by speedup, as realised", exact=True).click()
     wait = "n => document.querySelectorAll('#result .live g.layer_6_marks path').length === n"
