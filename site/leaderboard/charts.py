@@ -29,6 +29,8 @@ WIDTH = 560
 """Of the static picture; in a browser a chart takes the width of its place."""
 NAMES_WIDTH = 128
 """Of the static picture, for the names at the ends of lines."""
+NAME_LAYERS = 2
+"""The last ones of a chart: names, and what leads to them."""
 
 FOCUS = "length(focus) == 0 || indexof(focus, datum.m) >= 0"
 DOTTED = "isArray(datum['as']) && (length(dotted) == 0 || indexof(dotted, datum.m) >= 0)"
@@ -140,20 +142,23 @@ def tradeoff(drawing: Drawing) -> Spec:
 
 
 def skeleton(spec: Spec) -> Spec:
-    """The chart without its data, domains, series and tooltips, at the fixed size of the static picture.
+    """The chart without its data, domains, series, tooltips and empty layers, at the fixed size of the static picture.
 
     Fitting a size and asking for the page's fonts would double the time of drawing; the style sheet sets the font anyway.
     """
     bare = copy.deepcopy({name: value for name, value in spec.items() if name not in ("datasets", "usermeta")})
     bare["config"] = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
     nothing, plain = Drawing("", [], [], [], {"m": ("black", "circle")}), {"domain": [1, 2], "axis": {"values": [1]}}
+    named = any("lx" in row for row in spec["datasets"]["means"])
+    shown = {name for name, rows in spec["datasets"].items() if rows or name == "means"}
+    bare["layer"] = [layer for layer in bare["layer"][: None if named else -NAME_LAYERS] if layer["data"]["name"] in shown]
     for layer in bare["layer"]:
         if layer["encoding"].pop("tooltip", None):
             layer["transform"] = [step for step in layer["transform"] if step.get("as") not in TOLD]
         _fit(layer["encoding"], plain, plain, ["m"], nothing)
     for param in bare["params"]:
         param["value"] = []
-    width = WIDTH - 64 - (NAMES_WIDTH if any("lx" in row for row in spec["datasets"]["means"]) else 0)
+    width = WIDTH - 64 - (NAMES_WIDTH if named else 0)
     return {**bare, "width": width, "height": HEIGHT - 62, "datasets": {name: [] for name in spec["datasets"]}}
 
 
