@@ -25,6 +25,7 @@ from leaderboard import chooser, comparison, discovery, downloads, pictures, pre
 from leaderboard.address import normal
 from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
+from leaderboard.kept import NOTHING, Kept
 from leaderboard.load import load_results
 from leaderboard.pages import (
     benchmark,
@@ -69,7 +70,7 @@ def build(
     local: bool = True,
     notice: str = "",
     url: str = "",
-    drawings: Path | None = None,
+    kept: Path | None = None,
     say: Say = lambda _: None,
 ) -> Built:
     """Build the site of ``repository`` into ``output``, replacing the site there.
@@ -79,7 +80,7 @@ def build(
         notice: stands on top of every page.
         url: where the site will be read. Only with it has it a sitemap, pictures for link previews, and a page for lost
             readers whose links hold at any depth; without it no page says where the site is.
-        drawings: folder in which charts are kept from build to build (default: among the local state).
+        kept: folder for what is kept from build to build (default: among the local state).
         say: called with a line at every step.
 
     Raises:
@@ -89,14 +90,14 @@ def build(
     """
     _refuse_foreign(output)
     say("reading records")
-    site = gather(repository, local=local, notice=notice, url=url)
-    say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; writing downloads")
+    before = Kept(kept or repository.cache / "site")
+    site = gather(repository, local=local, notice=notice, url=url, kept=before)
+    say(f"{len(site.results.rows)} records, {len(site.slugs)} methods; writing downloads")
     with _staging(output) as folder:
         pages = all_pages(site, downloads.write(site, folder / "data"))
-        specs = [chart.spec for page in pages for chart in page.charts]
+        specs = {chart.key: chart.spec for page in pages for chart in page.charts}
         say(f"drawing {len(specs)} charts")
-        kept = drawings or repository.cache / "charts"
-        env = environment(site, pictures.draw(specs, kept), chosen := previews.choose(site, pages))
+        env = environment(site, pictures.draw(specs, before), chosen := previews.choose(site, pages))
         say(f"writing {len(pages)} pages")
         for page in pages:
             _write(folder / page.path, render(env, page))
@@ -106,7 +107,7 @@ def build(
         for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
             _write(folder / name, text)
         cards = previews.cards(env, site, chosen)
-        for name, picture in zip(cards, pictures.rasterise(cards.values(), kept), strict=True):
+        for name, picture in zip(cards, pictures.rasterise(cards.values(), before), strict=True):
             _write(folder / name, picture)
         shutil.copytree(STATIC, folder / "static")
         _write(folder / MARKER, _marker(site))
@@ -115,15 +116,16 @@ def build(
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise SiteError(f"the new site was not put in place: {found[0]}{more}", where=output, fix="report this as a bug")
+    before.sweep()
     shown = sum(page.path.endswith(".html") for page in pages)
-    return Built(output, shown, len(site.results.frame), site.warnings, site.faults)
+    return Built(output, shown, len(site.results.rows), site.warnings, site.faults)
 
 
-def gather(repository: Repository, *, local: bool = True, notice: str = "", url: str = "") -> Site:
+def gather(repository: Repository, *, local: bool = True, notice: str = "", url: str = "", kept: Kept = NOTHING) -> Site:
     """Read everything that any page needs."""
     address = normal(url)
     grid = load_grid(repository.grid)
-    results = load_results(repository, grid, local=local)
+    results = load_results(repository, grid, local=local, kept=kept)
     warnings = list(results.warnings)
     submissions = dict(_submissions(repository, warnings))
     standings = [make_standings(board, grid) for board in results.boards]
@@ -178,7 +180,7 @@ def _date(newest: str | None) -> str | None:
 
 
 def _marker(site: Site) -> str:
-    grid, count = site.grid, len(site.results.frame)
+    grid, count = site.grid, len(site.results.rows)
     facts = {"grid": grid.version, "grid_digest": grid.digest, "date": site.date, "records": count, "url": site.url}
     return json.dumps(facts, indent=2) + "\n"
 

@@ -78,8 +78,7 @@ def seconds(board: Board, slug: str) -> float:
 
     Retraining is the same for all, and what one was slower than another is the machine's doing: the board's median counts.
     """
-    retraining = board.rows.loc[board.rows["status"] == "ok", "retraining_seconds"].dropna()
-    return pruning_seconds(board, slug) + (0.0 if retraining.empty else float(retraining.median()))
+    return pruning_seconds(board, slug) + board.retraining_seconds
 
 
 def pruning_seconds(board: Board, slug: str) -> float:

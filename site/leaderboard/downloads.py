@@ -29,15 +29,12 @@ class Downloads:
 
 def write(site: Site, folder: Path) -> Downloads:
     """Write all files into ``folder``; their names stay, but for the snapshot's."""
-    offered = []
-    for download, frame in exports.tables(site.results, site.standings):
-        exports.write(frame, folder, download.stem)
-        offered.append(download)
+    offered = list(exports.write(site.results, site.standings, folder))
     shutil.copytree(CORPUS, folder / "literature")
-    published = site.results.frame[site.results.frame["origin"] == PUBLISHED]
-    if published.empty:
+    published = site.results.of(PUBLISHED)
+    if not published:
         return Downloads(offered)
-    taken = Snapshot(str(published["created"].max())[:10], digest_file(folder / "records.csv"), len(published))
+    taken = Snapshot(max(row.created for row in published)[:10], digest_file(folder / "records.csv"), len(published))
     texts = {
         evaluation_tables.FILE: evaluation_tables.text(site),
         "columns.csv": pd.DataFrame([(one.name, one.meaning) for one in COLUMNS], columns=["column", "meaning"]).to_csv(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,5 +194,4 @@ def _dense(standing: Standing) -> Rows:
 
 
 def _half_image(standing: Standing) -> float:
-    images: Iterable[int] = standing.board.rows["images"].dropna()
-    return 50 / max(images, default=10_000)
+    return 50 / max((row.images for row in standing.board.records if row.images is not None), default=10_000)

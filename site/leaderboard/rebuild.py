@@ -57,7 +57,7 @@ def compare(
     with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
         again = Path(scratch) / "site"
         url = str(_facts(site / MARKER).get("url", ""))
-        build(repository, again, local=local, url=url, drawings=Path(scratch) / "drawings", say=say)
+        build(repository, again, local=local, url=url, kept=Path(scratch) / "kept", say=say)
         names = [name for name in same(site, again) if not _of_publishing(name, site, again)]
         differences = [Difference(name, _difference(site / name, again / name)) for name in names]
         return Comparison(differences, _hint(differences, site, again) if differences else None)

@@ -14,7 +14,6 @@ from leaderboard.drawings import CONTROL_LOOKS
 from leaderboard.formats import capitalize_first, duration, factor, finite, fixed, plain, signed, text, thousands, xml
 from leaderboard.pages.benchmark import BoardView
 from leaderboard.pages.site import Chart, Page, Site
-from leaderboard.pictures import key
 from leaderboard.previews import Preview
 from leaderboard.series import PATHS
 
@@ -33,7 +32,7 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
     )
 
     def svg(chart: Chart) -> Markup:
-        return Markup(drawings[key(chart.spec)])  # noqa: S704  (drawn by Vega, which escapes text)
+        return Markup(drawings[chart.key])  # noqa: S704  (drawn by Vega, which escapes text)
 
     env.globals.update(
         site=site,
@@ -77,8 +76,8 @@ def specifications(env: jinja2.Environment, page: Page) -> str:
 def sampling(view: BoardView) -> str:
     """Standard error of an accuracy by the choice of test images, points, at the dense network's accuracy."""
     standing = view.panels[0].standing
-    images = view.board.rows["images"].dropna()
+    images = view.board.images
     share = standing.dense[standing.frame.phase].mean / 100
-    if images.empty or not math.isfinite(share):
+    if images is None or not math.isfinite(share):
         return "0.1 to 1"
-    return f"{100 * math.sqrt(share * (1 - share) / int(images.iloc[0])):.2f}"
+    return f"{100 * math.sqrt(share * (1 - share) / images):.2f}"

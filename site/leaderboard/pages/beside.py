@@ -85,7 +85,7 @@ def _standing(site: Site, name: str) -> Standing | None:
     """The board with most records whose targets are factors; the score after retraining where there is one."""
 
     def size(standings: Standings) -> int:
-        return len(board_of(standings).rows)
+        return len(board_of(standings).records)
 
     curves = [one for one in site.of_benchmark(name) if next(iter(one.values())).frame.primary is not None]
     return next(iter(max(curves, key=size).values())) if curves else None

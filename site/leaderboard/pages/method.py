@@ -184,7 +184,7 @@ def result(site: Site, standings: Standings, slug: str) -> Result | None:
         charts=[_chart(site, one, slug, benchmark) for one in standings.values()],
         layers=layers(own, targets),
         groups=groups(own, targets),
-        latency=latency(own, board.dense.itertuples(), targets),
+        latency=latency(own, board.dense_rows, targets),
         targets=targets,
         records=rows,
         shared=facts.shared(rows),

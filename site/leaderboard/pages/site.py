@@ -16,6 +16,7 @@ from leaderboard import words
 from leaderboard.charts import Spec
 from leaderboard.entries import Axis, Phase
 from leaderboard.load import Board, Results
+from leaderboard.pictures import key
 from leaderboard.series import Look, looks
 from leaderboard.standings import Standing
 
@@ -36,6 +37,11 @@ class Chart:
     label: str
     spec: Spec
     axis: Axis | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Of its static drawing."""
+        return key(self.spec)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class Site:
     @cached_property
     def slugs(self) -> list[str]:
         """Every method that was submitted or measured."""
-        measured = set(self.results.frame["submission"].unique()) - {DENSE}
+        measured = {row.submission for row in self.results.rows} - {DENSE}
         return sorted(measured | set(self.submissions))
 
     @cached_property

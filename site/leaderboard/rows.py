@@ -1,0 +1,59 @@
+"""Records as rows of one table: tuples with the names of the columns, None where a record has no value.
+
+A row is all that the site needs of a record, in a fraction of its memory.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import pandas as pd
+
+from evaluator.records import Record
+from leaderboard.columns import COLUMNS, LOG, Column
+
+Row = Any
+"""``Fields``: typing knows no tuple whose names come from a list."""
+
+_ALL = (*COLUMNS, LOG)
+NAMES = tuple(column.name for column in _ALL)
+Fields: Any = cast(Any, namedtuple)("Fields", (*NAMES, "origin", "before"))
+"""The columns, where the record is from, and whether it is of the version before."""
+
+
+def _taker(column: Column) -> Callable[[Record], Any]:
+    """A whole number in a column of fractions is a fraction."""
+    if column.dtype != "float64":
+        return column.value
+
+    def value(record: Record) -> float | None:
+        found = column.value(record)
+        return None if found is None else float(found)
+
+    return value
+
+
+_TAKERS = tuple(_taker(column) for column in _ALL)
+
+
+def values(record: Record) -> list[Any]:
+    """What a record has in each column, in their order."""
+    return [take(record) for take in _TAKERS]
+
+
+def make(values: Iterable[Any], origin: str) -> Row:
+    """A row of the values of the columns."""
+    return Fields(*values, origin, False)
+
+
+def identity(row: Row) -> tuple[str, str, str, str]:
+    """At most one row of a store and version has it."""
+    return (row.submission, row.variant, row.recipe, row.cell)
+
+
+def to_frame(rows: Sequence[Row], columns: Sequence[Column] = _ALL) -> pd.DataFrame:
+    """The rows as a typed table, for those who calculate with whole columns."""
+    data = {column.name: pd.Series([getattr(row, column.name) for row in rows], dtype=column.dtype) for column in columns}
+    return pd.DataFrame(data)
