@@ -6,6 +6,7 @@ The old site stays as it is until the new one is complete and verified; the same
 from __future__ import annotations
 
 import datetime
+import gc
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 from leaderboard import chooser, comparison, discovery, downloads, pictures, previews, search
 from leaderboard.address import normal
+from leaderboard.aside import aside
 from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
 from leaderboard.kept import NOTHING, Kept
@@ -43,13 +45,16 @@ from leaderboard.pages import (
 )
 from leaderboard.pages import search as search_page
 from leaderboard.pages.site import Page, Site
-from leaderboard.render import environment, render, specifications
+from leaderboard.render import environment
 from leaderboard.standings import make_standings
 from leaderboard.verify import problems
+from leaderboard.writing import write, write_pages
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 MARKER = "build.json"
 Say = Callable[[str], None]
+FEW = 2_000
+"""Up to so many records, another process for the downloads costs more than it saves."""
 
 
 @dataclass(frozen=True)
@@ -90,35 +95,38 @@ def build(
     """
     _refuse_foreign(output)
     say("reading records")
-    before = Kept(kept or repository.cache / "site")
-    site = gather(repository, local=local, notice=notice, url=url, kept=before)
-    say(f"{len(site.results.rows)} records, {len(site.slugs)} methods; writing downloads")
-    with _staging(output) as folder:
-        pages = all_pages(site, downloads.write(site, folder / "data"))
-        specs = {chart.key: chart.spec for page in pages for chart in page.charts}
-        say(f"drawing {len(specs)} charts")
-        env = environment(site, pictures.draw(specs, before), chosen := previews.choose(site, pages))
-        say(f"writing {len(pages)} pages")
-        for page in pages:
-            _write(folder / page.path, render(env, page))
-            if page.charts:
-                _write(folder / page.specifications, specifications(env, page))
-        _write(folder / search.FILE, search.index(folder, pages))
-        for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
-            _write(folder / name, text)
-        cards = previews.cards(env, site, chosen)
-        for name, picture in zip(cards, pictures.rasterise(cards.values(), before), strict=True):
-            _write(folder / name, picture)
-        shutil.copytree(STATIC, folder / "static")
-        _write(folder / MARKER, _marker(site))
-        say("verifying")
-        found = problems(folder, site.url)
+    keeper = Kept(kept or repository.cache / "site")
+    with _undisturbed(), _staging(output) as folder:
+        site = gather(repository, local=local, notice=notice, url=url, kept=keeper)
+        say(f"{len(site.results.rows)} records, {len(site.slugs)} methods; laying out pages, writing downloads")
+        with aside(lambda: downloads.write(site, folder / "data"), worthwhile=len(site.results.rows) > FEW) as offered:
+            pages = all_pages(site, offered)
+        found = _write(folder, site, pages, keeper, say)
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise SiteError(f"the new site was not put in place: {found[0]}{more}", where=output, fix="report this as a bug")
-    before.sweep()
+    keeper.sweep()
     shown = sum(page.path.endswith(".html") for page in pages)
     return Built(output, shown, len(site.results.rows), site.warnings, site.faults)
+
+
+def _write(folder: Path, site: Site, pages: list[Page], keeper: Kept, say: Say) -> list[str]:
+    """Write everything but the downloads, and look at it: what is wrong, a line each."""
+    specs = {chart.key: chart.spec for page in pages for chart in page.charts}
+    say(f"drawing {len(specs)} charts")
+    env = environment(site, pictures.draw(specs, keeper), chosen := previews.choose(site, pages))
+    say(f"writing {len(pages)} pages")
+    written = write_pages(folder, env, site, pages)
+    write(folder / search.FILE, search.index([one.entry for one in written.values() if one.entry is not None]))
+    for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
+        write(folder / name, text)
+    cards = previews.cards(env, site, chosen)
+    for name, picture in zip(cards, pictures.rasterise(cards.values(), keeper), strict=True):
+        write(folder / name, picture)
+    shutil.copytree(STATIC, folder / "static")
+    write(folder / MARKER, _marker(site))
+    say("verifying")
+    return problems(folder, site.url, {path: one.leaf for path, one in written.items() if one.leaf is not None})
 
 
 def gather(repository: Repository, *, local: bool = True, notice: str = "", url: str = "", kept: Kept = NOTHING) -> Site:
@@ -132,8 +140,8 @@ def gather(repository: Repository, *, local: bool = True, notice: str = "", url:
     return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address)
 
 
-def all_pages(site: Site, offered: Downloads) -> list[Page]:
-    """Every page, in a fixed order."""
+def all_pages(site: Site, offered: Callable[[], Downloads]) -> list[Page]:
+    """Every page, in a fixed order; the downloads are asked for last."""
     found = [*chain(
         home.pages(site),
         benchmark.pages(site),
@@ -146,8 +154,8 @@ def all_pages(site: Site, offered: Downloads) -> list[Page]:
         literature.pages(site),
         news.pages(site),
         prose.pages(site),
-        data.pages(site, offered),
     )]  # fmt: skip
+    found += data.pages(site, offered())
     return [*found, *search_page.pages(found)]
 
 
@@ -185,11 +193,6 @@ def _marker(site: Site) -> str:
     return json.dumps(facts, indent=2) + "\n"
 
 
-def _write(path: Path, content: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
 def _refuse_foreign(output: Path) -> None:
     """Never replace a folder that is not a site."""
     if output.is_symlink() or (output.exists() and not output.is_dir()):
@@ -197,6 +200,18 @@ def _refuse_foreign(output: Path) -> None:
     if output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file():
         raise SiteError("this folder holds something else than a site", where=output,
                         fix="name an empty or a new folder with --output DIR")  # fmt: skip
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What is gathered lives until the end: to look for garbage in it again and again takes a tenth of a build."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @contextmanager

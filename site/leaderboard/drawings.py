@@ -194,4 +194,4 @@ def _dense(standing: Standing) -> Rows:
 
 
 def _half_image(standing: Standing) -> float:
-    return 50 / max((row.images for row in standing.board.records if row.images is not None), default=10_000)
+    return 50 / (standing.board.images or 10_000)

@@ -53,7 +53,8 @@ def t_quantile(df: int, level: float = LEVEL) -> float:
 
 def interval(values: ArrayLike) -> Interval:
     """Mean, t interval and sample standard deviation of the finite ``values``."""
-    finite = [value for value in np.asarray(values, dtype=float).tolist() if math.isfinite(value)]
+    known = [float(value) for value in values] if isinstance(values, list | tuple) else np.asarray(values, float).tolist()
+    finite = [value for value in known if math.isfinite(value)]
     n = len(finite)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
