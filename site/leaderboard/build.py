@@ -75,6 +75,7 @@ def build(
     local: bool = True,
     notice: str = "",
     url: str = "",
+    snapshots: Path | None = None,
     kept: Path | None = None,
     say: Say = lambda _: None,
 ) -> Built:
@@ -85,6 +86,7 @@ def build(
         notice: stands on top of every page.
         url: where the site will be read. Only with it has it a sitemap, pictures for link previews, and a page for lost
             readers whose links hold at any depth; without it no page says where the site is.
+        snapshots: folder of those that were published before, which stay available.
         kept: folder for what is kept from build to build (default: among the local state).
         say: called with a line at every step.
 
@@ -99,7 +101,9 @@ def build(
     with _undisturbed(), _staging(output) as folder:
         site = gather(repository, local=local, notice=notice, url=url, kept=keeper)
         say(f"{len(site.results.rows)} records, {len(site.slugs)} methods; laying out pages, writing downloads")
-        with aside(lambda: downloads.write(site, folder / "data"), worthwhile=len(site.results.rows) > FEW) as offered:
+        with aside(
+            lambda: downloads.write(site, folder / "data", snapshots), worthwhile=len(site.results.rows) > FEW
+        ) as offered:
             pages = all_pages(site, offered)
         found = _write(folder, site, pages, keeper, say)
         if found:
