@@ -17,7 +17,7 @@ DROPS = (0.5, 1.0, 2.0)
 """Points of accuracy given up in C@d and S@d."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Target:
     """One target of the grid: its label, the factor asked for (nan for an n:m pattern), and whether it can be met."""
 
@@ -26,7 +26,7 @@ class Target:
     feasible: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One seed at one target."""
 
@@ -46,7 +46,7 @@ class Trial:
         return self.status == "ok" and math.isfinite(self.accuracy)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """All seeds at one target; ``missing`` counts the seeds that were not measured."""
 
@@ -69,7 +69,7 @@ class Point:
         return sum(trial.collapsed for trial in self.trials if trial.scored)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A summary figure over seeds; ``gap`` says in a few words why there is none."""
 
@@ -78,7 +78,7 @@ class Figure:
     per_seed: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reach:
     """C@d or S@d: geometric mean over seeds; ``beyond``: at least one seed never fell below, so it is a lower bound."""
 
@@ -87,7 +87,7 @@ class Reach:
     gap: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Curve:
     """One seed: factors, and what each counts in a summary figure (a collapsed cell counts chance); dense comes first."""
 

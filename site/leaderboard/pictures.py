@@ -28,6 +28,8 @@ DRAWING = 2
 """Version of what this module makes of a specification; kept drawings of another version are not used."""
 FEW = {"svg": 24, "png": 2}
 """Up to so many, starting other processes costs more than it saves."""
+AT_ONCE = 1_000
+"""As text, jobs and drawings take much room."""
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
 _CONVERTER = version("vl-convert-python")
@@ -62,9 +64,11 @@ def _made(kind: Kind, named: Mapping[str, T], job: Callable[[T], Job | str], kep
     """What is made of each: kept from before, or made now."""
     known = {name: text for name in named if (text := kept.read(f"{name}.{kind}")) is not None}
     todo = [name for name in named if name not in known]
-    for name, made in zip(todo, _spread(kind, [job(named[name]) for name in todo]), strict=True):
-        known[name] = made
-        kept.write(f"{name}.{kind}", made)
+    for start in range(0, len(todo), AT_ONCE):
+        part = todo[start : start + AT_ONCE]
+        for name, made in zip(part, _spread(kind, [job(named[name]) for name in part]), strict=True):
+            known[name] = made
+            kept.write(f"{name}.{kind}", made)
     return known
 
 

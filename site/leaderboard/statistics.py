@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 LEVEL = 0.95
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Interval:
     """A mean over seeds with Student's t interval (half-width 2.48 s at n = 3); nan where there is too little."""
 
@@ -38,7 +38,7 @@ class Interval:
         return self.mean + self.half
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Crossing:
     """The largest factor at which accuracy holds; ``beyond``: it never fell below, so that this is a lower bound."""
 
