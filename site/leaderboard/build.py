@@ -120,7 +120,7 @@ def _write(folder: Path, site: Site, pages: list[Page], keeper: Kept, say: Say) 
     say(f"drawing {len(specs)} charts")
     env = environment(site, pictures.draw(specs, keeper), chosen := previews.choose(site, pages))
     say(f"writing {len(pages)} pages")
-    written = write_pages(folder, env, site, pages)
+    written = write_pages(folder, env, pages, site.url, keeper)
     write(folder / search.FILE, search.index([one.entry for one in written.values() if one.entry is not None]))
     for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
         write(folder / name, text)

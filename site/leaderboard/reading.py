@@ -23,12 +23,13 @@ def read(store: Store, origin: str, kept: Kept) -> Iterator[Row]:
     """
     for path in store.files():
         content = path.read_bytes()
-        name = f"{digest([code(), path.parent.name, path.stem, digest_bytes(content)])}.rows"
-        text = kept.read(name)
+        source = digest([code(), path.parent.name, path.stem, digest_bytes(content)])
+        text = kept.read(f"{source}.rows")
         if text is None:
-            kept.write(name, text := _packed([rows.values(record) for record in read_file(path, content)]))
+            text = _packed([rows.values(record) for record in read_file(path, content)])
+            kept.write(f"{source}.rows", text)
         for values in _unpacked(text):
-            yield rows.make(values, origin)
+            yield rows.make(values, origin, source)
 
 
 def _packed(table: list[list[Any]]) -> str:

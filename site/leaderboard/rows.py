@@ -19,8 +19,8 @@ Row = Any
 
 _ALL = (*COLUMNS, LOG)
 NAMES = tuple(column.name for column in _ALL)
-Fields: Any = cast(Any, namedtuple)("Fields", (*NAMES, "origin", "before"))
-"""The columns, where the record is from, and whether it is of the version before."""
+Fields: Any = cast(Any, namedtuple)("Fields", (*NAMES, "origin", "before", "source"))
+"""The columns; where the record is from, whether it is of the version before, and the digest of its file and our code."""
 
 
 def _taker(column: Column) -> Callable[[Record], Any]:
@@ -43,14 +43,19 @@ def values(record: Record) -> list[Any]:
     return [take(record) for take in _TAKERS]
 
 
-def make(values: Iterable[Any], origin: str) -> Row:
+def make(values: Iterable[Any], origin: str, source: str) -> Row:
     """A row of the values of the columns."""
-    return Fields(*values, origin, False)
+    return Fields(*values, origin, False, source)
 
 
 def identity(row: Row) -> tuple[str, str, str, str]:
     """At most one row of a store and version has it."""
     return (row.submission, row.variant, row.recipe, row.cell)
+
+
+def source_of(row: Row) -> tuple[Any, ...]:
+    """What everything about a row follows from."""
+    return (row.source, *identity(row), row.origin, row.before)
 
 
 def to_frame(rows: Sequence[Row], columns: Sequence[Column] = _ALL) -> pd.DataFrame:

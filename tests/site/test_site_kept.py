@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from leaderboard import reading
+from leaderboard import reading, render
 from leaderboard.build import build
 from leaderboard.kept import NOTHING, Kept
+from leaderboard.pages.records import Listing
 from leaderboard.reading import read
 from leaderboard.verify import same
 
@@ -16,6 +17,7 @@ from benchmarks.rebuild import measure_anew
 from evaluator.errors import StoreError
 from evaluator.records import Store
 from evaluator.repository import Repository
+from tests.site.methods import metadata_of, write_submission
 from tests.site.synthetic import Plan, fill, make_repository
 
 
@@ -32,13 +34,16 @@ def kept(tmp_path: Path) -> Kept:
 
 
 def test_a_rebuild_after_one_method_is_the_build_from_nothing(repository, tmp_path):
-    """With what the first build kept, and with nothing kept: the same bytes."""
+    """With what the first build kept, and with nothing kept: the same bytes. Of a title too, which no record has."""
     build(repository, tmp_path / "site", kept=tmp_path / "kept")
     measure_anew(repository, "uniform-magnitude")
+    write_submission(repository, metadata_of("global-magnitude") | {"title": "Largest weights"})
     build(repository, tmp_path / "site", kept=tmp_path / "kept")
     build(repository, tmp_path / "scratch", kept=tmp_path / "other")
     assert same(tmp_path / "site", tmp_path / "scratch") == []
     assert b"2026-09-01" in (tmp_path / "site" / "index.html").read_bytes()
+    (page,) = (tmp_path / "site" / "records" / "global-magnitude").iterdir()
+    assert b"Largest weights" in page.read_bytes()
 
 
 def test_rows_are_the_same_from_the_file_and_from_what_was_kept(repository, kept, monkeypatch):
@@ -65,6 +70,16 @@ def test_nothing_is_taken_over_from_other_code(repository, kept, monkeypatch):
     monkeypatch.setattr(reading, "code", lambda: "another version")
     monkeypatch.setattr(reading, "read_file", lambda *_: [])
     assert list(read(Store(repository.published), "published", kept)) == []
+
+
+def test_a_page_whose_part_was_kept_is_not_rendered_again(repository, tmp_path, monkeypatch):
+    build(repository, tmp_path / "site", kept=tmp_path / "kept")
+    monkeypatch.setattr(Listing, "targets", None)
+    build(repository, tmp_path / "again", kept=tmp_path / "kept")
+    assert same(tmp_path / "site", tmp_path / "again") == []
+    monkeypatch.setattr(render, "_templates", lambda: "others")
+    with pytest.raises(TypeError):
+        build(repository, tmp_path / "again", kept=tmp_path / "kept")
 
 
 def test_what_is_damaged_is_as_good_as_gone(kept, tmp_path):

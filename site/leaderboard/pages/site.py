@@ -55,6 +55,9 @@ class Page:
     context: dict[str, Any] = field(default_factory=dict)
     charts: list[Chart] = field(default_factory=list)
     section: str = ""
+    part: str = ""
+    """Template of everything between head and foot, where that follows from ``source``: it is kept from build to build."""
+    source: str = ""
     anywhere: str = ""
     """The site's root as every address of its host has it, on the page that is shown where there is none."""
 
