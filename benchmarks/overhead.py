@@ -24,7 +24,7 @@ def bench() -> None:
             "1",
         ]
         store = Path(folder)
-        wall, peak = measure([*command, "--store", str(store), "--force"], Path.cwd())
+        wall, peak, _ = measure([*command, "--store", str(store), "--force"], Path.cwd())
         records = [json.loads(line) for path in store.glob("*/*.jsonl") for line in path.read_text().splitlines()]
     scored = {r["score_key"]: r["cost"]["retraining_seconds"] for r in records}
     work = sum(scored.values()) + sum(r["cost"]["pruning_seconds"] for r in records)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 INTERVAL = 0.05
 """Seconds between two looks at the memory."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def measure(command: list[str], folder: Path) -> tuple[float, float]:
-    """(wall seconds, peak memory in MB, what processes share counted for each of them). Raises CalledProcessError."""
-    started, peak = time.perf_counter(), 0
+class Measured(NamedTuple):
+    """Wall seconds; peak memory in MB, what processes share counted for each of them; seconds of all processors."""
+
+    seconds: float
+    memory: float
+    processors: float
+
+
+def measure(command: list[str], folder: Path) -> Measured:
+    """Run a command to its end. Raises CalledProcessError."""
+    started, before, peak = time.perf_counter(), _used(), 0
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -27,7 +37,12 @@ def measure(command: list[str], folder: Path) -> tuple[float, float]:
     seconds = time.perf_counter() - started
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return seconds, peak / 1e6
+    return Measured(seconds, peak / 1e6, _used() - before)
+
+
+def _used() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _resident(session: int) -> int:

@@ -65,5 +65,7 @@ def _worse(record: Record) -> Record:
 
 
 def _line(what: str, repository: Repository) -> None:
-    seconds, memory = measure(BUILD, repository.root)
-    print(f"  {what:<32}{seconds:>8.1f} s {memory:>8.0f} MB", flush=True)
+    found = measure(BUILD, repository.root)
+    print(
+        f"  {what:<32}{found.seconds:>8.1f} s, {found.processors:>7.1f} s of processors, {found.memory:>6.0f} MB", flush=True
+    )

@@ -24,6 +24,6 @@ def bench() -> None:
             number = fill(repository, Plan(benchmarks=BENCHMARKS, methods=max(1, wanted // RECORDS_A_METHOD)))
             figures = [measure([sys.executable, "-P", "-m", "evaluator", *command], root) for command in COMMANDS.values()]
         print(
-            f"{number:>8}  " + "".join(f"{f'{seconds:.2f} s, {memory:.0f} MB':>24}" for seconds, memory in figures),
+            f"{number:>8}  " + "".join(f"{f'{seconds:.2f} s, {memory:.0f} MB':>24}" for seconds, memory, _ in figures),
             flush=True,
         )

@@ -6,8 +6,6 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
 from evaluator.canonical import digest_file
 from leaderboard import citation, evaluation_tables, exports, snapshot
 from leaderboard.columns import COLUMNS
@@ -39,9 +37,7 @@ def write(site: Site, folder: Path, snapshots: Path | None = None) -> Downloads:
     taken = Snapshot(max(row.created for row in published)[:10], digest_file(folder / "records.csv"), len(published))
     texts = {
         evaluation_tables.FILE: evaluation_tables.text(site),
-        "columns.csv": pd.DataFrame([(one.name, one.meaning) for one in COLUMNS], columns=["column", "meaning"]).to_csv(
-            index=False, lineterminator="\n"
-        ),
+        "columns.csv": exports.csv_text(("column", "meaning"), ((one.name, one.meaning) for one in COLUMNS)),
         **dict(zip(citation.FILES, (citation.bibtex(site, taken), citation.cff(site, taken)), strict=True)),
     }
     for name, text in texts.items():

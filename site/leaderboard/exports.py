@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from leaderboard.columns import COLUMNS
 from leaderboard.entries import Axis, Entry, Phase
@@ -20,14 +17,16 @@ from leaderboard.load import LOCAL, PUBLISHED, Results
 from leaderboard.rows import Row, to_frame
 from leaderboard.standings import Standing
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
 FORMATS = ("csv", "json", "parquet")
 LOCAL_PREFIX = "local-"
 """How files begin that hold what a machine measured for itself."""
 PART = 50_000
 """Records of a group of rows in Parquet."""
-ARROW = {
-    "string": pa.large_string(), "float64": pa.float64(), "int64": pa.int64(), "Int64": pa.int64(), "boolean": pa.bool_()
-}  # fmt: skip
+ARROW = {"string": "large_string", "float64": "float64", "int64": "int64", "Int64": "int64", "boolean": "bool_"}
 """Type of a column -> its type in Parquet."""
 SUMMARY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("benchmark, track, division, recipe, device_class", "the board; figures are comparable only within one"),
@@ -66,6 +65,8 @@ class Download:
 
 def write(results: Results, standings: Iterable[dict[Phase, Standing]], folder: Path) -> Iterator[Download]:
     """Write the tables: published ones first; those of this machine apart. The same tables give the same bytes."""
+    import pandas as pd  # only here, where another process may be at work on it
+
     folder.mkdir(parents=True, exist_ok=True)
     summary = pd.DataFrame([row for phases in standings for one in phases.values() for row in summary_rows(one)])
     for origin, prefix, words in ((PUBLISHED, "", "published"), (LOCAL, LOCAL_PREFIX, "measured on this machine")):
@@ -113,14 +114,29 @@ def _write_records(rows: Sequence[Row], folder: Path, download: Download) -> Dow
         lines.writerow(names)
         lines.writerows([_flat(value) for value in row[: len(names)]] for row in rows)
     _write_json((dict(zip(names, row, strict=False)) for row in rows), stem)
-    pandas = pa.Schema.from_pandas(to_frame([], COLUMNS), preserve_index=False).metadata  # tells it whole numbers that lack
-    schema = pa.schema([(column.name, _arrow_type(rows, place)) for place, column in enumerate(COLUMNS)], pandas)
+    _write_parquet(rows, stem)
+    return download
+
+
+def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A small table."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([names, *rows])
+    return text.getvalue()
+
+
+def _write_parquet(rows: Sequence[Row], stem: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # by what pandas notes of its types it reads whole numbers as whole, where some are missing too
+    noted = pa.Schema.from_pandas(to_frame([], COLUMNS), preserve_index=False).metadata
+    schema = pa.schema([(column.name, _arrow_type(rows, place)) for place, column in enumerate(COLUMNS)], noted)
     with pq.ParquetWriter(stem.with_suffix(".parquet"), schema) as file:
         for start in range(0, len(rows), PART):
-            part = zip(*(row[: len(names)] for row in rows[start : start + PART]), strict=True)
+            part = zip(*(row[: len(COLUMNS)] for row in rows[start : start + PART]), strict=True)
             arrays = [pa.array(column, kind) for column, kind in zip(part, schema.types, strict=True)]
             file.write_table(pa.table(arrays, schema=schema))
-    return download
 
 
 def _flat(value: Any) -> Any:
@@ -129,8 +145,10 @@ def _flat(value: Any) -> Any:
 
 def _arrow_type(rows: Sequence[Row], place: int) -> pa.DataType:
     """Of a column; lists are of what the first that is not empty holds."""
+    import pyarrow as pa
+
     known = ARROW.get(COLUMNS[place].dtype)
-    return known or pa.infer_type([next((row[place] for row in rows if row[place]), [""])])
+    return getattr(pa, known)() if known else pa.infer_type([next((row[place] for row in rows if row[place]), [""])])
 
 
 def _write_summary(frame: pd.DataFrame, folder: Path, download: Download) -> Download:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
 import numpy as np
-import pandas as pd
 
 from evaluator.grid import Grid
 from evaluator.grid.cells import Division, Track
@@ -26,6 +25,9 @@ from leaderboard.kept import NOTHING, Kept
 from leaderboard.reading import read
 from leaderboard.rows import Row, to_frame
 from leaderboard.versions import Remeasuring, Shown, Table, choose
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PUBLISHED, LOCAL = "published", "local"
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, cast
 
 from evaluator.records import Record
 from leaderboard.columns import COLUMNS, LOG, Column
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = Any
 """``Fields``: typing knows no tuple whose names come from a list."""
@@ -60,5 +61,7 @@ def source_of(row: Row) -> tuple[Any, ...]:
 
 def to_frame(rows: Sequence[Row], columns: Sequence[Column] = _ALL) -> pd.DataFrame:
     """The rows as a typed table, for those who calculate with whole columns."""
+    import pandas as pd  # only here: most of a build needs none
+
     data = {column.name: pd.Series([getattr(row, column.name) for row in rows], dtype=column.dtype) for column in columns}
     return pd.DataFrame(data)
