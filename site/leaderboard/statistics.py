@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -110,7 +111,8 @@ def _curve(x: ArrayLike, accuracy: ArrayLike) -> list[tuple[float, float]]:
         (math.log2(factor) if factor > 0 else math.nan, float(height))
         for factor, height in zip(factors, heights, strict=True)
     ]
-    return sorted(points, key=lambda point: math.inf if math.isnan(point[0]) else point[0])
+    known = not any(math.isnan(position) for position, _ in points)
+    return sorted(points, key=itemgetter(0) if known else lambda point: math.inf if math.isnan(point[0]) else point[0])
 
 
 def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
@@ -155,7 +157,16 @@ def largest_within(x: ArrayLike, accuracy: ArrayLike, floor: float) -> Crossing:
 
     The first point must be the dense control at x = 1.  A missing point before the crossing makes the answer nan.
     """
+    return crossings(x, accuracy, [floor])[0]
+
+
+def crossings(x: ArrayLike, accuracy: ArrayLike, floors: Sequence[float]) -> list[Crossing]:
+    """As :func:`largest_within`, for several floors under one curve."""
     points = _curve(x, accuracy)
+    return [_crossing(points, floor) for floor in floors]
+
+
+def _crossing(points: list[tuple[float, float]], floor: float) -> Crossing:
     for i, (position, height) in enumerate(points):
         if not (math.isfinite(height) and math.isfinite(position)):
             return Crossing(math.nan, beyond=False)
