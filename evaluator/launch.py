@@ -17,15 +17,25 @@ from pydantic import TypeAdapter
 from evaluator.errors import EspalierError
 from evaluator.messages import Ended, Reply, Request
 
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"),
+    *("ESPALIER_DATA", "ESPALIER_CACHE"),
+)
+START = "import gc; gc.disable(); from evaluator.scorer import main; main()"
+"""Of the scorers' parent; see ``evaluator.forking``."""
+CODE = Path(__file__).resolve().parents[1]
 MESSAGE: TypeAdapter[Reply | Ended] = TypeAdapter(Reply | Ended)
 
 
 def child_environment(pycache: Path, gpu: str | None = None) -> dict[str, str]:
-    """What our own child processes see of the environment: nothing that could be a secret, one thread each, and one GPU."""
-    kept = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("ESPALIER_")}
+    """What our own child processes see of the environment: nothing that could be a secret, one thread each, and one GPU.
+
+    They run the code that we run, which need not be what is installed: a runner has main's of the day.
+    """
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     kept |= {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}
-    return kept | {"PYTHONPYCACHEPREFIX": str(pycache), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    settings = {"PYTHONPATH": str(CODE), "PYTHONPYCACHEPREFIX": str(pycache), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    return kept | settings
 
 
 class ScorerDied(EspalierError):
@@ -71,7 +81,7 @@ class Scorers:
         self._complaints.truncate()
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "evaluator.scorer"],
+                [sys.executable, "-P", "-c", START],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,

@@ -192,7 +192,3 @@ def _leave_with_coordinator(stdin: IO[str]) -> None:
 def _say(message: Reply | Ended) -> None:
     sys.stdout.write(message.model_dump_json() + "\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

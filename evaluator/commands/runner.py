@@ -18,11 +18,13 @@ import typer
 from evaluator.commands.options import Benchmarks, Root, Tier
 from evaluator.errors import Interrupted, UsageError
 from evaluator.forges import Cache, DryRun, open_forge
+from evaluator.forges.limits import Timing
 from evaluator.repository import Repository
+from evaluator.runner.attempts import FAILURES
 from evaluator.runner.git import Clone
 from evaluator.runner.lease import Lease
 from evaluator.runner.publication import Branch, Command, Folder, Target
-from evaluator.runner.runner import FAILURES, Runner
+from evaluator.runner.runner import Runner
 from evaluator.runner.workspace import Workspaces
 from evaluator.terminal import err, safe
 
@@ -57,7 +59,8 @@ def runner(
     place = (home or Repository.find(root).state / "runner").resolve()
     address = git or _git_url(forge)
     with _alone(place), _logging(place):
-        opened = open_forge(forge, cache=Cache(place / "answers"))
+        patience = min(Timing.patience, lease / 3)  # nobody may take over while we wait to be let in
+        opened = open_forge(forge, cache=Cache(place / "answers"), timing=Timing(patience=patience))
         clone = Clone(place / "clone.git", address)
         target = _target(clone, place, folder, branch, program)
         selection = [f"--tier={tier}"] * bool(tier) + [f"--benchmark={name}" for name in benchmark or []]

@@ -20,6 +20,7 @@ from evaluator.grid import Grid
 from evaluator.plan import Plan
 from evaluator.records import Environment, Record, Store
 from evaluator.records.acceptance import Acceptance, accept, accepted
+from evaluator.records.changes import place
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 from evaluator.sentinels import SLUGS, Wanted, cells, deviations, elsewhere
@@ -62,6 +63,7 @@ def sentinels(
         found = Look(found.cells, found.records, [], [*found.accepted, *(line for _, line in found.deviations)])
     if as_json:
         print_json({"ok": not found.deviations, "cells": found.cells, "records": len(found.records),
+                    "environments": sorted({place(record.environment) for record in found.records}),
                     "deviations": [line for _, line in found.deviations], "accepted": found.accepted})  # fmt: skip
     else:
         _tell(found, out)
@@ -154,8 +156,8 @@ def _evaluate(repository: Repository, wanted: Sequence[Wanted], how: Sequence[st
     with tempfile.TemporaryDirectory() as folder:
         slugs = dict.fromkeys(slug for slug, _ in wanted)
         options = [f"--cell={cell}" for _, cell in wanted]
-        place = ("--store", folder, "--root", str(repository.root))
-        command = ["evaluate", *slugs, *options, *how, "--here", "--force", *place]
+        where = ("--store", folder, "--root", str(repository.root))
+        command = ["evaluate", *slugs, *options, *how, "--here", "--force", *where]
         done = subprocess.run(
             [sys.executable, "-P", "-m", "evaluator", *command], capture_output=True, text=True, check=False
         )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from evaluator.errors import ForgeError
 from evaluator.forges.words import line
 
 PASSED_ON = ("PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "SSH_AUTH_SOCK", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
+FLOCK = "espalier.lock"
 QUIET = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
 
 
@@ -65,6 +68,15 @@ def _run(
 @contextmanager
 def alone(repository: Path) -> Iterator[None]:
     """One process at a time changes notes and refs of a local forge; one that dies lets go."""
-    with (repository / "espalier.lock").open("a") as lock:
+    with (repository / FLOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def drop_locks(repository: Path, age: float = 0.0) -> None:
+    """Remove locks older than so many seconds, which only a git that was killed leaves: it holds one for a moment."""
+    places = (repository.glob("*.lock"), *((repository / name).rglob("*.lock") for name in ("refs", "worktrees")))
+    for path in chain(*places):
+        with suppress(FileNotFoundError):
+            if path.name != FLOCK and path.stat().st_mtime <= time.time() - age:
+                path.unlink()

@@ -21,11 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evaluator.errors import ForgeError
+from evaluator.errors import ForgeError, ForgeRefused
 from evaluator.forges import words
 from evaluator.forges.answers import number, take, text
 from evaluator.forges.forge import CONTEXT, MARKER, VERDICTS, Approval, Change, Comment, Source, Status, approved_commit
-from evaluator.forges.git import alone, found, git
+from evaluator.forges.git import alone, drop_locks, found, git
 from evaluator.forges.notes import Notes
 
 
@@ -37,6 +37,7 @@ class LocalForge:
             fix = f"make one: python -m evaluator.forges create {path}"
             raise ForgeError("this is not a bare git repository", where=path, fix=fix)
         self.path, self._login = path.resolve(), login
+        drop_locks(self.path, age=60)
         self._statuses, self._approvals = Notes(self.path, "status"), Notes(self.path, "approvals")
         self._comments = Notes(self.path, "comments")
 
@@ -55,7 +56,7 @@ class LocalForge:
     def change(self, number: int) -> Change:
         refs = self.refs(number)
         if not {"head", "change"} <= refs.keys():
-            raise ForgeError(f"there is no change {number}", where=self.path)
+            raise ForgeRefused(f"there is no change {number}", status=404, where=self.path)
         return self._change(number, refs)
 
     def source(self, change: Change) -> Source:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evaluator.canonical import digest
 from evaluator.errors import StoreError
 from evaluator.grid import Cell
 from evaluator.grid.cells import Division, Track
@@ -122,6 +123,11 @@ def moves(old: Environment, new: Environment) -> list[str]:
     """What differs between two environments, in words."""
     pairs = ((name, getattr(old, name), getattr(new, name)) for name in WHERE)
     return [f"{name.replace('_', ' ')}: {was or 'none'} -> {now or 'none'}" for name, was, now in pairs if was != now]
+
+
+def place(environment: Environment) -> str:
+    """A digest of what of an environment could change a figure; the same for two between which nothing ``moves``."""
+    return digest([getattr(environment, name) for name in WHERE])
 
 
 def replaces(old: Record, new: Record) -> bool:

@@ -79,7 +79,7 @@ class Store:
             yield from read_file(path)
 
     def add(self, records: Iterable[Record]) -> None:
-        """Insert, replacing records of the same identity. The only way to write.
+        """Insert, replacing records of the same identity.
 
         Matched controls belong to their method's masks: without a method's good record of the same prune key they are
         dropped. A failure of the infrastructure replaces nothing that was measured.
@@ -95,6 +95,15 @@ class Store:
             if self._replace is not None:
                 self._replace(benchmark, submission, old, kept)
             self._write(self.path(benchmark, submission), kept.values())
+
+    def discard(self, records: Iterable[Record]) -> None:
+        """Take out, as if never measured. Of a local store: what is published is replaced, and told of."""
+        gone: dict[tuple[str, str], set[Identity]] = {}
+        for record in records:
+            gone.setdefault((record.benchmark, record.submission), set()).add(record.identity)
+        for place, identities in gone.items():
+            kept = [record for identity, record in self.read(*place).items() if identity not in identities]
+            self._write(self.path(*place), kept)
 
     def _write(self, path: Path, records: Iterable[Record]) -> None:
         ordered = sorted(records, key=_order)

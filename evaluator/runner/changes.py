@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from evaluator.errors import EspalierError
+from evaluator.errors import EspalierError, ForgeRefused
+from evaluator.forges import Change, Forge
 from evaluator.runner.git import Clone, Entry
 
 FOLDER = "submissions"
@@ -15,10 +16,26 @@ MOST_BYTES = 256_000
 MOST_NAME, MOST_PATH = 100, 200
 """Characters; a file system takes little more."""
 SHOWN = 5
+GONE = (404, 410)
 
 
 class Refused(EspalierError):
     """The change is not one submission; its message is for its author."""
+
+
+def fetched(number: int) -> str:
+    """The ref of our clone that has the head of a change."""
+    return f"refs/espalier/changes/{number}"
+
+
+def still(forge: Forge, number: int) -> Change | None:
+    """A change as it is now; None where the forge has no such change any more."""
+    try:
+        return forge.change(number)
+    except ForgeRefused as refusal:
+        if refusal.status not in GONE:
+            raise
+        return None
 
 
 def submission_of(clone: Clone, head: str) -> str:

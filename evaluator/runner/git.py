@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.errors import ForgeError
+from evaluator.forges.git import drop_locks
 
 MAIN = "main"
 SETTINGS = (
@@ -19,6 +20,9 @@ SETTINGS = (
     *("-c", "user.email=espalier@localhost"),
 )
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "XDG_CONFIG_HOME")
+PATIENCE = 300.0
+"""Seconds for git to answer; one that waits for a dead connection must not wait longer than a lease lasts."""
+COMPLAINTS = (" ! ", "error: ", "fatal: ")
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,12 @@ class Clone:
         self.url = url
 
     def open(self) -> None:
-        """Make the clone unless it is there, and fetch main."""
+        """Make the clone unless it is there, forget what a kill left, and fetch main."""
+        drop_locks(self.folder)
         if not (self.folder / "HEAD").is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             self.git("init", "--quiet", "--bare", "--initial-branch", "runner", str(self.folder))
+            self.run("fetch", "--quiet", "--no-tags", self.url, f"refs/heads/{MAIN}", check=True, limit=None)
         self.fetch(self.url, f"refs/heads/{MAIN}", f"refs/heads/{MAIN}")
 
     def fetch(self, url: str, ref: str, into: str) -> str:
@@ -53,10 +59,26 @@ class Clone:
         self.git("fetch", "--quiet", "--no-tags", "--force", url, f"+{ref}:{into}")
         return self.git("rev-parse", f"{into}^{{commit}}")
 
+    def forget(self, ref: str) -> None:
+        """Let go of what was fetched into a ref."""
+        self.git("update-ref", "-d", ref)
+
+    def tidy(self) -> None:
+        """Pack what is here, and remove what nothing leads to: every renewal of a lease was a commit."""
+        self.git("gc", "--quiet", "--prune=now")
+
+    def at(self, url: str, ref: str) -> str | None:
+        """The commit that a ref of another repository has now; None where it has none. Nothing is fetched."""
+        return next(iter(self.git("ls-remote", url, ref).split()), None)
+
     @property
     def main(self) -> str:
         """The commit of main that was fetched last."""
         return self.git("rev-parse", f"refs/heads/{MAIN}")
+
+    def look_at_main(self) -> str:
+        """The commit of main as it is in the project now; what was fetched of it before stays what we work with."""
+        return self.fetch(self.url, f"refs/heads/{MAIN}", "refs/espalier/main")
 
     def merge_base(self, one: str, other: str) -> str | None:
         found = self.run("merge-base", one, other)
@@ -94,7 +116,12 @@ class Clone:
         return self.run(*arguments, check=True, folder=folder).stdout.decode("utf-8", "replace").strip()
 
     def run(
-        self, *arguments: str, check: bool = False, folder: Path | None = None, index: Path | None = None
+        self,
+        *arguments: str,
+        check: bool = False,
+        folder: Path | None = None,
+        index: Path | None = None,
+        limit: float | None = PATIENCE,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run git without a shell, without questions, and without the secrets of our environment.
 
@@ -102,18 +129,32 @@ class Clone:
             check: raise ForgeError where git fails.
             folder: where to run it; the clone by default.
             index: to be used in place of the usual one.
+            limit: seconds.
+
+        Raises:
+            ForgeError: it fails, or takes longer.
         """
         kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("GIT_SSH")}
         kept |= {"GIT_INDEX_FILE": str(index)} if index else {}
-        done = subprocess.run(
-            ["git", *SETTINGS, *arguments],
-            cwd=folder or self.folder,
-            env=kept | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                ["git", *SETTINGS, *arguments],
+                cwd=folder or self.folder,
+                env=kept | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=limit,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            fix = "is the project in reach? It is tried again in the next pass"
+            raise ForgeError(f"git {arguments[0]} did not end within {limit:g} s", where=self.folder, fix=fix) from None
         if check and done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-            raise ForgeError(f"git {arguments[0]}: {said[-1]}", where=self.folder)
+            raise ForgeError(f"git {arguments[0]}: {cause(done)}", where=self.folder)
         return done
+
+
+def cause(failed: subprocess.CompletedProcess[bytes]) -> str:
+    """Why git failed, in a line: neither what it was at, nor its advice."""
+    said = failed.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+    return next((line.strip() for line in said if line.startswith(COMPLAINTS)), said[-1])

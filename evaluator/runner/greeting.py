@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges import Change, Forge, Status, words
 from evaluator.repository import Repository
 from evaluator.runner import stages
-from evaluator.runner.changes import Refused, submission_of
+from evaluator.runner.changes import Refused, fetched, submission_of
 from evaluator.runner.report import origin
-from evaluator.runner.verdicts import FINDINGS, Verdict
+from evaluator.runner.verdicts import FINDINGS, Finding, Verdict
 from evaluator.runner.voice import Voice
 from evaluator.runner.workspace import Workspaces
 
@@ -19,6 +21,18 @@ log = logging.getLogger("espalier.runner")
 
 WALLED = "--sandbox=bubblewrap"
 """For whatever executes a submission."""
+UNTRIED = "the smoke tier cannot be run here; that is no fault of the change, and is tried again"
+FINAL: dict[Finding, str] = {
+    "refused": "refused before; waits for a push",
+    "unsound": "found unsound before; waits for a push",
+}
+"""What is said of findings after which a change is not looked at again."""
+MALFORMED = re.compile(r"\bobject [0-9a-f]{40,64}: ")
+"""How git complains of an object, which stays what it is."""
+
+
+class Unfetchable(Refused):
+    """Git does not take the commits, or the forge does not have them."""
 
 
 @dataclass(frozen=True)
@@ -36,26 +50,28 @@ class Greeting:
     """Looks at changes without measuring them.
 
     Args:
-        keep_lease: called now and then, as long as it takes.
+        meanwhile: done now and then, as long as it takes.
         dry: nothing is remembered of what was found, since nothing was said.
     """
 
     forge: Forge
     workspaces: Workspaces
     voice: Voice
-    keep_lease: Callable[[], None]
+    meanwhile: Callable[[], None]
     dry: bool = False
 
     def look(self, change: Change) -> Checked | None:
         """Look at a change without measuring it; None where it cannot go on."""
         clone = self.workspaces.clone
-        source = self.forge.source(change)
         verdict = Verdict(self.workspaces.of(change.number).state, change.head, clone.main)
+        if known := next((said for finding, said in FINAL.items() if verdict.is_known(finding)), None):
+            log.info(known, extra={"change": change.number})
+            return None
         if not verdict.is_known(*FINDINGS) and self._is_decided(change):
             log.info("another runner has decided; waits for a push", extra={"change": change.number})
             return None
         try:
-            if clone.fetch(source.url, source.ref, f"refs/espalier/changes/{change.number}") != change.head:
+            if not self._is_fetched(change):
                 return None  # pushed to meanwhile: the next pass sees the new commit
             slug = submission_of(clone, change.head)
         except Refused as refusal:
@@ -64,13 +80,29 @@ class Greeting:
         checked = Checked(change, slug, self.workspaces.prepare(change.number, change.head, slug), verdict)
         if verdict.is_known("sound"):
             return checked
-        if verdict.is_known("unsound"):
-            log.info("found unsound before; waits for a push", extra={"change": change.number})
-            return None
         sound = self._is_sound(checked)
         if not self.dry:
             verdict.keep("sound" if sound else "unsound")
         return checked if sound else None
+
+    def _is_fetched(self, change: Change) -> bool:
+        """Whether the change is what was fetched of it.
+
+        Raises:
+            Unfetchable: git has its reasons, and the forge can be reached.
+            ForgeError: it cannot.
+        """
+        clone, source = self.workspaces.clone, self.forge.source(change)
+        try:
+            return clone.fetch(source.url, source.ref, fetched(change.number)) == change.head
+        except ForgeError as error:
+            there = clone.at(source.url, source.ref)
+            if there == change.head:
+                fix = "make the commits anew, for instance by `git cherry-pick` onto main, and push them"
+                raise Unfetchable(error.what, fix=fix) from None
+            if there is None:
+                raise Unfetchable(error.what, fix="push the branch again, or open another change") from None
+            return False
 
     def _is_decided(self, change: Change) -> bool:
         """Whether status and comment say what came of this very commit, by the code of this main."""
@@ -81,23 +113,33 @@ class Greeting:
 
     def _refuse(self, change: Change, refusal: Refused, verdict: Verdict) -> None:
         """Say why, once."""
-        if verdict.is_known("refused"):
-            log.info("refused before; waits for a push", extra={"change": change.number})
-            return
-        self.voice.say(change, "failure", "not one submission", notes=[words.code(refusal.what, 500), refusal.fix or ""])
-        if not self.dry:
+        odd = isinstance(refusal, Unfetchable)
+        said = Status("error", "git cannot fetch this commit") if odd else Status("failure", "not one submission")
+        if odd and self.forge.status(change) == said:
+            log.info("still cannot be fetched", extra={"change": change.number})
+        else:
+            notes = [words.code(refusal.what, 500), refusal.fix or ""]
+            self.voice.say(change, said.state, said.description, notes=notes)
+        if not self.dry and (not odd or MALFORMED.search(refusal.what)):
             verdict.keep("refused")
 
     def _is_sound(self, checked: Checked) -> bool:
-        """`check`, then `smoke`; what they find goes to the author at once."""
+        """`check`, then `smoke`; what they find goes to the author at once.
+
+        Raises:
+            EspalierError: this machine cannot run them.
+        """
         change, slug, repository = checked.change, checked.slug, checked.repository
-        self.keep_lease()
-        found = stages.ask(repository, "check", slug)
+        self.meanwhile()
+        found = stages.ask(repository, "check", slug, meanwhile=self.meanwhile)
         if not found["ok"]:
             self.voice.say(change, "failure", "check found errors", slug, problems=found["problems"])
             return False
         self.forge.set_status(change, Status("pending", "check passed; smoke tier at work"))
-        smoked = stages.ask(repository, "smoke", slug, WALLED, meanwhile=self.keep_lease)
+        smoked = stages.ask(repository, "smoke", slug, WALLED, meanwhile=self.meanwhile)
+        if any(cell["status"] == "infrastructure" for cell in smoked["cells"]):
+            self.forge.set_status(change, Status("error", UNTRIED))
+            raise EspalierError(UNTRIED, where=slug, fix="see what `espalier smoke` says in its workspace")
         if not smoked["ok"]:
             self.voice.say(change, "failure", "the smoke tier failed", slug, problems=found["problems"],
                            smoked=smoked["cells"], command=f"espalier smoke {slug}")  # fmt: skip

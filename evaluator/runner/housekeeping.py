@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evaluator.forges import Forge
 from evaluator.runner import stages
+from evaluator.runner.changes import fetched, still
 from evaluator.runner.git import MAIN
 from evaluator.runner.previews import Previews
 from evaluator.runner.workspace import Workspaces
@@ -43,14 +44,16 @@ class Housekeeping:
             return
         self.workspaces.remove(number)
         self.previews.remove(number)
+        self.workspaces.clone.forget(fetched(number))
 
     def sweep(self) -> None:
-        """Changes that were turned down, or are for another branch now; of those that were merged, what is left over."""
+        """Changes that were turned down, are gone, or are for another branch now; of those that were merged, what is left
+        over."""
         waiting = self.workspaces.numbers()
         for number in sorted({*waiting, *self.previews.numbers()}):
-            change = self.forge.change(number)
-            published = change.state == "merged" and number not in waiting
-            if change.state == "closed" or change.base != MAIN or published:
+            change = still(self.forge, number)
+            published = change is not None and change.state == "merged" and number not in waiting
+            if change is None or change.state == "closed" or change.base != MAIN or published:
                 self.forget(number)
 
     def collect(self, now: float) -> None:
@@ -58,6 +61,7 @@ class Housekeeping:
         if self.dry or (self.mark.exists() and now - self.mark.stat().st_mtime < DAY):
             return
         freed = stages.ask(self.workspaces.main, "gc", meanwhile=self.keep_lease)["bytes"]
+        self.workspaces.clone.tidy()
         self.mark.touch()
         os.utime(self.mark, (now, now))
         log.info("collected", extra={"bytes": freed})

@@ -6,12 +6,15 @@ Git moves a ref only from the commit that the mover names; of two who want the l
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from evaluator.errors import ForgeError
-from evaluator.runner.git import Clone
+from evaluator.runner.git import Clone, cause
+
+log = logging.getLogger("espalier.runner")
 
 REF = "refs/espalier/lease"
 LATE = (b"stale info", b"cannot lock ref", b"failed to update ref", b"already exists")
@@ -60,8 +63,21 @@ class Lease:
         return True
 
     def keep(self) -> bool:
-        """Renew it once a third of its time is over; False where it was lost."""
-        return self._now() - self._renewed < self.seconds / 3 or self.take()
+        """Renew it once a third of its time is over; False where it was lost.
+
+        Raises:
+            ForgeError: two thirds are over, and it cannot be renewed; what works by it has the last to come to its end.
+        """
+        age = self._now() - self._renewed
+        if age < self.seconds / 3:
+            return True
+        try:
+            return self.take()
+        except ForgeError as error:
+            if age >= self.seconds * 2 / 3:
+                raise
+            log.warning("the lease is not renewed yet: %s", error.what)
+            return True
 
     def give_back(self) -> None:
         """So that another runner need not wait for its end."""
@@ -96,7 +112,6 @@ class Lease:
         condition = f"--force-with-lease={REF}:{expected or ''}"
         done = self.clone.run("push", "--quiet", "--no-verify", condition, self.clone.url, what)
         if done.returncode and not any(sign in done.stderr for sign in LATE):
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-            raise ForgeError(f"the lease cannot be pushed: {said[-1]}", where=self.clone.url,
+            raise ForgeError(f"the lease cannot be pushed: {cause(done)}", where=self.clone.folder,
                              fix="give the runner's git the right to push to this repository")  # fmt: skip
         return done.returncode == 0

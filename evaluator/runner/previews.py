@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +31,13 @@ class Previews:
         """The address of a method's page."""
         return f"{self.address.rstrip('/')}/{number}/methods/{slug}.html" if self.address else None
 
-    def build(self, number: int, repository: Repository, slug: str) -> None:
-        """With what was measured of a submission laid over the published records."""
+    def build(self, number: int, repository: Repository, slug: str, meanwhile: Callable[[], None]) -> None:
+        """With what was measured of a submission laid over the published records; ``meanwhile`` is done now and then."""
         (repository.published / SIGNERS).unlink(missing_ok=True)  # these records are nobody's word yet
         notice = f"Preview of change {number}: not published"
         stages.do(repository, "promote", slug)
-        stages.do(repository, "site", "build", "--no-local", "--notice", notice, "--output", str(self.of(number)))
+        build = ("site", "build", "--no-local", "--notice", notice, "--output", str(self.of(number)))
+        stages.do(repository, *build, meanwhile=meanwhile)
 
     def remove(self, number: int) -> None:
         shutil.rmtree(self.of(number), ignore_errors=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,12 @@ RELEASES = 3
 """How many published sites are kept, the present one with them."""
 SNAPSHOTS = "data/espalier-*.zip"
 """Where a site has the data of a day that others may have cited."""
+
+Duty = Callable[[], None]
+
+
+def _nothing() -> None:
+    pass
 
 
 class PublishError(EspalierError):
@@ -108,7 +113,7 @@ class Folder:
             text = re.sub(r"\(\d+\);\s*$", f"({seconds});\n", script.read_text(encoding="utf-8"))
             write_atomically(script, text.encode())
 
-    def publish(self, site: Path, commit: str) -> None:
+    def publish(self, site: Path, commit: str, meanwhile: Duty = _nothing) -> None:
         """Raises PublishError where something else than such a link is there."""
         if self.path.exists() and not self.path.is_symlink():
             raise PublishError("this is no link of ours", where=self.path, fix="name a place where nothing is yet")
@@ -119,6 +124,7 @@ class Folder:
             with tempfile.TemporaryDirectory(dir=releases, prefix=".") as folder:
                 shutil.copytree(site, Path(folder) / "site")
                 (Path(folder) / "site").rename(release)
+        meanwhile()
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".") as folder:
             link = Path(folder) / "link"
             link.symlink_to(release.relative_to(self.path.parent))
@@ -152,7 +158,7 @@ class Branch:
         there = self.clone.git("ls-remote", self.clone.url, ref)
         return self.clone.fetch(self.clone.url, ref, ref) if there else None
 
-    def publish(self, site: Path, commit: str) -> None:
+    def publish(self, site: Path, commit: str, meanwhile: Duty = _nothing) -> None:
         with tempfile.TemporaryDirectory() as folder:
             index = Path(folder) / "index"
             place = ("--git-dir", str(self.clone.folder), "--work-tree", str(site))
@@ -162,6 +168,7 @@ class Branch:
         head = self._head()
         parents = ("-p", head) if head else ()
         made = self.clone.git("commit-tree", tree, *parents, "-m", f"Site of {commit}")
+        meanwhile()
         self.clone.git("push", "--quiet", "--no-verify", self.clone.url, f"{made}:refs/heads/{self.name}")
 
 
@@ -188,9 +195,9 @@ class Command:
         """As those of a :class:`Folder`."""
         _copy(self._published.glob("*"), folder)
 
-    def publish(self, site: Path, commit: str) -> None:
+    def publish(self, site: Path, commit: str, meanwhile: Duty = _nothing) -> None:
         known = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        done = subprocess.run([self.program, str(site), commit], env=known, capture_output=True, text=True, check=False)
+        done = stages.run([self.program, str(site), commit], known, None, meanwhile)
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["it said nothing"]
             raise PublishError(f"it ended with {done.returncode}: {said[-1]}", where=self.program)
@@ -208,10 +215,11 @@ def _copy(files: Iterable[Path], folder: Path) -> None:
             shutil.copyfile(file, folder / file.name)
 
 
-def publish_site(workspaces: Workspaces, target: Target, url: str = "") -> bool:
+def publish_site(workspaces: Workspaces, target: Target, meanwhile: Duty, url: str = "") -> bool:
     """Build main's site and put it in place unless it is there; whether it was.
 
     Args:
+        meanwhile: done now and then, and before the site is put in place; what it raises ends it.
         url: where it will be read, if that is known.
 
     Raises:
@@ -225,7 +233,7 @@ def publish_site(workspaces: Workspaces, target: Target, url: str = "") -> bool:
         earlier.mkdir()
         target.snapshots(earlier)
         options = ("--no-local", "--strict", "--url", url, "--snapshots", str(earlier), "--output", str(site))
-        stages.do(repository, "site", "build", *options)
-        stages.do(repository, "verify", "--site", str(site))
-        target.publish(site, commit)
+        stages.do(repository, "site", "build", *options, meanwhile=meanwhile)
+        stages.do(repository, "verify", "--site", str(site), meanwhile=meanwhile)
+        target.publish(site, commit, meanwhile)
     return True

@@ -5,48 +5,41 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from evaluator.canonical import write_atomically
-from evaluator.errors import EspalierError, Interrupted
 from evaluator.forges import Change, Forge, Status
 from evaluator.grid import load_grid
 from evaluator.records import Store
 from evaluator.records.record import DENSE
 from evaluator.runner import stages
+from evaluator.runner.approved import Approved
+from evaluator.runner.attempts import Attempts, Lost, Overtaken
 from evaluator.runner.changes import merged_submission
 from evaluator.runner.git import MAIN
-from evaluator.runner.greeting import WALLED, Checked, Greeting
-from evaluator.runner.housekeeping import Housekeeping
+from evaluator.runner.greeting import Checked, Greeting
+from evaluator.runner.housekeeping import DAY, Housekeeping
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
 from evaluator.runner.previews import Previews
 from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site
-from evaluator.runner.stages import Evaluation, Progress
-from evaluator.runner.standings import ranks_of
+from evaluator.runner.sentinels import Sentinels
+from evaluator.runner.stages import Progress
 from evaluator.runner.voice import Voice
+from evaluator.runner.watch import Duty, Watch, Work
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require
-from evaluator.terminal import duration
 
 log = logging.getLogger("espalier.runner")
-T = TypeVar("T")
 
 HEARTBEAT = "heartbeat.json"
-UNSEEN = "it was built where the runner works, which was given no address (`--previews`) under which it can be read."
 STOPPED = "not published: the sentinels deviate; a maintainer has to look"
-
-
-FAILURES = (EspalierError, OSError, ValueError)
-"""What may go wrong with one change, or in one pass, and says nothing of the next."""
-
-
-class Lost(EspalierError):
-    """The lease went to another runner."""
+WHOLE = re.compile(r"(\d+)/\1 cells\b")
 
 
 @dataclass
@@ -79,28 +72,38 @@ class Runner:
     budget: float = 0.0
     dry: bool = False
     now: Callable[[], float] = time.time
-    failed: bool = field(init=False, default=False)
-    """Whether something failed in the last pass that is not of one open change: that is no reason to wake anybody."""
     _voice: Voice = field(init=False)
     _meter: Meter = field(init=False)
-    _as_before: bool | None = field(init=False, default=None)
+    _watch: Watch = field(init=False)
+    _try: Attempts = field(init=False, default_factory=Attempts)
+    _sentinels: Sentinels = field(init=False)
+    _elsewhere: set[str | None] = field(init=False, default_factory=set)
+    """Submissions that another runner has measured and will publish."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether something failed in the last pass that is not of one open change."""
+        return self._try.failed
 
     def once(self) -> bool:
-        """One pass; False where another runner is at work.
+        """One pass, begun anew as often as something else comes first; False where another runner is at work.
 
         Raises:
             SandboxError: there is no sandbox here; nothing of a stranger is run without.
         """
         require()
-        self.failed, self._as_before = False, None
-        self._voice, self._meter = Voice(self.forge, self.workspaces.clone), Meter(gpus(self.workers), self.now)
+        self._try, self._voice = Attempts(), Voice(self.forge, self.workspaces.clone)
+        self._meter = Meter(gpus(self.workers), self.now)
+        passed = self.home / "sentinels.json"
+        self._sentinels = Sentinels(self.workspaces.main, passed, self.selection, self._keep_lease, self.now)
         self.workspaces.clone.open()
         if not self.dry and not self.lease.take():
             held = self.lease.holder()
             log.info("another runner is at work", extra={"owner": held.owner if held else None})
             return False
         try:
-            self._pass()
+            while not self._is_whole():
+                self.workspaces.clone.open()
         except Lost as error:
             log.warning(error.what)
             return False
@@ -109,64 +112,100 @@ class Runner:
                 self.lease.give_back()
         return True
 
+    def _is_whole(self) -> bool:
+        """Whether a pass came to its end."""
+        try:
+            self._pass()
+        except Overtaken as error:
+            log.info(error.what)
+            return False
+        return True
+
     def _pass(self) -> None:
         self._heartbeat("working")
         self.workspaces.update_main()
         merged = [change for change in self.forge.merged_changes() if self._is_in_main(change)]
+        self._watch = self._watch_beside({change.number for change in merged})
+        self._elsewhere.clear()
         self._publish(merged)
         changes = [change for change in self.forge.open_changes() if change.base == MAIN]
-        look = Greeting(self.forge, self.workspaces, self._voice, self._keep_lease, dry=self.dry).look
-        for checked in [found for change in changes if (found := self._try(look, change, change=change))]:
-            self._try(self._measure, checked, change=checked.change)
+        for checked in self._watch.greet(changes, self._keep_lease):
+            self._try(self._approved.measure, checked, change=checked.change)
         self._try(self._housekeeping.sweep)
         self._try(self._housekeeping.collect, self.now())
         self._nightly()
-        self._heartbeat("stopped by the sentinels" if self._as_before is False else "idle")
-        log.info("pass ended" if self._voice.worked else "nothing to do", extra={
+        stopped = bool(self._sentinels.deviations)
+        self._heartbeat("stopped by the sentinels" if stopped else "idle")
+        log.info("pass ended" if self._voice.worked or stopped else "nothing to do", extra={
             "open_changes": len(changes), "merged_changes": len(merged), "gpu_hours": hours(self._meter.spent),
         })  # fmt: skip
 
-    def _try(self, step: Callable[..., T], *arguments: Any, change: Change | None = None) -> T | None:
-        """Do one thing of many; what fails is told, and the others go on."""
-        try:
-            return step(*arguments)
-        except (Interrupted, Lost):
-            raise
-        except FAILURES as error:
-            log.error(str(error), extra={"change": change.number} if change else None)
-            self.failed |= change is None or change.state != "open"
-            return None
+    def _watch_beside(self, merged: Container[int]) -> Watch:
+        """What is done beside evaluations, in a pass that publishes what was ``merged``."""
+
+        def look(change: Change, meanwhile: Duty) -> Checked | None:
+            return Greeting(self.forge, self.workspaces, self._voice, meanwhile, dry=self.dry).look(change)
+
+        def is_news(change: Change) -> bool:
+            return change.number not in merged and change.base == MAIN and self._is_in_main(change, anew=True)
+
+        def alive() -> None:
+            self._keep_lease()
+            self._heartbeat("measuring")
+
+        workers = (f"--workers={self.workers}",) if self.workers else ()
+        return Watch(self.forge, self._try, look, alive, is_news, self._meter, workers, self.poll)
 
     # -- what is merged -----------------------------------------------------------------------------------------------
 
     def _publish(self, merged: Sequence[Change]) -> None:
-        """Records of what was merged to main, measured now where they are missing; then the site, if it is another."""
+        """Records of what was merged to main, and the site, if it is another: first of what is measured, which need not
+        wait for the rest, then of what is measured now."""
         unpublished = self._try(self._unpublished)
-        for change in reversed(merged) if unpublished is not None else ():
-            self._try(self._publish_change, change, unpublished, change=change)
-        self._try(self._publish_site)
+        waiting = list(reversed(merged)) if unpublished is not None else []
+        for until in (0.0, math.inf):
+            waiting = [
+                one for one in waiting if self._try(self._publish_change, one, unpublished, until, change=one) is False
+            ]
+            self._try(self._publish_site)
+            if not waiting:
+                return
 
-    def _is_in_main(self, change: Change) -> bool:
-        """As it was fetched; what was merged to another branch, or since then, is not."""
+    def _is_in_main(self, change: Change, *, anew: bool = False) -> bool:
+        """As it was fetched, or is now (``anew``); what was merged to another branch, or later, is not."""
         clone, commit = self.workspaces.clone, change.merge_commit
-        return change.base == MAIN and commit is not None and clone.is_ancestor(commit, clone.main)
+        if change.base != MAIN or commit is None:
+            return False
+        return clone.is_ancestor(commit, clone.look_at_main() if anew else clone.main)
 
-    def _publish_change(self, change: Change, unpublished: Sequence[Mapping[str, Any]]) -> None:
-        """What a later change of grid or protocol made stale is not of this change: the nights have a budget for it."""
+    def _publish_change(self, change: Change, unpublished: Sequence[Mapping[str, Any]], until: float) -> bool:
+        """Whether it is done. What a later change of grid or protocol made stale is not of this change: the nights have a
+        budget for it."""
         slug = merged_submission(self.workspaces.clone, str(change.merge_commit))
         waits = change.number in self.workspaces.numbers()
         due = any(cell["submission"] == slug and (waits or cell["state"] != "stale") for cell in unpublished)
         if due and self.dry:
             self._voice.tell("would publish records", change=change.number, submission=slug)
-        elif due and not self._measures_as_before():
+        elif due and not waits and self._is_elsewhere(change):
+            log.info("another runner has measured it, and is waited for", extra={"change": change.number})
+            self._elsewhere.add(slug)
+        elif due and not self._sentinels.are_well():
             self.forge.set_status(change, Status("error", STOPPED))
-            return
+            return True
         elif due:
             if waits:
                 adopt(self.workspaces.of(change.number), self.workspaces.main)
-            self._catch_up(str(slug), f"Records of {slug} (change {change.number})", self.selection)
+            if not self._catch_up(str(slug), f"Records of {slug} (change {change.number})", self.selection, until):
+                return False
         if waits:
             self._housekeeping.forget(change.number)
+        return True
+
+    def _is_elsewhere(self, change: Change) -> bool:
+        """Whether another runner has all the records of what was merged less than a day ago."""
+        status = self.forge.status(change)
+        merged = change.merged_at.timestamp() if change.merged_at else -math.inf
+        return bool(status and WHOLE.match(status.description)) and self.now() - merged < DAY
 
     def _publish_site(self) -> None:
         if self.target is None:
@@ -177,7 +216,7 @@ class Runner:
                 self._voice.tell("would publish the site")
             return
         self._keep_lease()
-        if publish_site(self.workspaces, self.target, self.url):
+        if publish_site(self.workspaces, self.target, self._keep_lease, self.url):
             self._voice.tell("site published", commit=self.workspaces.clone.main)
 
     def _unpublished(self) -> list[dict[str, Any]]:
@@ -190,14 +229,15 @@ class Runner:
         if not self.budget:
             return
         main, nights = self.workspaces.main, Nights(self.home / "nights.json", self.budget)
-        waiting = steps(load_grid(main.grid), Store(main.published), self._unpublished())
+        cells = [cell for cell in self._unpublished() if cell["submission"] not in self._elsewhere]
+        waiting = steps(load_grid(main.grid), Store(main.published), cells)
         for number, step in enumerate(waiting):
             left, spent = nights.left(self.now()), self._meter.spent
             if self.dry or not left:
                 what = "would measure for main" if self.dry else "the night's budget is spent"
                 self._voice.tell(what, waiting=len(waiting) - number, night=night_of(self.now()))
                 return
-            if not self._measures_as_before():
+            if not self._sentinels.are_well():
                 return
             deadline = self.now() + left / self._meter.gpus
             try:
@@ -208,37 +248,24 @@ class Runner:
                                      "budget_hours": hours(self.budget)})  # fmt: skip
             self._publish_site()
 
-    def _catch_up(self, slug: str, title: str, only: Sequence[str], deadline: float = math.inf) -> None:
-        """Measure what is missing of a submission of main, and publish what there is."""
+    def _catch_up(self, slug: str, title: str, only: Sequence[str], deadline: float) -> bool:
+        """Measure what is missing of a submission of main, and publish what there is; False where there is no time to."""
         main = self.workspaces.main
+        self._sentinels.sift(Store(main.local), (slug, DENSE))
         progress = Progress.of(main, slug, only)
         if progress.done < progress.cells:
+            if deadline <= self.now():
+                return False
             todo = progress.cells - progress.done
             self._voice.tell("measuring for main", submission=slug, only=" ".join(only), cells=todo)
-            evaluation = Evaluation(main, slug, (*only, "--here", WALLED, *self._workers))
-            with self._meter.running(evaluation, submission=slug):
-                while not evaluation.wait(self.poll) and self.now() < deadline:
-                    self._keep_lease()
-                    self._heartbeat("measuring")
+            self._watch.measure(Work(main, slug, only, deadline=deadline), lambda: None)
+            self._sentinels.sift(Store(main.local), (slug, DENSE))
+        self._keep_lease()
         if commit_records(self.workspaces, slug, title, self.key):
             self._voice.tell("records published", submission=slug)
             if self.key is None:
                 log.warning("they are not signed: no --key was given")
-
-    def _measures_as_before(self) -> bool:
-        """The sentinels, once a pass, before anything is published; where they deviate, all of it waits for a maintainer."""
-        if self._as_before is None:
-            self._keep_lease()
-            found = stages.ask(self.workspaces.main, "sentinels", WALLED, *self.selection, meanwhile=self._keep_lease)
-            self._as_before = bool(found["ok"])
-            if found["accepted"]:
-                log.warning("the sentinels deviate as a maintainer has accepted", extra={"deviations": found["accepted"]})
-            if not self._as_before:
-                self._voice.worked = True
-                fix = "if this machine is right all the same: espalier sentinels --accept WHY"
-                extra = {"deviations": found["deviations"], "fix": fix}
-                log.error("not published: this machine no longer measures what it did", extra=extra)
-        return self._as_before
+        return True
 
     @property
     def _previews(self) -> Previews:
@@ -250,79 +277,9 @@ class Runner:
         return Housekeeping(self.forge, self.workspaces, self._previews, mark, self._keep_lease, dry=self.dry)
 
     @property
-    def _workers(self) -> tuple[str, ...]:
-        """As an option of `espalier evaluate`."""
-        return (f"--workers={self.workers}",) if self.workers else ()
-
-    # -- what is approved ---------------------------------------------------------------------------------------------
-
-    def _measure(self, checked: Checked) -> None:
-        """The grid, if a maintainer approved this very commit; ends early when the change is pushed to or closed."""
-        change, slug, repository = checked.change, checked.slug, checked.repository
-        approved = any(approval.commit == change.head for approval in self.forge.approvals(change))
-        if not approved:
-            log.info("waits for approval", extra={"change": change.number, "commit": change.head[:12]})
-            return
-        if self.dry:
-            self._voice.tell("would measure", change=change.number)
-            return
-        progress = Progress.of(repository, slug, self.selection)
-        before = -1
-        while before < progress.done < progress.cells:  # again, as long as it gets on: one device is used at a time
-            self._voice.tell("measuring", change=change.number, submission=slug, cells=progress.cells)
-            evaluation = Evaluation(repository, slug, (*self.selection, "--here", WALLED, *self._workers))
-            with self._meter.running(evaluation, change=change.number, submission=slug):
-                if not self._watch(evaluation, checked, progress):
-                    return
-            before, progress = progress.done, Progress.of(repository, slug, self.selection)
-        if not progress.cells:
-            log.info("nothing of it can be measured here", extra={"change": change.number})
-        elif before < 0 and checked.verdict.is_known("measured") and self._previews.of(change.number).is_dir():
-            log.info("measured before; waits for a merge", extra={"change": change.number})
-        else:
-            self._conclude(checked, progress)
-
-    def _watch(self, evaluation: Evaluation, checked: Checked, progress: Progress) -> bool:
-        """Tell how far it is until it has ended; False where the change is no longer what was approved."""
-        change = checked.change
-        told = -1
-        while not evaluation.wait(self.poll):
-            self._keep_lease()
-            self._heartbeat("measuring")
-            now = self.forge.change(change.number)
-            if (now.state, now.head) != ("open", change.head):
-                log.info("the change has moved on", extra={"change": change.number})
-                return False
-            progress = progress.later(checked.repository, checked.slug, (*self.selection, *self._workers))
-            if progress.done != told:  # a forge takes a thousand statuses of a commit, not more
-                told = progress.done
-                left = f", about {duration(progress.seconds)} left" if progress.seconds else ""
-                self._voice.say(change, "pending", f"{progress.done}/{progress.cells} cells{left}", checked.slug)
-        return True
-
-    def _conclude(self, checked: Checked, progress: Progress) -> None:
-        change, slug, repository = checked.change, checked.slug, checked.repository
-        records = Store(repository.local).by(slug)
-        failed = sum(record.status != "ok" and record.variant == "method" for record in records)
-        whole = progress.done == progress.cells
-        summary = f"{progress.done}/{progress.cells} cells" + (f", {failed} failed" if failed else "")
-        previews = self._previews
-        if whole:
-            previews.build(change.number, repository, slug)
-        self._voice.say(
-            change,
-            "error" if not whole else "failure" if failed else "success",
-            summary,
-            slug,
-            records=records,
-            before=Store(self.workspaces.main.published).by(slug),
-            ranks=ranks_of(previews.of(change.number), slug) if whole else (),
-            preview=previews.page(change.number, slug) if whole else None,
-            unseen=UNSEEN if whole else "it is made once all cells are measured.",
-            command=f"espalier evaluate {slug}",
-        )
-        if whole:
-            checked.verdict.keep("measured")
+    def _approved(self) -> Approved:
+        parts = (self.forge, self.workspaces, self._voice, self._watch, self._sentinels, self._previews)
+        return Approved(*parts, self.selection, dry=self.dry)
 
     def _keep_lease(self) -> None:
         if not self.dry and not self.lease.keep():

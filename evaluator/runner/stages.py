@@ -57,9 +57,9 @@ def ask(repository: Repository, *arguments: str, meanwhile: Callable[[], None] |
         raise _failure(repository, arguments, done) from None
 
 
-def do(repository: Repository, *arguments: str) -> None:
+def do(repository: Repository, *arguments: str, meanwhile: Callable[[], None] | None = None) -> None:
     """Run a command that must succeed. Raises EspalierError with what it complains of."""
-    done = _run(repository, *arguments)
+    done = _run(repository, *arguments, meanwhile=meanwhile)
     if done.returncode:
         raise _failure(repository, arguments, done)
 
@@ -67,13 +67,22 @@ def do(repository: Repository, *arguments: str) -> None:
 def _run(
     repository: Repository, *arguments: str, meanwhile: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    return run(command(repository, *arguments), environment(repository), repository.root, meanwhile)
+
+
+def run(
+    command: Sequence[str], env: Mapping[str, str], folder: Path | None, meanwhile: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; it ends with us, and with whatever ``meanwhile`` raises."""
     with subprocess.Popen(
-        command(repository, *arguments),
-        env=environment(repository),
-        cwd=repository.root,
+        command,
+        env=env,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
         preexec_fn=leave_with_parent,  # noqa: PLW1509 (a runner has one thread)
     ) as process:
         try:

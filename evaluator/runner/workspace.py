@@ -62,14 +62,15 @@ class Workspaces:
             shutil.rmtree(root, ignore_errors=True)
             self.clone.git("worktree", "prune")
             self.clone.git("worktree", "add", "--quiet", "--force", "--detach", str(root), MAIN)
-            self._share_charts(Repository(root))
-        (Path(self.clone.git("rev-parse", "--absolute-git-dir", folder=root)) / "index.lock").unlink(missing_ok=True)
+        self._share_charts(Repository(root))
         self.clone.git("reset", "--quiet", "--hard", f"refs/heads/{MAIN}", folder=root)
-        self.clone.git("clean", "--quiet", "-fd", "--", FOLDER, "results", folder=root)
+        self.clone.git("clean", "--quiet", "-ffdx", "--", FOLDER, "results", folder=root)
 
     def _share_charts(self, repository: Repository) -> None:
         """Kept by their digest, so that a preview draws what is new and not the whole site."""
         shared = self.folder / repository.cache.name
         shared.mkdir(exist_ok=True)
         repository.state.mkdir(exist_ok=True)
-        repository.cache.symlink_to(shared)
+        if not repository.cache.is_symlink():
+            shutil.rmtree(repository.cache, ignore_errors=True)
+            repository.cache.symlink_to(shared)

@@ -5,6 +5,7 @@ Started by path, before the package ``evaluator`` can be imported; so it imports
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 
@@ -13,6 +14,7 @@ def main(tasks: int, events: int) -> None:
     with open(tasks, encoding="utf-8", closefd=False, buffering=1) as lines:
         config = json.loads(lines.readline())
         sys.path += config["path"]
+        gc.disable()  # while PyTorch is imported: what that makes stays, and looking through it again and again takes time
         from evaluator.sandbox.zygote import serve
 
         serve(config, lines, events)

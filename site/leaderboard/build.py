@@ -116,7 +116,7 @@ def build(
 
 def _write(folder: Path, site: Site, pages: list[Page], keeper: Kept, say: Say) -> list[str]:
     """Write everything but the downloads, and look at it: what is wrong, a line each."""
-    specs = {chart.key: chart.spec for page in pages for chart in page.charts}
+    specs = {chart.key: chart.spec for page in pages for chart in page.charts if chart.drawn}
     say(f"drawing {len(specs)} charts")
     env = environment(site, pictures.draw(specs, keeper), chosen := previews.choose(site, pages))
     say(f"writing {len(pages)} pages")

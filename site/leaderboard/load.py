@@ -96,7 +96,7 @@ class Board:
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The records as a table, for those who calculate with whole columns."""
+        """The records as a table, made anew each time, for those who calculate with whole columns."""
         return to_frame(self.records)
 
     @property
@@ -142,7 +142,7 @@ class Results:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The records as a table, for those who calculate with whole columns."""
+        """The records as a table, made anew each time, for those who calculate with whole columns."""
         return to_frame(self.rows).assign(origin=[row.origin for row in self.rows])
 
 

@@ -24,7 +24,7 @@ from leaderboard.errors import SiteError
 from leaderboard.kept import NOTHING, Kept
 from leaderboard.vega import WORK, Job
 
-DRAWING = 2
+DRAWING = 3
 """Version of what this module makes of a specification; kept drawings of another version are not used."""
 FEW = {"svg": 24, "png": 2}
 """Up to so many, starting other processes costs more than it saves."""

@@ -18,6 +18,7 @@ from leaderboard.kept import NOTHING, Kept, code
 from leaderboard.pages.benchmark import BoardView
 from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.previews import Preview
+from leaderboard.reported import REPORTED
 from leaderboard.series import PATHS
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
@@ -41,13 +42,13 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
         site=site,
         previews=previews,
         svg=svg,
-        scratch=words.SCRATCH,
-        controls=words.CONTROLS,
+        scratch=words.SCRATCH, controls=words.CONTROLS,
         against=words.AGAINST,
         tracks=words.TRACKS,
         control_looks=CONTROL_LOOKS,
+        reported_look=REPORTED,
         shapes=PATHS,
-    )
+    )  # fmt: skip
     env.filters.update(
         fixed=fixed,
         signed=signed,
@@ -59,9 +60,9 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
         capitalize_first=capitalize_first,
         xml=xml,
         duration=duration,
+        finite=finite,
     )
     env.tests["finite"] = finite
-    env.filters["finite"] = finite
     return env
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +67,11 @@ class Standing:
 
     def ahead(self) -> dict[str, list[str]]:
         """Slug -> those that are significantly worse by what the methods are ordered by, in their order."""
-        complete = {slug: figure.per_seed for slug, figure in self.figures.items() if figure.gap is None}
-        worse = statistics.beaten(list(complete.values())) if complete else np.zeros((0, 0), dtype=bool)
-        return {slug: [other for i, other in enumerate(complete) if worse[i, j]] for j, slug in enumerate(complete)}
+        return _ahead({slug: figure.per_seed for slug, figure in self.figures.items() if figure.gap is None})
+
+    def ahead_at(self, position: int) -> dict[str, list[str]]:
+        """The same by accuracy at a target, of the methods with all seeds."""
+        return _ahead(complete_at(self.methods, position, len(self.frame.seeds)))
 
     def entry(self, slug: str) -> Entry | None:
         return next((entry for entry in self.methods if entry.slug == slug), None)
@@ -87,6 +89,31 @@ class Standing:
             return []
         on_front = statistics.pareto([p[0] for p in points], [p[1] for p in points])
         return sorted({point[2] for point, best in zip(points, on_front, strict=True) if best})
+
+    def hypervolume(self, axis: Axis, entries: Sequence[Entry]) -> Interval:
+        """Over seeds: what the points of entries dominate above (1, chance), in doublings of the factor times points.
+
+        Factors are those of the front. Of no seeds where a cell of an entry is missing or has failed.
+        """
+        if not entries or any(entry.mean_drop.gap for entry in entries):
+            return statistics.interval(())
+        asked = axis == self.frame.primary
+        volumes = []
+        for seed in self.frame.seeds:
+            points = [
+                (point.target.factor if asked else getattr(trial, axis), trial.accuracy)
+                for entry in entries for point in entry.points for trial in point.trials
+                if trial.seed == seed and trial.scored and not trial.collapsed
+            ]  # fmt: skip
+            x, accuracy = zip(*points, strict=True) if points else ((), ())
+            volumes.append(statistics.hypervolume(x, accuracy, self.frame.chance))
+        return statistics.interval(volumes)
+
+    @property
+    def lossless(self) -> float:
+        """The hypervolume of a method that loses nothing up to the largest target, on the targets' own axis."""
+        largest = max((target.factor for target in self.frame.feasible), default=math.nan)
+        return math.log2(largest) * (self.dense[self.frame.phase].mean - self.frame.chance)
 
 
 def make_standings(board: Board, grid: Grid) -> dict[Phase, Standing]:
@@ -165,9 +192,19 @@ def _ranks(figures: Mapping[str, Figure]) -> dict[str, Range]:
     return dict(zip(complete, statistics.rank_ranges(np.array(list(complete.values()))), strict=True))
 
 
-def _ranks_at(methods: list[Entry], position: int, seeds: int) -> dict[str, Range]:
+def _ahead(complete: Mapping[str, Sequence[float]]) -> dict[str, list[str]]:
+    worse = statistics.beaten(list(complete.values())) if complete else np.zeros((0, 0), dtype=bool)
+    return {slug: [other for i, other in enumerate(complete) if worse[i, j]] for j, slug in enumerate(complete)}
+
+
+def complete_at(methods: list[Entry], position: int, seeds: int) -> dict[str, list[float]]:
+    """Slug -> accuracies by seed at a target, of those that have all."""
     scored = {m.slug: [trial.accuracy for trial in m.points[position].trials if trial.scored] for m in methods}
-    complete = {slug: accuracies for slug, accuracies in scored.items() if len(accuracies) == seeds}
+    return {slug: accuracies for slug, accuracies in scored.items() if len(accuracies) == seeds}
+
+
+def _ranks_at(methods: list[Entry], position: int, seeds: int) -> dict[str, Range]:
+    complete = complete_at(methods, position, seeds)
     return dict(zip(complete, statistics.rank_ranges(np.array(list(complete.values()))), strict=True))
 
 

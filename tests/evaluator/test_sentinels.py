@@ -17,6 +17,7 @@ from evaluator.commands import sentinels
 from evaluator.grid import load_grid
 from evaluator.records import Record, Score, Store
 from evaluator.records.acceptance import acceptances
+from evaluator.records.changes import place
 from evaluator.repository import Repository
 from evaluator.sentinels import SLUGS, _beyond, deviations, elsewhere
 from tests.miniature import MAGNITUDE, ROOT, Miniature
@@ -61,10 +62,12 @@ def test_measured_anew_and_compared(tmp_path: Path) -> None:
     mini.write("benchmarks", benchmarks)
     mini.submit("global-magnitude", MAGNITUDE)
     mini.submit("random", MAGNITUDE)
-    assert mini.json("sentinels") == {"ok": True, "cells": [], "records": 0, "deviations": [], "accepted": []}
+    nothing = {"ok": True, "cells": [], "records": 0, "environments": [], "deviations": [], "accepted": []}
+    assert mini.json("sentinels") == nothing
     mini.run("evaluate", "--publish")
     found = mini.json("sentinels")
     assert (found["ok"], found["deviations"]) == (True, [])
+    assert found["environments"] == [place(next(iter(Store(mini.root / "results"))).environment)]
     assert sorted(cell.split("/")[3] for cell in found["cells"]) == ["1", "8", "8"]
 
     path = mini.root / "results" / "digits-mlp" / "global-magnitude.jsonl"

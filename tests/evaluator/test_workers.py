@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from evaluator.repository import Repository
 from evaluator.sandbox.layout import environment
 from evaluator.setting import Setting
 from tests.evaluator.grids import GRID
+from tests.miniature import ROOT
 
 HERE = Environment(
     device_class="nvidia-h200",
@@ -49,3 +54,21 @@ def test_scorer_and_sandbox_see_the_workers_gpu_alone(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for variables in (child_environment(Path("/nowhere"), gpu), environment(Path("/nowhere"), gpu)):
         assert variables.get("CUDA_VISIBLE_DEVICES") == seen
+
+
+WHERE = """
+import subprocess, sys
+from pathlib import Path
+from evaluator.launch import child_environment
+where = [sys.executable, "-P", "-c", "import evaluator, os; print(evaluator.__file__, os.environ)"]
+subprocess.run(where, env=child_environment(Path("/nowhere")), check=True)
+"""
+
+
+def test_a_child_runs_the_code_that_started_it_and_sees_no_token(tmp_path: Path) -> None:
+    """Not what happens to be installed: a runner has main's code of the day."""
+    shutil.copytree(ROOT / "evaluator", tmp_path / "evaluator", ignore=shutil.ignore_patterns("__pycache__"))
+    known = os.environ | {"PYTHONPATH": str(tmp_path), "ESPALIER_FORGE_TOKEN": "secret"}
+    told = subprocess.check_output([sys.executable, "-P", "-c", WHERE], env=known, text=True)
+    assert told.startswith(str(tmp_path / "evaluator" / "__init__.py"))
+    assert "secret" not in told

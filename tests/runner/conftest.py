@@ -8,7 +8,7 @@ import pytest
 
 from evaluator.forges import LocalForge
 from evaluator.grid import Grid, load_grid
-from evaluator.runner import runner, stages
+from evaluator.runner import runner, stages, watch
 from evaluator.runner.git import Clone
 from evaluator.runner.lease import Lease
 from evaluator.runner.runner import Runner
@@ -61,7 +61,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, grid: Grid) -> Stage:
     monkeypatch.setattr(runner, "require", lambda: None)
     monkeypatch.setattr(stages, "ask", made.ask)
     monkeypatch.setattr(stages, "do", made.do)
-    monkeypatch.setattr(runner, "Evaluation", made.evaluation)
+    monkeypatch.setattr(watch, "Evaluation", made.evaluation)
     monkeypatch.setattr(runner, "commit_records", made.commit)
     monkeypatch.setattr(runner, "load_grid", lambda _: grid)
     monkeypatch.setattr(runner, "gpus", lambda _: 2)

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from evaluator.errors import EspalierError
 from evaluator.runner.stages import Progress
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
-HOUR = 3600.0
+MINUTE, HOUR = 60.0, 3600.0
 
 
 def cell(benchmark: str, slug: str, state: str = "stale", todo: tuple[str, ...] = ("method",)) -> dict[str, Any]:
@@ -24,6 +26,12 @@ class Stage:
 
     cells: list[dict[str, Any]] = field(default_factory=list)
     deviations: list[str] = field(default_factory=list)
+    smoked: list[dict[str, Any]] = field(default_factory=list)
+    """Cells that failed."""
+    sentinels: list[str] = field(default_factory=list)
+    environments: list[str] = field(default_factory=list)
+    problem: str = ""
+    """Of a site, which its verification finds."""
     seconds: float = HOUR
     left: float = 0
     time: float = NOON
@@ -38,17 +46,27 @@ class Stage:
     def ask(self, _: object, verb: str, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
         self.asked.append(verb)
         self.options[verb] = arguments
+        self.time += MINUTE if verb == "smoke" else 0
         meanwhile()
         if verb == "sentinels":
-            return {"ok": not self.deviations, "deviations": self.deviations, "accepted": []}
+            found = {"deviations": self.deviations, "accepted": [], "environments": self.environments}
+            return {"ok": not self.deviations, "cells": self.sentinels, **found}
         if verb in ("check", "smoke"):
-            return {"ok": True, "problems": [], "cells": []}
+            smoked = self.smoked if verb == "smoke" else []
+            return {"ok": not smoked, "problems": [], "cells": smoked}
         if verb == "gc":
             return {"bytes": 0}
         return {"cells": self.cells, "seconds": None}
 
-    def do(self, _: object, *arguments: str) -> None:
+    def do(self, _: object, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.done.append(arguments)
+        meanwhile()
+        if arguments[:2] == ("site", "build"):
+            site = Path(arguments[arguments.index("--output") + 1])
+            site.mkdir(parents=True, exist_ok=True)
+            (site / "index.html").write_text(f"site {sum(one[:2] == ('site', 'build') for one in self.done)}")
+        if arguments[0] == "verify" and self.problem:
+            raise EspalierError(self.problem)
 
     def evaluation(self, _: object, slug: str, options: tuple[str, ...]) -> Stage:
         self.measured.append((slug, *options))

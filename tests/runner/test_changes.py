@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from evaluator.errors import ForgeError
+from evaluator.forges import LocalForge
 from evaluator.runner.changes import Refused, submission_of
 from evaluator.runner.git import Clone
 from evaluator.runner.workspace import Workspaces
@@ -113,16 +116,46 @@ def test_a_workspace_is_main_with_the_submission_over_it(clone: Clone, author: P
     assert (repository.submissions / "old" / "method.py").read_text() == "changed = 1\n"
     (repository.state / "kept").touch()
     (repository.submissions / "old" / "left").touch()
+    (repository.submissions / "before").mkdir()
+    (repository.submissions / "before" / ".gitignore").write_text("*\n")  # as an earlier push may have had it
     again = proposed(clone, author, write("submissions/old/method.py", "again = 1\n"))
     workspaces.prepare(1, again, "old")
     assert (repository.submissions / "old" / "method.py").read_text() == "again = 1\n"
-    assert not (repository.submissions / "old" / "left").exists()
+    assert [path.name for path in repository.submissions.rglob("*")] == ["old", "method.py"]
     assert (repository.state / "kept").exists(), "what was measured stays"
     main = workspaces.update_main()
     assert (main.submissions / "old" / "method.py").read_text() == "old = 1\n"
     assert main.cache.resolve() == repository.cache.resolve(), "a chart is drawn once for all"
     workspaces.remove(1)
     assert workspaces.numbers() == []
+
+
+def test_a_kill_at_any_moment_leaves_nothing_that_blocks(clone: Clone, author: Path, tmp_path: Path) -> None:
+    """Locks of a git that was killed, in the clone, of a workspace, of the forge; and a workspace that is half there."""
+    workspaces = Workspaces(clone, tmp_path / "work")
+    main = workspaces.update_main()
+    write("README.md", "Another\n")(author)
+    git(author, "commit", "--quiet", "-am", "Main goes on")
+    git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    (clone.folder / "refs" / "heads" / "main.lock").touch()
+    for name in ("HEAD.lock", "packed-refs.lock", "worktrees/main/index.lock", "worktrees/main/HEAD.lock"):
+        (clone.folder / name).touch()
+    main.cache.unlink()
+    (main.root / "README.md").unlink()
+    forges = [Path(clone.url) / "refs" / "heads" / f"{name}.lock" for name in ("old", "new")]
+    for lock in forges:
+        lock.touch()
+    os.utime(forges[0], (0, 0))
+    LocalForge(Path(clone.url))
+    assert [lock.exists() for lock in forges] == [False, True], "somebody may be at work"
+    clone.open()
+    assert (workspaces.update_main().root / "README.md").read_text() == "Another\n"
+    assert main.cache.is_symlink()
+
+
+def test_git_is_not_waited_for_without_end(clone: Clone) -> None:
+    with pytest.raises(ForgeError, match=r"did not end within 0\.1 s"):
+        clone.run("-c", "alias.hang=!exec sleep 60", "hang", limit=0.1)
 
 
 def test_git_sees_no_secret_of_ours(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,20 @@ def test_it_is_renewed_when_a_third_is_over(clone: Clone, clock: Clock) -> None:
         assert not other.take()
 
 
+def test_a_project_out_of_reach_for_a_moment_costs_no_lease(clone: Clone, clock: Clock, project: Path) -> None:
+    """Only where the end is near: another runner may take it then."""
+    one = lease(clone, "one", clock)
+    one.take()
+    away = project.rename(project.with_name("away"))
+    clock.seconds += 301
+    assert one.keep()
+    clock.seconds += 301
+    with pytest.raises(ForgeError):
+        one.keep()
+    away.rename(project)
+    assert one.keep()
+
+
 def test_of_two_at_once_one_gets_it(clone: Clone, clock: Clock, project: Path, tmp_path: Path) -> None:
     """Both have looked before either pushes."""
     elsewhere = Clone(tmp_path / "elsewhere.git", str(project))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from evaluator.commands.runner import _forever
-from evaluator.errors import EspalierError, Interrupted, SandboxError
-from evaluator.forges import Change, DryRun, LocalForge, Status, people
+from evaluator.commands import runner as command
+from evaluator.errors import EspalierError, ForgeError, Interrupted, SandboxError
+from evaluator.forges import Change, DryRun, LocalForge, Source, Status, people
 from evaluator.repository import Repository
-from evaluator.runner import runner, stages
+from evaluator.runner import runner, stages, watch
+from evaluator.runner.approved import UNMEASURED
 from evaluator.runner.git import Clone
-from evaluator.runner.greeting import WALLED
+from evaluator.runner.greeting import UNTRIED, WALLED
 from evaluator.runner.lease import Lease
-from evaluator.runner.publication import Command
+from evaluator.runner.publication import Branch, Command, Folder, Target
 from evaluator.runner.runner import HEARTBEAT, Runner
 from evaluator.runner.stages import Progress
 from evaluator.runner.workspace import Workspaces
@@ -87,6 +91,34 @@ def test_a_change_that_cannot_be_looked_at_does_not_keep_from_the_others(
     assert [line["change"] for line in lines.of(str(failure))] == [odd.number]
 
 
+def test_a_change_that_git_does_not_take_is_told_so_once(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """What is wrong with it is not tried again, what is lacking is; a forge out of reach is no fault of a change."""
+    forge = LocalForge(project)
+    tree = author / "tree"
+    tree.write_bytes(b"100644 .git\0" + bytes.fromhex(git(author, "hash-object", "-w", "README.md")))
+    made = git(author, "hash-object", "-t", "tree", "-w", "--literally", "tree")
+    commit = git(author, "commit-tree", made, "-p", "origin/main", "-m", "Odd")
+    odd = people.open_change(forge, author, commit, title="Odd", author="somebody")
+    tree.unlink()
+    gone, away, sound = (propose(forge, author, slug) for slug in ("gone", "away", "sound"))
+    places = {gone.number: Source(str(project), "refs/pull/99/head"), away.number: Source("/nowhere", "refs/heads/main")}
+    source = LocalForge.source
+    monkeypatch.setattr(LocalForge, "source", lambda self, one: places.get(one.number) or source(self, one))
+    assert work.once()
+    statuses = [forge.status(change) for change in (odd, gone, away, sound)]
+    assert [status.state if status else None for status in statuses] == ["error", "error", None, "pending"]
+    assert "hasDotgit" in (forge.comment(odd) or "")
+    assert "push the branch again" in (forge.comment(gone) or "")
+    assert work.once()
+    assert [line["change"] for line in lines.of("git cannot fetch this commit")] == [odd.number, gone.number]
+    assert [line["change"] for line in lines.of("refused before; waits for a push")] == [odd.number]
+    places.clear()
+    assert work.once()
+    assert (forge.status(gone) or odd).state == "pending"
+
+
 def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
     work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +132,7 @@ def test_a_machine_with_two_kinds_of_devices_measures_on_one_after_the_other(
         stage.progress, stage.seconds = left.pop(0), 0
         return evaluation(*about)
 
-    monkeypatch.setattr(runner, "Evaluation", measure)
+    monkeypatch.setattr(watch, "Evaluation", measure)
     work.once()
     assert [slug for slug, *_ in stage.measured] == ["new", "new"]
     status = forge.status(change)
@@ -137,6 +169,85 @@ def test_how_far_it_is_stands_in_status_and_comment(
     assert len(forge.comments(change)) == 1
 
 
+def test_a_machine_that_measures_otherwise_measures_no_change(
+    work: Runner, stage: Stage, project: Path, author: Path
+) -> None:
+    """It is asked before each batch, not only before a publication."""
+    forge = LocalForge(project)
+    change = approved(forge, author)
+    stage.deviations = ["random on digits-mlp: it counts otherwise than it did"]
+    work.once()
+    assert (stage.measured, forge.status(change)) == ([], Status("error", UNMEASURED))
+    stage.deviations = []
+    work.once()
+    assert [slug for slug, *_ in stage.measured] == ["new"]
+
+
+def measured(*slugs: str) -> Callable[..., Progress]:
+    """All that there is of these submissions, and nothing of others."""
+    return lambda _, slug, __: Progress(int(slug in slugs), 1, None)
+
+
+def test_what_comes_while_a_change_is_measured_does_not_wait_for_it(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """What is proposed or pushed is greeted, and how far the first is goes on being told. A forge that does not answer
+    ends nothing; what is merged ends the evaluation, is published, and lets it go on."""
+    forge = LocalForge(project)
+    first, ready = approved(forge, author), propose(forge, author, "ready")
+    opened, change = LocalForge.open_changes, LocalForge.change
+    heads: list[Change] = []
+
+    def come() -> None:
+        heads.append(propose(forge, author, "later"))
+
+    def push() -> None:
+        git(author, "commit", "--quiet", "--allow-empty", "-m", "Again")
+        heads.append(people.push(forge, author, heads[0].number))
+
+    def answer(*how: Callable[..., Any]) -> None:
+        for name, function in zip(("open_changes", "change"), how, strict=True):
+            monkeypatch.setattr(LocalForge, name, function)
+
+    def merge() -> None:
+        answer(opened, change)
+        people.merge(forge, ready.number)
+        stage.cells = [cell("digits-mlp", "ready", "missing")]
+
+    told = (Progress(number, 9, None) for number in range(9))
+    monkeypatch.setattr(Progress, "of", measured("ready"))
+    monkeypatch.setattr(Progress, "later", lambda *_: next(told))
+    steps = iter([come, push, lambda: answer(silent, silent), merge])
+    monkeypatch.setattr(stage, "wait", lambda _: (step := next(steps, None)) is None or step() is not None)
+    assert work.once()
+    assert {(forge.status(head) or Status("error", "")).description for head in heads} == {
+        "checks passed; waits for a maintainer's approval"
+    }
+    assert [len(lines.of(f"{number}/9 cells")) for number in range(6)] == [1, 1, 1, 1, 1, 0], "in the middle of a smoke, too"
+    assert (len(lines.of("it does not answer")), work.failed) == (2, False)
+    assert [slug for slug, *_ in stage.measured] == ["new", "new"]
+    assert (stage.committed, first.number in work.workspaces.numbers()) == (["ready"], True)
+
+
+def silent(*_: object) -> None:
+    raise ForgeError("it does not answer")
+
+
+def test_what_was_measured_is_published_before_what_is_to_be_measured(
+    work: Runner, stage: Stage, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it was merged later."""
+    forge = LocalForge(project)
+    for slug in ("long", "ready"):
+        people.merge(forge, propose(forge, author, slug).number)
+        stage.cells.append(cell("digits-mlp", slug, "missing"))
+    known: list[list[str]] = []
+    monkeypatch.setattr(Progress, "of", measured("ready"))
+    monkeypatch.setattr(stage, "wait", lambda _: known.append([*stage.committed]) is None)
+    work.once()
+    assert (known, stage.committed) == ([["ready"]], ["ready", "long"])
+
+
 def test_a_measured_change_has_one_preview_until_it_is_decided(
     work: Runner, stage: Stage, project: Path, author: Path, lines: Lines
 ) -> None:
@@ -146,14 +257,12 @@ def test_a_measured_change_has_one_preview_until_it_is_decided(
     work.once()
     preview = work.home / "previews" / str(change.number)
     assert [given[:2] for given in stage.done] == [("promote", "new"), ("site", "build")]
-    preview.mkdir(parents=True)
     work.once()
     assert len(stage.done) == 2
     assert [line["change"] for line in lines.of("measured before; waits for a merge")] == [change.number]
-    preview.rmdir()
+    shutil.rmtree(preview)
     work.once()
     assert len(stage.done) == 4, "it is made again where it is gone"
-    preview.mkdir()
     people.merge(forge, change.number)
     work.once()
     assert not preview.exists()
@@ -186,13 +295,43 @@ def test_what_one_runner_has_decided_another_leaves_alone(
     git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
     another.once()
     assert "smoke" in stage.asked, "another main may find something else"
+    people.merge(forge, change.number)
+    stage.cells = [cell("digits-mlp", "new", "missing")]
+    another.workspaces.remove(change.number)
+    another.once()
+    assert (len(lines.of("another runner has measured it, and is waited for")), stage.committed) == (1, [])
+    stage.time = time.time() + 25 * HOUR
+    another.once()
+    assert stage.committed == ["new"], "but not for ever"
 
 
 def test_what_no_record_names_is_collected_once_a_day(work: Runner, stage: Stage) -> None:
+    """And from the clone what nothing leads to: the leases of before."""
     for hours in (0, 23, 2):
         stage.time += hours * HOUR
         work.once()
     assert stage.asked.count("gc") == 2
+    assert git(work.workspaces.clone.folder, "count-objects") == "0 objects, 0 kilobytes"
+
+
+def test_what_the_forge_has_no_more_is_forgotten_and_measured_no_more(
+    work: Runner, stage: Stage, project: Path, author: Path, lines: Lines
+) -> None:
+    """Spam goes without being closed; the others are swept all the same."""
+    forge = LocalForge(project)
+    spam, kept = approved(forge, author), propose(forge, author, "kept")
+
+    def remove(_: float) -> bool:
+        for name in ("head", "change"):
+            git(project, "update-ref", "-d", f"refs/pull/{spam.number}/{name}")
+        return False
+
+    stage.wait = remove  # type: ignore[method-assign]
+    assert work.once()
+    assert [line["change"] for line in lines.of("the change has moved on")] == [spam.number]
+    assert (work.failed, work.workspaces.numbers()) == (False, [kept.number])
+    refs = git(work.workspaces.clone.folder, "for-each-ref", "--format=%(refname)", "refs/espalier/changes/")
+    assert refs == f"refs/espalier/changes/{kept.number}"
 
 
 def test_who_stops_the_runner_stops_it(
@@ -205,9 +344,9 @@ def test_who_stops_the_runner_stops_it(
 
     propose(LocalForge(project), author)
     monkeypatch.setattr(Workspaces, "prepare", stop)
-    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it goes on"))
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=lambda _: pytest.fail("it goes on")))
     with pytest.raises(Interrupted):
-        _forever(work, 300)
+        command._forever(work, 300)
     assert work.lease.holder() is None
     assert lines.of("stopped") == []
 
@@ -227,6 +366,43 @@ def test_a_site_that_cannot_be_published_does_not_keep_from_open_changes(
     work.target = None
     assert work.once()
     assert not work.failed
+
+
+@pytest.mark.parametrize("way", ["folder", "branch", "program"])
+def test_a_site_that_does_not_say_what_the_records_say_leaves_the_one_before(
+    work: Runner, stage: Stage, project: Path, author: Path, tmp_path: Path, lines: Lines, way: str
+) -> None:
+    """In its place, wherever that is; the pass has failed, says why, and the next tries again."""
+    public, program = tmp_path / "public", tmp_path / "publish"
+    program.write_text(f'#!/bin/sh\nmkdir -p {public}; cp "$1/index.html" {public}\n')
+    program.chmod(0o755)
+    ways: dict[str, Target] = {
+        "folder": Folder(public),
+        "branch": Branch(work.workspaces.clone, "pages"),
+        "program": Command(str(program), tmp_path / "state"),
+    }
+    work.target = ways[way]
+
+    def shown() -> str:
+        return git(project, "show", "pages:index.html") if way == "branch" else (public / "index.html").read_text()
+
+    kept: list[float] = []
+    work.lease.keep = lambda: kept.append(stage.time) is None  # type: ignore[method-assign]
+    assert work.once()
+    assert shown() == "site 1"
+    assert len(kept) > len(("build", "verify")), "the lease is kept all the while"
+    git(author, "checkout", "--quiet", "--detach", "origin/main")
+    git(author, "commit", "--quiet", "--allow-empty", "-m", "Main goes on")
+    git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    stage.problem = "index.html: 97 is in no record"
+    for _ in range(2):
+        assert work.once()
+        assert work.failed
+        assert shown() == "site 1"
+    assert len(lines.of(stage.problem)) == 2
+    stage.problem = ""
+    assert work.once()
+    assert (work.failed, shown()) == (False, "site 4")
 
 
 def test_a_pass_that_fails_gives_the_lease_back(work: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,6 +488,19 @@ def test_a_change_that_was_found_unsound_is_named(
     work.once()
     assert [line["change"] for line in lines.of("found unsound before; waits for a push")] == [change.number]
     assert [line["open_changes"] for line in lines.of("nothing to do")] == [1]
+
+
+def test_a_machine_that_cannot_run_the_smoke_tier_blames_nobody(
+    work: Runner, stage: Stage, project: Path, author: Path
+) -> None:
+    forge = LocalForge(project)
+    change = propose(forge, author)
+    stage.smoked = [{"cell": "a/b", "status": "infrastructure", "reason": "no memory", "repeatable": True}]
+    work.once()
+    assert forge.status(change) == Status("error", UNTRIED)
+    stage.smoked = []
+    work.once()
+    assert forge.status(change) == Status("pending", "checks passed; waits for a maintainer's approval")
 
 
 def test_a_change_that_was_refused_is_told_so_once(work: Runner, project: Path, lines: Lines, tmp_path: Path) -> None:

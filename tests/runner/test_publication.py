@@ -8,8 +8,10 @@ import pytest
 
 from evaluator.records import Store
 from evaluator.repository import Repository
+from evaluator.runner import stages
 from evaluator.runner.git import Clone
-from evaluator.runner.publication import RELEASES, Branch, Command, Folder, PublishError, adopt
+from evaluator.runner.publication import RELEASES, Branch, Command, Folder, PublishError, adopt, commit_records
+from evaluator.runner.workspace import Workspaces
 from tests.miniature import ROOT
 from tests.runner.project import TOKEN, git
 
@@ -38,6 +40,30 @@ def test_main_adopts_what_it_has_not_measured_later_itself(tmp_path: Path) -> No
     Store(main.local).add([later])
     adopt(change, main)
     assert {record.log for record in Store(main.local)} == {"anew", second.log}
+
+
+def test_records_go_to_a_main_that_moved_meanwhile(
+    clone: Clone, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody pushes between the fetch and the push; once, as people do."""
+    workspaces, author = Workspaces(clone, tmp_path / "work"), tmp_path / "author"
+    results = workspaces.update_main().published
+
+    def promote(*_: object, **__: object) -> None:
+        if not (author / "NEWS").exists():
+            (author / "NEWS").write_text("Meanwhile\n")
+            git(author, "add", "--all")
+            git(author, "commit", "--quiet", "-m", "Meanwhile")
+            git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+        results.mkdir(exist_ok=True)
+        (results / "new.jsonl").write_text("{}\n")
+
+    monkeypatch.setattr(stages, "do", promote)
+    assert commit_records(workspaces, "new", "Records of new", None)
+    names = git(project, "ls-tree", "-r", "--name-only", "main").splitlines()
+    assert {"NEWS", "results/new.jsonl"} <= {*names}
+    assert clone.main == git(project, "rev-parse", "main")
+    assert not commit_records(workspaces, "new", "Records of new", None)
 
 
 def test_a_folder_changes_in_one_step_and_keeps_a_few_releases(site: Path, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import typer
 from typer.testing import CliRunner
 
 from evaluator.commands import runner as command
+from evaluator.errors import UsageError
+from evaluator.forges.limits import Timing
 from evaluator.runner.runner import Runner
 from tests.conftest import need
 from tests.miniature import ROOT
@@ -40,7 +42,7 @@ def test_what_failed_of_main_is_the_exit_code(
     app: typer.Typer, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def once(work: Runner) -> bool:
-        work.failed = True
+        work._try.failed = True
         logging.getLogger("evaluator.forges").warning("%s: slow", "forge")
         return True
 
@@ -49,6 +51,22 @@ def test_what_failed_of_main_is_the_exit_code(
     assert done.exit_code == 1
     (line,) = map(json.loads, (tmp_path / "runner.log").read_text().splitlines())
     assert (line["level"], line["what"]) == ("warning", "forge: slow"), "what a forge does stands in the log, too"
+
+
+@pytest.mark.parametrize(("lease", "patience"), [("30", 10), ("9000", 900)])
+def test_who_waits_to_be_let_in_keeps_the_lease(
+    app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lease: str, patience: float
+) -> None:
+    """It is renewed between two requests, not while one waits."""
+    seen: list[float] = []
+
+    def opened(_: str, *, timing: Timing, **__: object) -> None:
+        seen.append(timing.patience)
+        raise UsageError("that is all")
+
+    monkeypatch.setattr(command, "open_forge", opened)
+    CliRunner().invoke(app, ["--forge", "https://example.org/a/b", "--home", str(tmp_path), "--once", "--lease", lease])
+    assert seen == [patience]
 
 
 def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:

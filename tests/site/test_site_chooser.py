@@ -87,6 +87,28 @@ def test_reader_chooses(site, visit):
     assert seen.console == []
 
 
+def test_reader_chooses_at_one_target(site, menus, visit):
+    """The tied best by accuracy there; a method that failed at another target counts where it did not."""
+    page = visit(site.folder / "index.html", fragment=f"#choose={GAPS}&at=8").page
+    assert page.locator("#choose-at option:checked").inner_text() == "top-1 at 8\N{MULTIPLICATION SIGN}"
+    menu = menus[GAPS]
+    at = {one.slug: one.at[menu.targets.index("8")] for one in menu.candidates}
+    assert (at["erk-magnitude"].rank, at["erk-magnitude"].gap) == (None, "1 missing")
+    assert at["lamp"].rank is not None
+    tied = {slug for slug, choice in at.items() if choice.rank and choice.rank[0] == 1}
+    rows = page.locator("#chosen tbody tr")
+    assert {row.locator("a").get_attribute("href").split("/")[1].split(".")[0] for row in rows.all()} == tied
+    best = max((choice for slug, choice in at.items() if slug in tied), key=lambda choice: choice.interval.mean)
+    assert f"{best.interval.mean:.2f} ± {best.interval.half:.2f}" in page.locator("#chosen").inner_text()
+    page.get_by_label("Judged by").select_option("")
+    assert "at=" not in page.url
+    page.get_by_label("Judged by").select_option("2")
+    assert page.url.endswith("&at=2")
+    page.get_by_role("link", name="See them in the charts").click()
+    page.wait_for_url("**/benchmarks/mnist-lenet-300-100.html*")
+    assert page.locator(".panel.after thead th[aria-sort=descending]").inner_text().startswith("2\N{MULTIPLICATION SIGN}")
+
+
 def test_unknown_cost_meets_no_limit(site, visit):
     """All pass at first; without their costs none does."""
     page = visit(site.folder / "index.html", fragment=f"#choose={BOARD}&most=60&without=data,labels,gradients").page

@@ -36,7 +36,7 @@ def pages(site: Site) -> Iterator[Page]:
     rows = [
         Row(slug, site.titles[slug], site.submissions[slug].metadata if slug in site.submissions else None,
             measured.get(slug, []))
-        for slug in site.slugs
+        for slug in sorted(site.slugs, key=lambda slug: (site.titles[slug].lower(), slug))
     ]  # fmt: skip
     traits = all_traits(site, site.slugs)
     context = {"rows": rows, "traits": traits, "choice": choice(traits)}

@@ -37,6 +37,8 @@ class Chart:
     label: str
     spec: Spec
     axis: Axis | None = None
+    drawn: bool = True
+    """Whether it has a drawing without a script: one behind a switch has none, and a table beside it has its figures."""
 
     @cached_property
     def key(self) -> str:
