@@ -1,14 +1,16 @@
-"""`nox -s bench [-- engine|overhead|scale ...]`: all of them by default."""
+"""`nox -s bench [-- engine|overhead|scale|rebuild|large|huge ...]`: the first four by default."""
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 
-from benchmarks import engine, overhead, scale
+from benchmarks import engine, overhead, rebuild, scale
 
-PARTS = {"engine": engine.bench, "overhead": overhead.bench, "scale": scale.bench}
+USUAL = {"engine": engine.bench, "overhead": overhead.bench, "scale": scale.bench, "rebuild": rebuild.bench}
+PARTS = USUAL | {"large": partial(rebuild.bench, rebuild.LARGE), "huge": partial(rebuild.bench, rebuild.HUGE)}
 
-for part in sys.argv[1:] or PARTS:
+for part in sys.argv[1:] or USUAL:
     if part not in PARTS:
         sys.exit(f"no benchmark {part!r}: one of {', '.join(PARTS)}")
     PARTS[part]()

@@ -21,8 +21,7 @@ def pruning_seconds(board: Board, slug: str) -> float:
 
 def retraining_seconds(board: Board) -> float:
     """Retraining is the same for all, and what one was slower than another is the machine's doing: the board's median."""
-    known = board.rows.loc[board.rows["status"] == "ok", "retraining_seconds"].dropna()
-    return 0.0 if known.empty else float(known.median())
+    return board.retraining_seconds
 
 
 def costliest(board: Board, slug: str, column: str) -> float:

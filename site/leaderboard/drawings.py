@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -193,5 +193,4 @@ def _dense(standing: Standing) -> Rows:
 
 
 def _half_image(standing: Standing) -> float:
-    images: Iterable[int] = standing.board.rows["images"].dropna()
-    return 50 / max(images, default=10_000)
+    return 50 / (standing.board.images or 10_000)

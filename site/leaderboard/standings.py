@@ -119,7 +119,7 @@ class Standing:
 def make_standings(board: Board, grid: Grid) -> dict[Phase, Standing]:
     """The board's standings, after retraining first; a phase without any score has none."""
     columns: list[tuple[Phase, str]] = [("after", "after_accuracy"), ("before", "before_accuracy")]
-    present = [phase for phase, column in columns if board.rows[column].notna().any()]
+    present = [phase for phase, column in columns if any(getattr(row, column) is not None for row in board.records)]
     cells = _cells(board)
     return {phase: _standing(board, grid, phase, cells) for phase in present or ["after"]}
 
@@ -129,7 +129,7 @@ def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None
     division: Any = board.key.division
     axis = grid.targets[division].axis
     architecture = grid.architectures[grid.benchmarks[board.key.benchmark].architecture]
-    met = set(board.rows.loc[board.rows["status"] == "ok", "target"])
+    met = {row.target for row in board.records if row.status == "ok"}
     targets = []
     for value in grid.targets_of(board.key.benchmark, division):
         label, factor = (value, math.nan) if isinstance(value, str) else (f"{value:g}", float(value))
@@ -156,7 +156,7 @@ def _cells(board: Board) -> dict[tuple[str, str], dict[tuple[str, int], Any]]:
 def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str], Any]) -> Standing:
     benchmark = grid.benchmarks[board.key.benchmark]
     targets, primary = reading_targets(board, grid)
-    by_seed = board.dense.set_index("seed")[f"{phase}_accuracy"]
+    by_seed = {row.seed: accuracy for row in board.dense_rows if (accuracy := getattr(row, f"{phase}_accuracy")) is not None}
     frame = Frame(
         phase=phase,
         seeds=list(benchmark.seeds),
@@ -177,8 +177,13 @@ def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str
         ranks={axis: _ranks({entry.slug: entry.area[axis] for entry in methods}) for axis in axes},
         drop_ranks=_ranks({entry.slug: entry.mean_drop for entry in methods}) if primary is None else {},
         target_ranks=[_ranks_at(methods, position, len(frame.seeds)) for position in range(len(targets))],
-        dense={name: statistics.interval(board.dense[f"{name}_accuracy"]) for name in ("before", "after")},
+        dense={"before": _dense(board, "before"), "after": _dense(board, "after")},
     )
+
+
+def _dense(board: Board, phase: Phase) -> Interval:
+    known = (getattr(row, f"{phase}_accuracy") for row in board.dense_rows)
+    return statistics.interval([accuracy for accuracy in known if accuracy is not None])
 
 
 def _ranks(figures: Mapping[str, Figure]) -> dict[str, Range]:

@@ -206,7 +206,7 @@ def test_old_site_stays_when_the_new_one_is_wrong(tmp_path, monkeypatch):
     output = tmp_path / "public"
     build(repository, output)
     before = digest_file(output / "index.html")
-    monkeypatch.setattr(build_module, "problems", lambda folder, url: ["index.html: loads https://example.org/x.js"])
+    monkeypatch.setattr(build_module, "problems", lambda *_: ["index.html: loads https://example.org/x.js"])
     fill(repository, Plan(benchmarks=("digits-mlp",), methods=1))
     with pytest.raises(SiteError, match=r"loads https://example\.org"):
         build(repository, output)

@@ -145,7 +145,7 @@ def view(site: Site, standings: Standings, traits: Mapping[str, Traits]) -> Boar
         targets=_targets(site, key.benchmark, division),
         trains=words.trains(key.track),
         local=key.origin == LOCAL,
-        unsandboxed=bool((board.rows["sandbox"] == "none").any()),
+        unsandboxed=any(row.sandbox == "none" for row in board.records),
         panels=[_panel(site, phase, standing) for phase, standing in standings.items()],
         phases=[(phase, words.TRACKS[key.track].phases[phase]) for phase in standings],
         axes=[("both", "both"), *((axis, axis) for axis in first.axes if axis)] if len(first.axes) > 1 else [],

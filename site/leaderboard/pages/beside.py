@@ -170,7 +170,7 @@ def _boards(site: Site, name: str) -> dict[Axis, Standing]:
 
 
 def _size_of(standing: Standing) -> int:
-    return len(standing.board.rows)
+    return len(standing.board.records)
 
 
 def _near(standing: Standing | None, claim: Claim) -> Near | None:

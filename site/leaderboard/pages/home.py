@@ -83,7 +83,7 @@ def _telling(site: Site) -> list[Standings]:
         key, first = board_of(standings).key, next(iter(standings.values()))
         tier = site.grid.benchmarks[key.benchmark].tier
         usual = site.grid.recipe_name(key.benchmark, board_of(standings).track) == key.recipe
-        complete, records = len(first.ranking()), len(board_of(standings).rows)
+        complete, records = len(first.ranking()), len(board_of(standings).records)
         return (
             key.origin == PUBLISHED, complete > 1, site.grid.tiers[tier].ranked, tiers.index(tier),
             first.frame.primary is not None, usual, complete, records,

@@ -198,7 +198,7 @@ def result(site: Site, standings: Standings, slug: str) -> Result | None:
         charts=[_chart(site, one, slug, axis) for one in standings.values() for axis in one.axes],
         layers=layers(own, targets),
         groups=groups(own, targets),
-        latency=latency(own, board.dense.itertuples(), targets),
+        latency=latency(own, board.dense_rows, targets),
         targets=targets,
         seconds=(costs.pruning_seconds(board, slug), costs.retraining_seconds(board)),
         records=rows,

@@ -29,7 +29,7 @@ def pages(site: Site) -> Iterator[Page]:
     measured: dict[str, list[str]] = {}
     for standings in site.standings:
         board = board_of(standings)
-        for slug in board.rows["submission"].unique():
+        for slug in board.by_submission:
             names = measured.setdefault(slug, [])
             if board.key.benchmark not in names:
                 names.append(board.key.benchmark)
