@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.scale import measure
+from benchmarks.processes import measure
 
 
 def bench() -> None:
@@ -24,9 +24,9 @@ def bench() -> None:
             "1",
         ]
         store = Path(folder)
-        wall, peak = measure([*command, "--store", str(store), "--force"], Path.cwd())
+        wall, peak, _ = measure([*command, "--store", str(store), "--force"], Path.cwd())
         records = [json.loads(line) for path in store.glob("*/*.jsonl") for line in path.read_text().splitlines()]
     scored = {r["score_key"]: r["cost"]["retraining_seconds"] for r in records}
     work = sum(scored.values()) + sum(r["cost"]["pruning_seconds"] for r in records)
     print(f"\nOverhead: {len(records)} records in {wall:.1f} s, of which pruning and training {work:.1f} s")
-    print(f"  {(wall - work) / len(records):.2f} s a record beside its computation; largest process {peak:.0f} MB")
+    print(f"  {(wall - work) / len(records):.2f} s a record beside its computation; all processes {peak:.0f} MB")

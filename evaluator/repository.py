@@ -62,7 +62,7 @@ class Repository:
 
     @property
     def cache(self) -> Path:
-        """What can be made again: charts by the digest of their specification."""
+        """What can be made again: what files of records say, and charts, by the digest of what they were made from."""
         return self.state / "cache"
 
     @property

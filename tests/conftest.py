@@ -9,6 +9,8 @@ import pytest
 
 from evaluator.sandbox import available
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported: tests run side by side, and networks are small
+
 REQUIRED = frozenset(filter(None, os.environ.get("ESPALIER_REQUIRE", "").split(",")))
 """Parts of a machine that must be there: tests that need them then fail instead of being skipped."""
 

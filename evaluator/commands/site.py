@@ -25,6 +25,10 @@ def build(
     local: Annotated[bool, typer.Option(help="also show what was measured on this machine")] = True,
     notice: Annotated[str, typer.Option(help="a line on top of every page, as of a preview")] = "",
     url: Annotated[str, typer.Option(help="where it will be read: for sitemap and link previews")] = "",
+    snapshots: Annotated[
+        Path | None,
+        typer.Option(help="folder of snapshots that were published before: they are offered on", file_okay=False),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="end with 1 where more is left out than what is stale")] = False,
 ) -> None:
     """Build the whole site from the records: static pages that work offline and from a file."""
@@ -34,7 +38,7 @@ def build(
     folder = _folder(repository, output)
     started = time.monotonic()
     say = lambda line: err.print(f"[dim]{safe(line)}[/]")  # noqa: E731
-    built = build_site(repository, folder, local=local, notice=notice, url=url, say=say)
+    built = build_site(repository, folder, local=local, notice=notice, url=url, snapshots=snapshots, say=say)
     for warning in built.warnings:
         err.print(f"[yellow]warning[/]: {safe(warning)}")
     seconds = time.monotonic() - started

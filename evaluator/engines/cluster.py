@@ -125,7 +125,7 @@ def _client(scheduler: str, setting: Setting, workers: int, stack: ExitStack) ->
         cluster.scale(jobs=workers)
         return distributed.Client(cluster)
     try:
-        return distributed.Client(scheduler, timeout=10)
+        return distributed.Client(scheduler)
     except (OSError, ValueError) as error:
         fix = "--scheduler tcp://HOST:8786, local or slurm"
         raise UsageError(f"no Dask scheduler answers at {scheduler} ({error})", fix=fix) from None

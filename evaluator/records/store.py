@@ -7,6 +7,7 @@ and its lines are sorted, so that the same records are the same bytes and differ
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -58,6 +59,10 @@ class Store:
         path = self.path(benchmark, submission)
         return {record.identity: record for record in read_file(path)} if path.is_file() else {}
 
+    def files(self) -> list[Path]:
+        """Every file of records, in a fixed order."""
+        return [path for folder in sorted(self.folder.glob("*/")) for path in sorted(folder.glob("*.jsonl"))]
+
     def of(self, benchmark: str) -> Iterator[Record]:
         """Every record of a benchmark, in a fixed order."""
         for path in sorted((self.folder / benchmark).glob("*.jsonl")):
@@ -70,8 +75,8 @@ class Store:
 
     def __iter__(self) -> Iterator[Record]:
         """Every record, in a fixed order."""
-        for folder in sorted(self.folder.glob("*/")):
-            yield from self.of(folder.name)
+        for path in self.files():
+            yield from read_file(path)
 
     def add(self, records: Iterable[Record]) -> None:
         """Insert, replacing records of the same identity.
@@ -146,13 +151,16 @@ def _order(record: Record) -> tuple[Any, ...]:
     return (record.track, record.division, record.variant, record.recipe, numeric, record.seed)
 
 
-def read_file(path: Path) -> list[Record]:
+def read_file(path: Path, content: bytes | None = None) -> list[Record]:
     """The records of a file in a store.
+
+    Args:
+        content: of the file, where it has been read.
 
     Raises:
         StoreError: as :func:`read_records`; or a record belongs into another file, or is there twice.
     """
-    records = read_records(path)
+    records = read_records(path, content)
     place = (path.parent.name, path.stem)
     seen: set[Identity] = set()
     for number, record in enumerate(records, 1):
@@ -165,17 +173,14 @@ def read_file(path: Path) -> list[Record]:
     return records
 
 
-def read_records(path: Path) -> list[Record]:
-    """The records of one file, wherever it lies.
+def read_records(path: Path, content: bytes | None = None) -> list[Record]:
+    """The records of one file, wherever it lies; ``content`` as in :func:`read_file`.
 
     Raises:
         StoreError: a line is damaged, or of a newer schema than this version reads.
     """
-    records = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            records.append(_parse(line, f"{path}:{number}"))
-    return records
+    with path.open("rb") if content is None else io.BytesIO(content) as file:
+        return [_parse(line, f"{path}:{number}") for number, line in enumerate(file, 1)]
 
 
 def _parse(line: bytes, where: str) -> Record:

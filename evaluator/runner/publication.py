@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from evaluator.runner.workspace import Workspaces
 
 RELEASES = 3
 """How many published sites are kept, the present one with them."""
+SNAPSHOTS = "data/espalier-*.zip"
+"""Where a site has the data of a day that others may have cited."""
 
 Duty = Callable[[], None]
 
@@ -100,6 +102,10 @@ class Folder:
     def shows(self, commit: str) -> bool:
         return self.path.is_symlink() and self.path.resolve().name == commit
 
+    def snapshots(self, folder: Path) -> None:
+        """Copy those of the present site, to be carried over into the next one."""
+        _copy(self.path.glob(SNAPSHOTS), folder)
+
     def beat(self, seconds: int) -> None:
         """Say in the footer of the pages when the runner was last seen."""
         script = self.path / "static" / "heartbeat.js"
@@ -139,6 +145,13 @@ class Branch:
         head = self._head()
         return head is not None and self.clone.git("log", "-1", "--format=%B", head).endswith(commit)
 
+    def snapshots(self, folder: Path) -> None:
+        """As those of a :class:`Folder`."""
+        head = self._head()
+        for entry in self.clone.files(head, "data") if head else ():
+            if entry.mode == "100644" and Path(entry.path).match(SNAPSHOTS):
+                (folder / Path(entry.path).name).write_bytes(self.clone.read(entry.blob))
+
     def _head(self) -> str | None:
         """The branch as it is in the project now, if there is one."""
         ref = f"refs/heads/{self.name}"
@@ -173,16 +186,33 @@ class Command:
     def shows(self, commit: str) -> bool:
         return self.state.is_file() and self.state.read_text() == commit
 
+    @property
+    def _published(self) -> Path:
+        """Snapshots that it was called for: the site may be anywhere by now."""
+        return self.state.with_name(f"{self.state.name}.snapshots")
+
+    def snapshots(self, folder: Path) -> None:
+        """As those of a :class:`Folder`."""
+        _copy(self._published.glob("*"), folder)
+
     def publish(self, site: Path, commit: str, meanwhile: Duty = _nothing) -> None:
         known = {name: value for name, value in os.environ.items() if name != VARIABLE}
         done = stages.run([self.program, str(site), commit], known, None, meanwhile)
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["it said nothing"]
             raise PublishError(f"it ended with {done.returncode}: {said[-1]}", where=self.program)
+        self._published.mkdir(exist_ok=True)
+        _copy(site.glob(SNAPSHOTS), self._published)
         self.state.write_text(commit)
 
 
 Target = Folder | Branch | Command
+
+
+def _copy(files: Iterable[Path], folder: Path) -> None:
+    for file in files:
+        if file.is_file() and not file.is_symlink():
+            shutil.copyfile(file, folder / file.name)
 
 
 def publish_site(workspaces: Workspaces, target: Target, meanwhile: Duty, url: str = "") -> bool:
@@ -199,9 +229,11 @@ def publish_site(workspaces: Workspaces, target: Target, meanwhile: Duty, url: s
     if target.shows(commit):
         return False
     with tempfile.TemporaryDirectory(dir=workspaces.folder, prefix="site-") as folder:
-        site = Path(folder) / "site"
-        build = ("site", "build", "--no-local", "--strict", "--url", url, "--output", str(site))
-        stages.do(repository, *build, meanwhile=meanwhile)
+        site, earlier = Path(folder) / "site", Path(folder) / "snapshots"
+        earlier.mkdir()
+        target.snapshots(earlier)
+        options = ("--no-local", "--strict", "--url", url, "--snapshots", str(earlier), "--output", str(site))
+        stages.do(repository, "site", "build", *options, meanwhile=meanwhile)
         stages.do(repository, "verify", "--site", str(site), meanwhile=meanwhile)
         target.publish(site, commit, meanwhile)
     return True

@@ -6,6 +6,7 @@ The old site stays as it is until the new one is complete and verified; the same
 from __future__ import annotations
 
 import datetime
+import gc
 import json
 import os
 import shutil
@@ -23,8 +24,10 @@ from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 from leaderboard import chooser, comparison, discovery, downloads, pictures, previews, search
 from leaderboard.address import normal
+from leaderboard.aside import aside
 from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
+from leaderboard.kept import NOTHING, Kept
 from leaderboard.load import load_results
 from leaderboard.pages import (
     benchmark,
@@ -42,13 +45,16 @@ from leaderboard.pages import (
 )
 from leaderboard.pages import search as search_page
 from leaderboard.pages.site import Page, Site
-from leaderboard.render import environment, render, specifications
+from leaderboard.render import environment
 from leaderboard.standings import make_standings
 from leaderboard.verify import problems
+from leaderboard.writing import write, write_pages
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 MARKER = "build.json"
 Say = Callable[[str], None]
+FEW = 2_000
+"""Up to so many records, another process for the downloads costs more than it saves."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ def build(
     local: bool = True,
     notice: str = "",
     url: str = "",
-    drawings: Path | None = None,
+    snapshots: Path | None = None,
+    kept: Path | None = None,
     say: Say = lambda _: None,
 ) -> Built:
     """Build the site of ``repository`` into ``output``, replacing the site there.
@@ -79,7 +86,8 @@ def build(
         notice: stands on top of every page.
         url: where the site will be read. Only with it has it a sitemap, pictures for link previews, and a page for lost
             readers whose links hold at any depth; without it no page says where the site is.
-        drawings: folder in which charts are kept from build to build (default: among the local state).
+        snapshots: folder of those that were published before, which stay available.
+        kept: folder for what is kept from build to build (default: among the local state).
         say: called with a line at every step.
 
     Raises:
@@ -89,49 +97,55 @@ def build(
     """
     _refuse_foreign(output)
     say("reading records")
-    site = gather(repository, local=local, notice=notice, url=url)
-    say(f"{len(site.results.frame)} records, {len(site.slugs)} methods; writing downloads")
-    with _staging(output) as folder:
-        pages = all_pages(site, downloads.write(site, folder / "data"))
-        specs = [chart.spec for page in pages for chart in page.charts]
-        say(f"drawing {len(specs)} charts")
-        kept = drawings or repository.cache / "charts"
-        env = environment(site, pictures.draw(specs, kept), chosen := previews.choose(site, pages))
-        say(f"writing {len(pages)} pages")
-        for page in pages:
-            _write(folder / page.path, render(env, page))
-            if page.charts:
-                _write(folder / page.specifications, specifications(env, page))
-        _write(folder / search.FILE, search.index(folder, pages))
-        for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
-            _write(folder / name, text)
-        cards = previews.cards(env, site, chosen)
-        for name, picture in zip(cards, pictures.rasterise(cards.values(), kept), strict=True):
-            _write(folder / name, picture)
-        shutil.copytree(STATIC, folder / "static")
-        _write(folder / MARKER, _marker(site))
-        say("verifying")
-        found = problems(folder, site.url)
+    keeper = Kept(kept or repository.cache / "site")
+    with _undisturbed(), _staging(output) as folder:
+        site = gather(repository, local=local, notice=notice, url=url, kept=keeper)
+        say(f"{len(site.results.rows)} records, {len(site.slugs)} methods; laying out pages, writing downloads")
+        with aside(
+            lambda: downloads.write(site, folder / "data", snapshots), worthwhile=len(site.results.rows) > FEW
+        ) as offered:
+            pages = all_pages(site, offered)
+        found = _write(folder, site, pages, keeper, say)
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise SiteError(f"the new site was not put in place: {found[0]}{more}", where=output, fix="report this as a bug")
+    keeper.sweep()
     shown = sum(page.path.endswith(".html") for page in pages)
-    return Built(output, shown, len(site.results.frame), site.warnings, site.faults)
+    return Built(output, shown, len(site.results.rows), site.warnings, site.faults)
 
 
-def gather(repository: Repository, *, local: bool = True, notice: str = "", url: str = "") -> Site:
+def _write(folder: Path, site: Site, pages: list[Page], keeper: Kept, say: Say) -> list[str]:
+    """Write everything but the downloads, and look at it: what is wrong, a line each."""
+    specs = {chart.key: chart.spec for page in pages for chart in page.charts if chart.drawn}
+    say(f"drawing {len(specs)} charts")
+    env = environment(site, pictures.draw(specs, keeper), chosen := previews.choose(site, pages))
+    say(f"writing {len(pages)} pages")
+    written = write_pages(folder, env, pages, site.url, keeper)
+    write(folder / search.FILE, search.index([one.entry for one in written.values() if one.entry is not None]))
+    for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
+        write(folder / name, text)
+    cards = previews.cards(env, site, chosen)
+    for name, picture in zip(cards, pictures.rasterise(cards.values(), keeper), strict=True):
+        write(folder / name, picture)
+    shutil.copytree(STATIC, folder / "static")
+    write(folder / MARKER, _marker(site))
+    say("verifying")
+    return problems(folder, site.url, {path: one.leaf for path, one in written.items() if one.leaf is not None})
+
+
+def gather(repository: Repository, *, local: bool = True, notice: str = "", url: str = "", kept: Kept = NOTHING) -> Site:
     """Read everything that any page needs."""
     address = normal(url)
     grid = load_grid(repository.grid)
-    results = load_results(repository, grid, local=local)
+    results = load_results(repository, grid, local=local, kept=kept)
     warnings = list(results.warnings)
     submissions = dict(_submissions(repository, warnings))
     standings = [make_standings(board, grid) for board in results.boards]
     return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address)
 
 
-def all_pages(site: Site, offered: Downloads) -> list[Page]:
-    """Every page, in a fixed order."""
+def all_pages(site: Site, offered: Callable[[], Downloads]) -> list[Page]:
+    """Every page, in a fixed order; the downloads are asked for last."""
     found = [*chain(
         home.pages(site),
         benchmark.pages(site),
@@ -144,8 +158,8 @@ def all_pages(site: Site, offered: Downloads) -> list[Page]:
         literature.pages(site),
         news.pages(site),
         prose.pages(site),
-        data.pages(site, offered),
     )]  # fmt: skip
+    found += data.pages(site, offered())
     return [*found, *search_page.pages(found)]
 
 
@@ -178,14 +192,9 @@ def _date(newest: str | None) -> str | None:
 
 
 def _marker(site: Site) -> str:
-    grid, count = site.grid, len(site.results.frame)
+    grid, count = site.grid, len(site.results.rows)
     facts = {"grid": grid.version, "grid_digest": grid.digest, "date": site.date, "records": count, "url": site.url}
     return json.dumps(facts, indent=2) + "\n"
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def _refuse_foreign(output: Path) -> None:
@@ -195,6 +204,18 @@ def _refuse_foreign(output: Path) -> None:
     if output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file():
         raise SiteError("this folder holds something else than a site", where=output,
                         fix="name an empty or a new folder with --output DIR")  # fmt: skip
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What is gathered lives until the end: to look for garbage in it again and again takes a tenth of a build."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @contextmanager

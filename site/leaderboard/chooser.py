@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from leaderboard import facets
-from leaderboard.comparison import identifier
-from leaderboard.entries import Figure
+from leaderboard.comparison import TIMES, identifier
+from leaderboard.costs import by_target, retraining_seconds, seconds
+from leaderboard.entries import Figure, Point
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages.site import Site, Standings, board_of, board_title
 from leaderboard.standings import Range, Standing
+from leaderboard.statistics import Interval
 
 FILE = "data/chooser.js"
 CALL = "espalierChooser"
@@ -26,11 +26,24 @@ CALL = "espalierChooser"
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One method at one target: its accuracy, why there is none of all seeds, its range of ranks, who is worse, and what one
+    network takes there."""
+
+    interval: Interval
+    gap: str | None
+    rank: Range | None
+    ahead: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One method on one board.
 
     ``seconds``: for one network, pruning at the costliest target, mean over seeds, and retraining; nan where not known.
-    ``needs``: None where the method has no metadata. ``ahead``: slugs that are significantly worse.
+    ``needs``: None where the method has no metadata. ``ahead``: slugs that are significantly worse. ``at``: the same at each
+    target of its menu.
     """
 
     slug: str
@@ -39,6 +52,7 @@ class Candidate:
     seconds: float
     needs: list[str] | None
     ahead: list[str]
+    at: list[Choice]
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,7 @@ class Menu:
     figure: str
     digits: int
     unit: str
+    targets: list[str]
     candidates: list[Candidate]
 
     @property
@@ -73,24 +88,6 @@ def file(site: Site) -> tuple[str, str]:
     return FILE, f"{CALL}({json.dumps(boards, separators=(',', ':'), allow_nan=False)});\n"
 
 
-def seconds(board: Board, slug: str) -> float:
-    """What one network takes by a method, at the costliest of its targets; nan where some cost is not known.
-
-    Retraining is the same for all, and what one was slower than another is the machine's doing: the board's median counts.
-    """
-    retraining = board.rows.loc[board.rows["status"] == "ok", "retraining_seconds"].dropna()
-    return pruning_seconds(board, slug) + (0.0 if retraining.empty else float(retraining.median()))
-
-
-def pruning_seconds(board: Board, slug: str) -> float:
-    """The method's own part of it."""
-    by_target: dict[str, list[float]] = {}
-    for row in board.by_submission.get(slug, []):
-        if row.variant == "method" and row.status == "ok":
-            by_target.setdefault(row.target, []).append(math.nan if row.pruning_seconds is None else row.pruning_seconds)
-    return float(np.max([np.mean(costs) for costs in by_target.values()])) if by_target else math.nan
-
-
 def _menu(site: Site, standings: Standings) -> Menu:
     board, standing = board_of(standings), next(iter(standings.values()))
     key, axis = board.key, standing.frame.primary
@@ -103,16 +100,31 @@ def _menu(site: Site, standings: Standings) -> Menu:
         figure="Mean drop" if axis is None else f"NAUC, {axis}",
         digits=2 if axis is None else 4,
         unit="core" if key.device_class == "cpu" else "GPU",
+        targets=[target.label for target in standing.frame.feasible],
         candidates=list(_candidates(site, standing)),
     )
 
 
 def _candidates(site: Site, standing: Standing) -> Iterator[Candidate]:
-    ahead, ranks = standing.ahead(), standing.ranking()
-    for slug, figure in standing.figures.items():
+    board, figures, ahead, ranks = standing.board, standing.figures, standing.ahead(), standing.ranking()
+    at = {i: standing.ahead_at(i) for i, target in enumerate(standing.frame.targets) if target.feasible}
+    retraining = retraining_seconds(board)
+    for entry in standing.methods:
+        slug, spent = entry.slug, by_target(board, entry.slug, "pruning_seconds")
         submission = site.submissions.get(slug)
         needs = facets.needs(submission.metadata.needs) if submission else None
-        yield Candidate(slug, figure, ranks.get(slug), seconds(standing.board, slug), needs, ahead.get(slug, []))
+        choices = []
+        for i, worse in at.items():
+            point, rank = entry.points[i], standing.target_ranks[i].get(slug)
+            takes = spent.get(point.target.label, math.nan) + retraining
+            choices.append(Choice(point.accuracy, _gap(point), rank, worse.get(slug, []), takes))
+        yield Candidate(slug, figures[slug], ranks.get(slug), seconds(board, slug), needs, ahead.get(slug, []), choices)
+
+
+def _gap(point: Point) -> str | None:
+    if point.failed:
+        return f"{len(point.failed)} failed"
+    return f"{point.missing} missing" if point.missing else None
 
 
 def _data(site: Site, menu: Menu) -> dict[str, object]:
@@ -121,12 +133,20 @@ def _data(site: Site, menu: Menu) -> dict[str, object]:
     return {
         "id": menu.id, "title": menu.title, "href": menu.href, "anchor": key.anchor, "division": key.division,
         "device": key.device_class, "unit": menu.unit, "figure": menu.figure, "digits": menu.digits,
+        "targets": [{"label": label, "words": label if ":" in label else f"{label}{TIMES}"} for label in menu.targets],
         "methods": [
-            {"slug": one.slug, "title": site.titles[one.slug], "mean": _known(one.figure.interval.mean),
-             "half": _known(one.figure.interval.half), "gap": one.figure.gap, "rank": one.rank,
-             "seconds": _known(one.seconds), "needs": one.needs, "ahead": [place[slug] for slug in one.ahead]}
+            {"slug": one.slug, "title": site.titles[one.slug], "needs": one.needs,
+             **_judged(one.figure.interval, one, place), "gap": one.figure.gap,
+             "at": [{**_judged(choice.interval, choice, place), "gap": choice.gap} for choice in one.at]}
             for one in menu.candidates
         ],
+    }  # fmt: skip
+
+
+def _judged(interval: Interval, one: Candidate | Choice, place: Mapping[str, int]) -> dict[str, object]:
+    return {
+        "mean": _known(interval.mean), "half": _known(interval.half), "rank": one.rank, "seconds": _known(one.seconds),
+        "ahead": [place[slug] for slug in one.ahead],
     }  # fmt: skip
 
 

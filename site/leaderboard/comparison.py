@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leaderboard import statistics, words
+from leaderboard import costs, facets, statistics, words
 from leaderboard.entries import Axis, Entry
-from leaderboard.load import LOCAL
+from leaderboard.load import LOCAL, Board
 from leaderboard.pages.site import Site, Standings, board_of, board_title
 from leaderboard.standings import Standing
 
@@ -100,15 +100,29 @@ def board_data(site: Site, standings: Standings) -> dict[str, object]:
         "local": board.key.origin == LOCAL,
         "before": board.remeasuring is not None,
         "seeds": len(first.frame.seeds),
+        "charts": f"data/charts/benchmarks/{board.key.benchmark}.js",
+        "unit": "core" if board.key.device_class == "cpu" else "GPU",
+        "retraining": _known(costs.retraining_seconds(board)),
         "quantiles": [round(statistics.t_quantile(n - 1), 6) for n in range(2, MOST_SEEDS + 1)],
         "methods": [
-            {"slug": entry.slug, "title": site.titles[entry.slug], "records": board.key.records(entry.slug)}
+            {"slug": entry.slug, "title": site.titles[entry.slug], "records": board.key.records(entry.slug),
+             **_costs(site, board, entry.slug)}
             for entry in first.methods
         ],
         "phases": [
-            {"id": phase, "title": track.phases[phase], "axes": [_axis_data(one) for one in views(standing)]}
+            {"id": phase, "chart": standing.id, "title": track.phases[phase],
+             "axes": [_axis_data(one) for one in views(standing)]}
             for phase, standing in standings.items()
         ],
+    }  # fmt: skip
+
+
+def _costs(site: Site, board: Board, slug: str) -> dict[str, object]:
+    """What a method takes at the costliest of its targets, and what it asks for (None where nobody says so)."""
+    submission = site.submissions.get(slug)
+    return {
+        **{name: _known(costs.costliest(board, slug, f"pruning_{name}")) for name in ("seconds", "epochs", "memory_mb")},
+        "needs": facets.needs(submission.metadata.needs) if submission else None,
     }
 
 

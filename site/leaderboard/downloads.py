@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
 
 from evaluator.canonical import digest_file
 from leaderboard import citation, evaluation_tables, exports, snapshot
@@ -14,38 +12,36 @@ from leaderboard.columns import COLUMNS
 from leaderboard.corpus import CORPUS
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.site import Site
-from leaderboard.snapshot import Snapshot
+from leaderboard.snapshot import Earlier, Snapshot
 
 
 @dataclass(frozen=True)
 class Downloads:
-    """What the data page offers; ``snapshot`` and the citations are there where something is published."""
+    """What the data page offers; ``snapshot`` and the citations are there where something is published, ``earlier`` where
+    something was."""
 
     tables: list[exports.Download]
     snapshot: Snapshot | None = None
     bibtex: str = ""
     cff: str = ""
+    earlier: list[Earlier] = field(default_factory=list)
 
 
-def write(site: Site, folder: Path) -> Downloads:
-    """Write all files into ``folder``; their names stay, but for the snapshot's."""
-    offered = []
-    for download, frame in exports.tables(site.results, site.standings):
-        exports.write(frame, folder, download.stem)
-        offered.append(download)
+def write(site: Site, folder: Path, snapshots: Path | None = None) -> Downloads:
+    """Write all files into ``folder``; their names stay, but for the snapshot's. ``snapshots``: those published before."""
+    offered = list(exports.write(site.results, site.standings, folder))
     shutil.copytree(CORPUS, folder / "literature")
-    published = site.results.frame[site.results.frame["origin"] == PUBLISHED]
-    if published.empty:
-        return Downloads(offered)
-    taken = Snapshot(str(published["created"].max())[:10], digest_file(folder / "records.csv"), len(published))
+    published = site.results.of(PUBLISHED)
+    if not published:
+        return Downloads(offered, earlier=snapshot.carry_over(snapshots, folder))
+    taken = Snapshot(max(row.created for row in published)[:10], digest_file(folder / "records.csv"), len(published))
     texts = {
         evaluation_tables.FILE: evaluation_tables.text(site),
-        "columns.csv": pd.DataFrame([(one.name, one.meaning) for one in COLUMNS], columns=["column", "meaning"]).to_csv(
-            index=False, lineterminator="\n"
-        ),
+        "columns.csv": exports.csv_text(("column", "meaning"), ((one.name, one.meaning) for one in COLUMNS)),
         **dict(zip(citation.FILES, (citation.bibtex(site, taken), citation.cff(site, taken)), strict=True)),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     snapshot.write(taken, folder, [*(f"{one.stem}.parquet" for one in offered if not one.local), *texts])
-    return Downloads(offered, taken, *(texts[name] for name in citation.FILES))
+    bibtex, cff = (texts[name] for name in citation.FILES)
+    return Downloads(offered, taken, bibtex, cff, snapshot.carry_over(snapshots, folder))

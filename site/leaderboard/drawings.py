@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evaluator.records.record import SCRATCH
@@ -77,7 +77,8 @@ def compare(standing: Standing, axis: Axis | None, looks: Mapping[str, Look], ti
             for control in standing.controls.get(entry.slug, []):
                 controls += _lines(control, ground, 1.0 if axis else shift)
     series = {entry.slug: (looks[entry.slug].colour, looks[entry.slug].shape) for entry in entries}
-    return _drawing(standing, ground, means, controls, series, strong)
+    named = {slug: titles[slug] for slug in strong or series}
+    return replace(_drawing(standing, ground, means, controls, series, strong), named=named)
 
 
 def single(standing: Standing, slug: str, axis: Axis | None, look: Look, title: str) -> Drawing:
@@ -95,7 +96,7 @@ def single(standing: Standing, slug: str, axis: Axis | None, look: Look, title: 
         shift = 2 ** (SINGLE_STEP * ground.octaves * (position - (len(rows) - 1) / 2)) if ground.primary else 1.0
         means += _means(row, name, label, ground, shift)
     series = {**CONTROL_LOOKS, slug: (look.colour, look.shape)}
-    return _drawing(standing, ground, means, [], series, [])
+    return replace(_drawing(standing, ground, means, [], series, []), named={**words.AGAINST, slug: title})
 
 
 def _drawing(standing: Standing, ground: _Ground, means: Rows, controls: Rows, series: Series, strong: list[str]) -> Drawing:
@@ -151,8 +152,6 @@ def _means(entry: Entry, name: str, title: str, ground: _Ground, shift: float, m
         if name in SCRATCH:
             row["dashed"] = True
         rows.append(row)
-    if rows:
-        rows[-1]["last"] = True
     return rows
 
 
@@ -194,5 +193,4 @@ def _dense(standing: Standing) -> Rows:
 
 
 def _half_image(standing: Standing) -> float:
-    images: Iterable[int] = standing.board.rows["images"].dropna()
-    return 50 / max(images, default=10_000)
+    return 50 / (standing.board.images or 10_000)

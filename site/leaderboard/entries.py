@@ -17,7 +17,7 @@ DROPS = (0.5, 1.0, 2.0)
 """Points of accuracy given up in C@d and S@d."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Target:
     """One target of the grid: its label, the factor asked for (nan for an n:m pattern), and whether it can be met."""
 
@@ -26,7 +26,7 @@ class Target:
     feasible: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One seed at one target."""
 
@@ -46,7 +46,7 @@ class Trial:
         return self.status == "ok" and math.isfinite(self.accuracy)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """All seeds at one target; ``missing`` counts the seeds that were not measured."""
 
@@ -69,7 +69,7 @@ class Point:
         return sum(trial.collapsed for trial in self.trials if trial.scored)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A summary figure over seeds; ``gap`` says in a few words why there is none."""
 
@@ -78,7 +78,7 @@ class Figure:
     per_seed: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reach:
     """C@d or S@d: geometric mean over seeds; ``beyond``: at least one seed never fell below, so it is a lower bound."""
 
@@ -87,7 +87,7 @@ class Reach:
     gap: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Curve:
     """One seed: factors, and what each counts in a summary figure (a collapsed cell counts chance); dense comes first."""
 
@@ -157,7 +157,7 @@ def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Any], frame
         variant=variant,
         points=points,
         area={axis: _area(curves[axis], axis, frame, gap) for axis in axes},
-        reach={axis: {drop: _reach(curves[axis], drop, frame) for drop in DROPS} for axis in axes},
+        reach={axis: _reaches(curves[axis], frame) for axis in axes},
         mean_drop=_mean_drop(curves["compression"], gap),
     )
 
@@ -243,14 +243,21 @@ def _area(curves: list[Curve], axis: Axis, frame: Frame, gap: str | None) -> Fig
     return Figure(statistics.interval(values), None, tuple(values))
 
 
-def _reach(curves: list[Curve], drop: float, frame: Frame) -> Reach:
+def _reaches(curves: list[Curve], frame: Frame) -> dict[float, Reach]:
+    """By the points of accuracy given up."""
     if frame.primary is None:
-        return Reach(math.nan, beyond=False, gap="no axis")
-    crossings = [statistics.largest_within(curve.x, curve.height, curve.height[0] - drop) for curve in curves]
+        return {drop: Reach(math.nan, beyond=False, gap="no axis") for drop in DROPS}
+    floors = [[curve.height[0] - drop for drop in DROPS] for curve in curves]
+    crossings = [statistics.crossings(curve.x, curve.height, own) for curve, own in zip(curves, floors, strict=True)]
+    return {drop: _reach([own[i] for own in crossings]) for i, drop in enumerate(DROPS)}
+
+
+def _reach(crossings: list[statistics.Crossing]) -> Reach:
     found = [crossing.factor for crossing in crossings]
-    if not found or not np.isfinite(found).all():
+    if not found or not all(map(math.isfinite, found)):
         return Reach(math.nan, beyond=False, gap="incomplete")
-    return Reach(float(2 ** np.mean(np.log2(found))), beyond=any(crossing.beyond for crossing in crossings))
+    mean = math.fsum(map(math.log2, found)) / len(found)
+    return Reach(float(2**mean), beyond=any(crossing.beyond for crossing in crossings))
 
 
 def _mean_drop(curves: list[Curve], gap: str | None) -> Figure:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from leaderboard.columns import COLUMNS
 from leaderboard.entries import Axis, Entry, Phase
 from leaderboard.load import LOCAL, PUBLISHED, Results
+from leaderboard.rows import Row, to_frame
 from leaderboard.standings import Standing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 FORMATS = ("csv", "json", "parquet")
 LOCAL_PREFIX = "local-"
 """How files begin that hold what a machine measured for itself."""
+PART = 50_000
+"""Records of a group of rows in Parquet."""
+ARROW = {"string": "large_string", "float64": "float64", "int64": "int64", "Int64": "int64", "boolean": "bool_"}
+"""Type of a column -> its type in Parquet."""
 SUMMARY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("benchmark, track, division, recipe, device_class", "the board; figures are comparable only within one"),
     ("phase", "before or after retraining"),
@@ -54,18 +63,19 @@ class Download:
         return [f"{self.stem}.{suffix}" for suffix in FORMATS]
 
 
-def tables(results: Results, standings: Iterable[dict[Phase, Standing]]) -> Iterator[tuple[Download, pd.DataFrame]]:
-    """The tables to offer: published ones first; those of this machine apart."""
+def write(results: Results, standings: Iterable[dict[Phase, Standing]], folder: Path) -> Iterator[Download]:
+    """Write the tables: published ones first; those of this machine apart. The same tables give the same bytes."""
+    import pandas as pd  # only here, where another process may be at work on it
+
+    folder.mkdir(parents=True, exist_ok=True)
     summary = pd.DataFrame([row for phases in standings for one in phases.values() for row in summary_rows(one)])
     for origin, prefix, words in ((PUBLISHED, "", "published"), (LOCAL, LOCAL_PREFIX, "measured on this machine")):
-        frame = results.frame[results.frame["origin"] == origin]
-        if frame.empty:
+        if not (rows := results.of(origin)):
             continue
-        records = frame[[column.name for column in COLUMNS]]
-        yield Download(f"Records, {words}", len(records), f"{prefix}records"), records
+        yield _write_records(rows, folder, Download(f"Records, {words}", len(rows), f"{prefix}records"))
         mine = summary[summary["origin"] == origin].drop(columns="origin") if not summary.empty else summary
         if not mine.empty:
-            yield Download(f"Summary figures, {words}", len(mine), f"{prefix}summary"), mine
+            yield _write_summary(mine, folder, Download(f"Summary figures, {words}", len(mine), f"{prefix}summary"))
 
 
 def summary_rows(standing: Standing) -> Iterator[dict[str, Any]]:
@@ -96,18 +106,64 @@ def _summary(standing: Standing, entry: Entry) -> dict[str, Any]:
     return row
 
 
-def write(frame: pd.DataFrame, folder: Path, stem: str) -> None:
-    """Write one table in every format; the same table gives the same bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lists = [name for name in frame.columns if frame[name].map(lambda v: isinstance(v, list)).any()]
-    flat = frame.copy()
-    for name in lists:
-        flat[name] = flat[name].map(lambda value: " ".join(map(str, value)) if isinstance(value, list) else None)
-    flat.to_csv(folder / f"{stem}.csv", index=False, lineterminator="\n")
-    frame.to_parquet(folder / f"{stem}.parquet", index=False)
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    with (folder / f"{stem}.json").open("w", encoding="utf-8") as file:
+def _write_records(rows: Sequence[Row], folder: Path, download: Download) -> Download:
+    """A part at a time, since all of them as a table would take more memory than everything else."""
+    names, stem = [column.name for column in COLUMNS], folder / download.stem
+    with stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(names)
+        lines.writerows([_flat(value) for value in row[: len(names)]] for row in rows)
+    _write_json((dict(zip(names, row, strict=False)) for row in rows), stem)
+    _write_parquet(rows, stem)
+    return download
+
+
+def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A small table."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([names, *rows])
+    return text.getvalue()
+
+
+def _write_parquet(rows: Sequence[Row], stem: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # by what pandas notes of its types it reads whole numbers as whole, where some are missing too
+    noted = pa.Schema.from_pandas(to_frame([], COLUMNS), preserve_index=False).metadata
+    schema = pa.schema([(column.name, _arrow_type(rows, place)) for place, column in enumerate(COLUMNS)], noted)
+    with pq.ParquetWriter(stem.with_suffix(".parquet"), schema) as file:
+        for start in range(0, len(rows), PART):
+            part = zip(*(row[: len(COLUMNS)] for row in rows[start : start + PART]), strict=True)
+            arrays = [pa.array(column, kind) for column, kind in zip(part, schema.types, strict=True)]
+            file.write_table(pa.table(arrays, schema=schema))
+
+
+def _flat(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _arrow_type(rows: Sequence[Row], place: int) -> pa.DataType:
+    """Of a column; lists are of what the first that is not empty holds."""
+    import pyarrow as pa
+
+    known = ARROW.get(COLUMNS[place].dtype)
+    return getattr(pa, known)() if known else pa.infer_type([next((row[place] for row in rows if row[place]), [""])])
+
+
+def _write_summary(frame: pd.DataFrame, folder: Path, download: Download) -> Download:
+    stem = folder / download.stem
+    frame.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
+    frame.to_parquet(stem.with_suffix(".parquet"), index=False)
+    _write_json(frame.astype(object).where(frame.notna(), None).to_dict("records"), stem)
+    return download
+
+
+def _write_json(rows: Iterable[Mapping[Any, Any]], stem: Path) -> None:
+    """A row a line."""
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+    with stem.with_suffix(".json").open("w", encoding="utf-8") as file:
         file.write("[\n")
         for position, row in enumerate(rows):
-            file.write((",\n" if position else "") + json.dumps(row, ensure_ascii=False, allow_nan=False))
+            file.write((",\n" if position else "") + encode(row))
         file.write("\n]\n")

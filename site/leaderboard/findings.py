@@ -164,7 +164,7 @@ def nearly_dense(site: Site, boards: list[Standings]) -> Finding | None:
             lines.append(line_of(site, standing, (best[1], f"{len(best[2])} of {len(standing.methods)}", names)))
     if not reached:
         return None
-    listed = "; ".join(reached[:3]) + (f"; {len(reached) - 3} more boards below" if len(reached) > 3 else "")
+    listed = "; ".join(reached[:3]) + (f"; {more} more below" if (more := len(reached) - 3) > 0 else "")
     sentence = f"At least one method stays within one point of the dense network, with its whole interval, up to {listed}."
     how = (
         "Accuracy minus that of the dense control with the same retraining, paired by seed, 95 % t interval. More may "

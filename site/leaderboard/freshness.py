@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from evaluator.errors import SubmissionError, Unpinned
 from evaluator.expectation import expected_inputs, of_variant
 from evaluator.grid import Cell, Grid
-from evaluator.grid.cells import Track
+from evaluator.grid.cells import Division, Track
 from evaluator.metadata import Submission, load_submission
-from evaluator.records import Inputs, Record, stale_reasons
+from evaluator.records import Inputs, Variant, stale_reasons
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
+from leaderboard.rows import Row
 
 
 class Verdict(NamedTuple):
@@ -27,6 +28,8 @@ class Verdict(NamedTuple):
 
 
 FRESH = Verdict()
+_INPUTS = {name: name if name.endswith("_protocol") else f"input_{name}" for name in Inputs.model_fields}
+"""Part of what a record rests on -> its column."""
 
 
 class Freshness:
@@ -35,42 +38,59 @@ class Freshness:
     def __init__(self, repository: Repository, grid: Grid) -> None:
         self.grid = grid
         self._submission = cache(lambda slug: _submission(repository, slug))
-        self._expected = cache(self._expect)
+        self._reasons = cache(self._compare)
 
-    def judge(self, record: Record) -> Verdict:
+    def judge(self, row: Row) -> Verdict:
         """Fresh are also the records of benchmarks that the grid does not have (which are told apart elsewhere)."""
-        if record.benchmark not in self.grid.benchmarks:
+        if row.benchmark not in self.grid.benchmarks:
             return FRESH
-        entry = self.grid.benchmarks[record.benchmark]
-        known = (self.grid.recipe_name(record.benchmark, record.track), *entry.alternative_recipes)
-        if record.recipe not in known:
-            return Verdict((f"the benchmark knows no recipe {record.recipe!r} for this track",))
-        expected = self._expected(record.submission, record.benchmark, record.track, record.seed, record.recipe)
+        what = (row.submission, row.variant, row.benchmark, row.track, row.seed, row.recipe)
+        reasons, by_grid = self._reasons(*what, _inputs(row))
+        there = row.submission == DENSE or self._submission(row.submission) is not None
+        return Verdict(reasons, by_grid, by_grid and there and self._asks_for(row))
+
+    def _compare(
+        self, slug: str, variant: Variant, benchmark: str, track: Track, seed: int, recipe: str, recorded: Inputs
+    ) -> tuple[tuple[str, ...], bool]:
+        """Why a record is stale, and whether by the grid alone; the same for all divisions and targets."""
+        entry = self.grid.benchmarks[benchmark]
+        if recipe not in (self.grid.recipe_name(benchmark, track), *entry.alternative_recipes):
+            return (f"the benchmark knows no recipe {recipe!r} for this track",), False
+        cell = Cell(benchmark, track, "unstructured", 1.0, seed)
+        expected = self._expect(slug, cell, recipe)
         if expected is None:
-            return Verdict(("the grid names no such base model, or no digest of the data",))
-        there = record.submission == DENSE or self._submission(record.submission) is not None
-        if not there:
-            expected = expected.model_copy(update={"submission": record.inputs.submission})
-        expected = of_variant(self.grid, record.cell, expected, record.variant)
-        reasons = stale_reasons(record.inputs, expected, control=record.variant not in ("method", "dense"))
-        by_grid = bool(reasons) and record.inputs.submission == expected.submission
-        return Verdict(tuple(reasons), by_grid, by_grid and there and self._asks_for(record))
+            return ("the grid names no such base model, or no digest of the data",), False
+        if slug != DENSE and self._submission(slug) is None:
+            expected = expected.model_copy(update={"submission": recorded.submission})
+        expected = of_variant(self.grid, cell, expected, variant)
+        reasons = stale_reasons(recorded, expected, control=variant not in ("method", "dense"))
+        return tuple(reasons), bool(reasons) and recorded.submission == expected.submission
 
-    def _asks_for(self, record: Record) -> bool:
+    def _asks_for(self, row: Row) -> bool:
         """Whether the grid has the cell."""
-        entry = self.grid.benchmarks[record.benchmark]
-        known = (record.track in entry.tracks, record.division in entry.divisions, record.seed in entry.seeds)
-        return all(known) and (
-            record.submission == DENSE or record.target in self.grid.targets_of(record.benchmark, record.division)
-        )
+        entry = self.grid.benchmarks[row.benchmark]
+        known = (row.track in entry.tracks, row.division in entry.divisions, row.seed in entry.seeds)
+        return all(known) and (row.submission == DENSE or row.target in self._targets(row.benchmark, row.division))
 
-    def _expect(self, slug: str, benchmark: str, track: Track, seed: int, recipe: str) -> Inputs | None:
-        """The same for all divisions and targets."""
+    def _targets(self, benchmark: str, division: Division) -> list[str]:
+        return [one if isinstance(one, str) else f"{one:g}" for one in self.grid.targets_of(benchmark, division)]
+
+    def _expect(self, slug: str, cell: Cell, recipe: str) -> Inputs | None:
         submission = None if slug == DENSE else self._submission(slug)
         try:
-            return expected_inputs(self.grid, submission, Cell(benchmark, track, "unstructured", 1.0, seed), recipe)
+            return expected_inputs(self.grid, submission, cell, recipe)
         except Unpinned:
             return None
+
+
+def _inputs(row: Row) -> Inputs:
+    """What a record rests on, as it was recorded."""
+    return _as_inputs(*(getattr(row, name) for name in _INPUTS.values()))
+
+
+@cache
+def _as_inputs(*values: Any) -> Inputs:
+    return Inputs(**dict(zip(_INPUTS, values, strict=True)))
 
 
 def _submission(repository: Repository, slug: str) -> Submission | None:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
-import pandas as pd
+import numpy as np
 
 from evaluator.grid import Grid
 from evaluator.grid.cells import Division, Track
-from evaluator.records import AllowedSigners, Audits, Change, Changes, Churn, Record, Store
+from evaluator.records import AllowedSigners, Audits, Change, Changes, Churn, Store
 from evaluator.records.acceptance import Acceptance, acceptances
 from evaluator.records.audit import Place
 from evaluator.records.previous import previous
 from evaluator.records.record import DENSE
 from evaluator.records.signatures import published_files
 from evaluator.repository import Repository
-from leaderboard.columns import COLUMNS, LOG
 from leaderboard.freshness import Freshness
+from leaderboard.kept import NOTHING, Kept
+from leaderboard.reading import read
+from leaderboard.rows import Row, to_frame
 from leaderboard.versions import Remeasuring, Shown, Table, choose
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PUBLISHED, LOCAL = "published", "local"
 
@@ -45,21 +51,21 @@ class BoardKey(NamedTuple):
         """Path of the page that shows the records of a method, or of the dense control, one by one."""
         return f"records/{slug}/{self.benchmark}-{self.anchor}.html"
 
-    def record(self, row: Any) -> str:
+    def record(self, row: Row) -> str:
         """Path and fragment of one record."""
         return f"{self.records(row.submission)}#{row.target}-{row.variant}-{row.seed}"
 
 
 @dataclass(frozen=True)
 class Board:
-    """All records of one key (``rows``), and those of its dense control (``dense``, one per seed).
+    """All records of one key, and those of its dense control (``dense_rows``, one per seed).
 
     ``remeasuring``: they are of the version before, and how far the new one is.
     """
 
     key: BoardKey
-    rows: pd.DataFrame
-    dense: pd.DataFrame
+    records: list[Row]
+    dense_rows: list[Row]
     remeasuring: Remeasuring | None = None
 
     @property
@@ -71,23 +77,32 @@ class Board:
         return cast(Division, self.key.division)
 
     @cached_property
-    def by_submission(self) -> dict[str, list[Any]]:
-        """Slug -> its rows, in the order of the store."""
-        found: dict[str, list[Any]] = {}
-        for row in _tuples(self.rows):
-            found.setdefault(str(row.submission), []).append(row)
+    def by_submission(self) -> dict[str, list[Row]]:
+        """Slug -> its records, in the order of the store."""
+        found: dict[str, list[Row]] = {}
+        for row in self.records:
+            found.setdefault(row.submission, []).append(row)
         return found
 
     @cached_property
-    def dense_rows(self) -> list[Any]:
-        """The rows of the dense control."""
-        return list(_tuples(self.dense))
+    def images(self) -> int | None:
+        """In the test set; None where nothing was scored."""
+        return next((row.images for row in self.records if row.images is not None), None)
 
+    @cached_property
+    def retraining_seconds(self) -> float:
+        """The median of what retraining took."""
+        return float(np.median([row.retraining_seconds for row in self.records if row.status == "ok"] or [0.0]))
 
-def _tuples(frame: pd.DataFrame) -> Iterable[Any]:
-    """Rows as tuples with the columns' names; None where there is no value."""
-    table = frame.astype(object)
-    return table.where(table.notna(), None).itertuples(index=False, name="Row")
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The records as a table, made anew each time, for those who calculate with whole columns."""
+        return to_frame(self.records)
+
+    @property
+    def dense(self) -> pd.DataFrame:
+        """The dense control as a table."""
+        return to_frame(self.dense_rows)
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,7 @@ class Results:
     submission, has nothing where nobody has to sign. ``changes`` and ``acceptances`` are of what is published.
     """
 
-    frame: pd.DataFrame
+    rows: list[Row]
     boards: list[Board]
     warnings: list[str] = field(default_factory=list)
     churn: dict[tuple[str, str, str, Place], Churn] = field(default_factory=dict)
@@ -111,11 +126,31 @@ class Results:
     @property
     def newest(self) -> str | None:
         """When the newest record was made (UTC, ISO 8601); the site's date."""
-        return None if self.frame.empty else str(self.frame["created"].max())
+        return max((row.created for row in self.rows), default=None)
+
+    def of(self, origin: str) -> list[Row]:
+        """What was measured there."""
+        return [row for row in self.rows if row.origin == origin]
+
+    @cached_property
+    def of_benchmark(self) -> dict[str, list[Row]]:
+        """Name -> its records, published ones first."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.benchmark, []).append(row)
+        return found
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The records as a table, made anew each time, for those who calculate with whole columns."""
+        return to_frame(self.rows).assign(origin=[row.origin for row in self.rows])
 
 
-def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> Results:
+def load_results(repository: Repository, grid: Grid, *, local: bool = True, kept: Kept = NOTHING) -> Results:
     """Read the published store and, unless told otherwise, this machine's own.
+
+    Args:
+        kept: what files say is taken from there, if they are as they were.
 
     Raises:
         StoreError: a file of a store, or of an audit beside it, is damaged.
@@ -124,17 +159,17 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True) -> R
     warnings: list[str] = []
     signers = _signers(repository.published)
     origins = (PUBLISHED, LOCAL) if local else (PUBLISHED,)
-    shown = {origin: _choose(repository, origin, grid, warnings) for origin in origins}
+    shown = {origin: _choose(repository, origin, grid, warnings, kept) for origin in origins}
     stale = list(warnings)
-    frame = pd.concat([_frame(shown[origin], origin, grid, warnings) for origin in origins], ignore_index=True)
+    rows = [row for origin in origins for row in _rows(shown[origin], origin, grid, warnings)]
     churn = {
         (origin, one.benchmark, one.submission, one.place): one
         for origin in origins
         for one in Audits(folder_of(repository, origin))
     }
-    boards = _boards(frame, grid, shown[PUBLISHED].remeasuring)
+    boards = _boards(rows, grid, shown[PUBLISHED].remeasuring)
     published = repository.published
-    return Results(frame, boards, warnings, churn, signers, list(Changes(published)), acceptances(published), stale)
+    return Results(rows, boards, warnings, churn, signers, list(Changes(published)), acceptances(published), stale)
 
 
 def _signers(published: Path) -> dict[tuple[str, str], str | None]:
@@ -150,54 +185,45 @@ def folder_of(repository: Repository, origin: str) -> Path:
     return repository.published if origin == PUBLISHED else repository.local
 
 
-def to_frame(records: Iterable[Record], origin: str) -> pd.DataFrame:
-    """One typed row a record."""
-    columns = (*COLUMNS, LOG)
-    data: dict[str, list[object]] = {column.name: [] for column in columns}
-    takers = [(column.value, data[column.name].append) for column in columns]
-    for record in records:
-        for value, append in takers:
-            append(value(record))
-    frame = pd.DataFrame({column.name: pd.Series(data[column.name], dtype=column.dtype) for column in columns})
-    return frame.assign(origin=pd.Series(origin, index=frame.index, dtype="string"))
-
-
-def _choose(repository: Repository, origin: str, grid: Grid, warnings: list[str]) -> Shown:
+def _choose(repository: Repository, origin: str, grid: Grid, warnings: list[str], kept: Kept) -> Shown:
     folder = folder_of(repository, origin)
-    shown = choose(Store(folder), previous(folder), Freshness(repository, grid), whole=origin == PUBLISHED)
+    present, before = (read(store, origin, kept) for store in (Store(folder), previous(folder)))
+    shown = choose(present, before, Freshness(repository, grid), whole=origin == PUBLISHED)
     for (where, of, reason), number in sorted(shown.left_out.items()):
         warnings.append(f"{origin}: {number} stale record(s) of {where}/{of} left out: {reason}")
     return shown
 
 
-def _frame(shown: Shown, origin: str, grid: Grid, warnings: list[str]) -> pd.DataFrame:
-    old = list(shown.before.values())
-    frame = to_frame([*shown.current, *old], origin)
-    frame["before"] = [False] * (len(frame) - len(old)) + [True] * len(old)
-    unknown = ~frame["benchmark"].isin(list(grid.benchmarks))
-    for name, count in frame.loc[unknown, "benchmark"].value_counts().sort_index().items():
+def _rows(shown: Shown, origin: str, grid: Grid, warnings: list[str]) -> list[Row]:
+    rows = [*shown.current, *(row._replace(before=True) for row in shown.before.values())]
+    unknown = Counter(row.benchmark for row in rows if row.benchmark not in grid.benchmarks)
+    for name, count in sorted(unknown.items()):
         warnings.append(f"{origin}: {count} record(s) left out: the grid has no benchmark {name!r}")
-    open_door = (frame["sandbox"] == "none") & ~unknown
-    for (benchmark, slug), group in frame[open_door].groupby(["benchmark", "submission"]):
-        place = f"{benchmark}/{slug}"
+    known = [row for row in rows if row.benchmark not in unknown]
+    open_door = Counter(f"{row.benchmark}/{row.submission}" for row in known if row.sandbox == "none")
+    for place, count in sorted(open_door.items()):
         if origin == PUBLISHED:
-            warnings.append(f"published: {len(group)} record(s) of {place} refused: measured without a sandbox")
+            warnings.append(f"published: {count} record(s) of {place} refused: measured without a sandbox")
         else:
-            warnings.append(f"local: {len(group)} record(s) of {place} measured without a sandbox")
-    refused = open_door if origin == PUBLISHED else open_door & False
-    return frame[~unknown & ~refused].reset_index(drop=True)
+            warnings.append(f"local: {count} record(s) of {place} measured without a sandbox")
+    return [row for row in known if origin != PUBLISHED or row.sandbox != "none"]
 
 
-def _boards(frame: pd.DataFrame, grid: Grid, remeasuring: Mapping[Table, Remeasuring]) -> list[Board]:
+def _boards(rows: list[Row], grid: Grid, remeasuring: Mapping[Table, Remeasuring]) -> list[Board]:
     """Published before local, then benchmarks, tracks and divisions in the order of the grid, other recipes last."""
+    found: dict[BoardKey, list[Row]] = {}
+    dense: dict[BoardKey, list[Row]] = {}
+    for row in rows:
+        key = BoardKey(*(getattr(row, name) for name in BoardKey._fields))
+        if row.submission == DENSE:
+            dense.setdefault(key._replace(division=""), []).append(row)
+        else:
+            found.setdefault(key, []).append(row)
     boards = []
-    is_dense = frame["submission"] == DENSE
-    dense = frame[is_dense]
-    names = list(BoardKey._fields)
-    for values, rows in frame[~is_dense].groupby(names, sort=True):
-        key = BoardKey(*map(str, values))
+    for key, own in found.items():
         progress = remeasuring.get(Table(*key[:-1])) if key.origin == PUBLISHED else None
-        boards.append(Board(key, rows, _dense_of(dense[dense["before"] == (progress is not None)], key), progress))
+        shared = [row for row in dense.get(key._replace(division=""), []) if row.before == (progress is not None)]
+        boards.append(Board(key, own, _dense_of(shared, key.division), progress))
     names_in_order = (list(grid.benchmarks), list(get_args(Track)), list(get_args(Division)))
 
     def place(board: Board) -> tuple[object, ...]:
@@ -209,9 +235,9 @@ def _boards(frame: pd.DataFrame, grid: Grid, remeasuring: Mapping[Table, Remeasu
     return sorted(boards, key=place)
 
 
-def _dense_of(dense: pd.DataFrame, key: BoardKey) -> pd.DataFrame:
+def _dense_of(rows: list[Row], division: str) -> list[Row]:
     """The dense control does not depend on the division: one record serves them all, the board's own first."""
-    fields = ["benchmark", "track", "recipe", "device_class", "origin"]
-    match = dense[(dense[fields] == [getattr(key, name) for name in fields]).all(axis=1)]
-    own = match.assign(own=match["division"] != key.division).sort_values(["own", "division"], kind="stable")
-    return own.drop_duplicates("seed").sort_values("seed").drop(columns="own")
+    by_seed: dict[int, Row] = {}
+    for row in sorted(rows, key=lambda row: (row.division != division, row.division)):
+        by_seed.setdefault(row.seed, row)
+    return [by_seed[seed] for seed in sorted(by_seed)]

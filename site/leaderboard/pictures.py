@@ -11,71 +11,65 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import altair as alt
 
 from evaluator.canonical import canonical_json, digest
 from leaderboard.charts import Spec, skeleton
 from leaderboard.errors import SiteError
+from leaderboard.kept import NOTHING, Kept
 from leaderboard.vega import WORK, Job
 
-DRAWING = 2
+DRAWING = 3
 """Version of what this module makes of a specification; kept drawings of another version are not used."""
 FEW = {"svg": 24, "png": 2}
 """Up to so many, starting other processes costs more than it saves."""
+AT_ONCE = 1_000
+"""As text, jobs and drawings take much room."""
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
+_CONVERTER = version("vl-convert-python")
+
+T = TypeVar("T")
 Kind = Literal["svg", "png"]
-SUFFIX = {"svg": "svg", "png": "png.base64"}
 
 
-def draw(specs: Iterable[Spec], folder: Path | None = None) -> dict[str, str]:
-    """Key of each specification (see ``key``) -> its SVG, ready to stand in a page.
+def draw(specs: Mapping[str, Spec], kept: Kept = NOTHING) -> dict[str, str]:
+    """Key of each specification -> its SVG, ready to stand in a page.
 
     Args:
-        specs: as ``charts.tradeoff`` returns them.
-        folder: in which drawings are kept from build to build.
+        specs: by their ``key``, as ``charts.tradeoff`` returns them.
+        kept: drawings of builds before.
     """
-    named = {key(spec): spec for spec in specs}
-    jobs = {name: (VEGA_LITE, canonical_json(skeleton(spec)), spec) for name, spec in named.items()}
-    return _made("svg", jobs, folder)
+    return _made("svg", specs, lambda spec: (VEGA_LITE, canonical_json(skeleton(spec)), spec), kept)
 
 
-def rasterise(cards: Iterable[str], folder: Path | None = None) -> list[bytes]:
+def rasterise(cards: Iterable[str], kept: Kept = NOTHING) -> list[bytes]:
     """Each SVG as a PNG; kept as drawings are."""
-    named = [(digest([DRAWING, card, version("vl-convert-python")]), card) for card in cards]
-    made = _made("png", dict(named), folder)
+    named = [(key(card), card) for card in cards]
+    made = _made("png", dict(named), lambda card: card, kept)
     return [base64.b64decode(made[name]) for name, _ in named]
 
 
-def key(spec: Spec) -> str:
-    """SHA-256 of the specification and of what draws it."""
-    return digest([DRAWING, spec, version("vl-convert-python")])
+def key(drawn: Spec | str) -> str:
+    """SHA-256 of a specification, or of an SVG, and of what draws it."""
+    return digest([DRAWING, drawn, _CONVERTER])
 
 
-def _made(kind: Kind, jobs: Mapping[str, Job | str], folder: Path | None) -> dict[str, str]:
-    """What is made of each job: kept from before, or made now."""
-    files = {name: folder / f"{name}.{SUFFIX[kind]}" for name in jobs} if folder is not None else {}
-    known = {name: path.read_text(encoding="utf-8") for name, path in files.items() if path.is_file()}
-    todo = [name for name in jobs if name not in known]
-    for name, made in zip(todo, _spread(kind, [jobs[name] for name in todo]), strict=True):
-        known[name] = made
-        if name in files:
-            _keep(files[name], made)
+def _made(kind: Kind, named: Mapping[str, T], job: Callable[[T], Job | str], kept: Kept) -> dict[str, str]:
+    """What is made of each: kept from before, or made now."""
+    known = {name: text for name in named if (text := kept.read(f"{name}.{kind}")) is not None}
+    todo = [name for name in named if name not in known]
+    for start in range(0, len(todo), AT_ONCE):
+        part = todo[start : start + AT_ONCE]
+        for name, made in zip(part, _spread(kind, [job(named[name]) for name in part]), strict=True):
+            known[name] = made
+            kept.write(f"{name}.{kind}", made)
     return known
-
-
-def _keep(path: Path, text: str) -> None:
-    """Whole or not at all; without waiting for the disk, since it can be drawn again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def _spread(kind: Kind, jobs: list[Job | str]) -> list[str]:

@@ -51,7 +51,7 @@ def choose(site: Site, pages: Iterable[Page]) -> dict[str, Preview]:
     looks = _looks(site)
     for page in pages if site.url else ():
         stem = page.path.removesuffix(".html")
-        chart = next((one for one in page.charts if _names(one).keys() <= looks.keys()), None)
+        chart = next((one for one in page.charts if one.drawn and _names(one).keys() <= looks.keys()), None)
         if chart is not None:
             found[page.path] = Preview(f"previews/{stem}.png", _covered(page.title, Path(stem).name), chart)
         elif page.findable and "index.html" in found:

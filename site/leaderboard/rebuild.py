@@ -1,6 +1,7 @@
 """Whether a site can be derived from the records: built again from them elsewhere, it has to be the same, byte for byte.
 
-That holds for every number at once: those in the downloads, in the tables of the pages, and behind and in the charts.
+That holds for every number at once: those in the downloads, in the tables of the pages, and behind and in the charts. Only
+the snapshots of earlier days are taken as they are: they hold the records of their day.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def compare(
     with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
         again = Path(scratch) / "site"
         url = str(_facts(site / MARKER).get("url", ""))
-        build(repository, again, local=local, url=url, drawings=Path(scratch) / "drawings", say=say)
+        build(repository, again, local=local, url=url, snapshots=site / "data", kept=Path(scratch) / "kept", say=say)
         names = [name for name in same(site, again) if not _of_publishing(name, site, again)]
         differences = [Difference(name, _difference(site / name, again / name)) for name in names]
         return Comparison(differences, _hint(differences, site, again) if differences else None)

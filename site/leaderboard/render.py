@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
+from evaluator.canonical import digest, digest_file
 from leaderboard import words
 from leaderboard.drawings import CONTROL_LOOKS
 from leaderboard.formats import capitalize_first, duration, factor, finite, fixed, plain, signed, text, thousands, xml
+from leaderboard.kept import NOTHING, Kept, code
 from leaderboard.pages.benchmark import BoardView
 from leaderboard.pages.site import Chart, Page, Site
-from leaderboard.pictures import key
 from leaderboard.previews import Preview
+from leaderboard.reported import REPORTED
 from leaderboard.series import PATHS
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
@@ -33,19 +36,19 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
     )
 
     def svg(chart: Chart) -> Markup:
-        return Markup(drawings[key(chart.spec)])  # noqa: S704  (drawn by Vega, which escapes text)
+        return Markup(drawings[chart.key])  # noqa: S704  (drawn by Vega, which escapes text)
 
     env.globals.update(
         site=site,
         previews=previews,
         svg=svg,
-        scratch=words.SCRATCH,
-        controls=words.CONTROLS,
+        scratch=words.SCRATCH, controls=words.CONTROLS,
         against=words.AGAINST,
         tracks=words.TRACKS,
         control_looks=CONTROL_LOOKS,
+        reported_look=REPORTED,
         shapes=PATHS,
-    )
+    )  # fmt: skip
     env.filters.update(
         fixed=fixed,
         signed=signed,
@@ -57,15 +60,32 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
         capitalize_first=capitalize_first,
         xml=xml,
         duration=duration,
+        finite=finite,
     )
     env.tests["finite"] = finite
-    env.filters["finite"] = finite
     return env
 
 
-def render(env: jinja2.Environment, page: Page) -> str:
+def render(env: jinja2.Environment, page: Page, kept: Kept = NOTHING) -> str:
     """The HTML of one page."""
-    return env.get_template(page.template).render(page=page, **page.context)
+    part = {"part": Markup(_part(env, page, kept))} if page.part else {}  # noqa: S704  (a template's own outcome)
+    return env.get_template(page.template).render(page=page, **part, **page.context)
+
+
+def _part(env: jinja2.Environment, page: Page, kept: Kept) -> str:
+    name = f"{digest([code(), _templates(), page.path, page.title, page.source])}.html"
+    text = kept.read(name)
+    if text is None:
+        text = env.get_template(page.part).render(page=page, **page.context)
+        kept.write(name, text)
+    return text
+
+
+@cache
+def _templates() -> str:
+    """SHA-256 of all templates, and of what fills them in."""
+    texts = {path.name: digest_file(path) for path in sorted(TEMPLATES.iterdir())}
+    return digest([texts, jinja2.__version__])
 
 
 def specifications(env: jinja2.Environment, page: Page) -> str:
@@ -77,8 +97,8 @@ def specifications(env: jinja2.Environment, page: Page) -> str:
 def sampling(view: BoardView) -> str:
     """Standard error of an accuracy by the choice of test images, points, at the dense network's accuracy."""
     standing = view.panels[0].standing
-    images = view.board.rows["images"].dropna()
+    images = view.board.images
     share = standing.dense[standing.frame.phase].mean / 100
-    if images.empty or not math.isfinite(share):
+    if images is None or not math.isfinite(share):
         return "0.1 to 1"
-    return f"{100 * math.sqrt(share * (1 - share) / int(images.iloc[0])):.2f}"
+    return f"{100 * math.sqrt(share * (1 - share) / images):.2f}"

@@ -10,8 +10,12 @@ from typing import Any
 from leaderboard.charts import Drawing, Rows
 from leaderboard.corpus import Report
 from leaderboard.entries import Axis
-from leaderboard.series import Look
+from leaderboard.series import CROWD, Look
 
+NAME = "reported-"
+"""With which the names of series of reported figures begin."""
+REPORTED = ("var(--control)", "saltire")
+"""How a reported figure looks beside measured ones."""
 LEAST = 2.0
 """Compression or speedup from which a result counts as one of pruning in the chart of years."""
 
@@ -27,6 +31,8 @@ class Claim:
     speedup: float
     slug: str | None = None
     """The method of this site, where the figure stands in its metadata."""
+    dense: float = math.nan
+    """Top-1 of the dense network that was pruned, where it was said."""
 
     def factor(self, axis: Axis) -> float:
         return self.compression if axis == "compression" else self.speedup
@@ -45,6 +51,7 @@ def by_factor(reports: Iterable[Report], axis: Axis, looks: Mapping[str, Look]) 
         controls=[],
         dense=[],
         series={name: (looks[name].colour, looks[name].shape) for name in rows},
+        named={name: own[0]["name"] for name, own in rows.items()} if len(rows) <= CROWD else {},
     )
 
 
@@ -78,13 +85,13 @@ def beside(measured: Drawing, claims: Iterable[Claim], axis: Axis) -> Drawing:
     rows: Rows = []
     for position, claim in enumerate(claims):
         if math.isfinite(claim.factor(axis)):
-            row = {"m": f"reported-{position}", "name": claim.source, "t": "as reported", "x": round(claim.factor(axis), 4)}
+            row = {"m": f"{NAME}{position}", "name": claim.source, "t": "as reported", "x": round(claim.factor(axis), 4)}
             rows.append({**row, **_figures(claim.top1, claim.compression, claim.speedup)})
     names = [str(row["m"]) for row in rows]
     return replace(
         measured,
         means=[*rows, *measured.means],
-        series={**dict.fromkeys(names, ("var(--control)", "diamond")), **measured.series},
+        series={**dict.fromkeys(names, REPORTED), **measured.series},
         strong=[*names, *measured.strong] if measured.strong else [],
     )
 

@@ -49,15 +49,15 @@ def error_ticks(low: float, high: float) -> list[float]:
 
 def drop_domain(drops: Iterable[float]) -> list[float]:
     """Domain of an axis of differences to the dense control, zero within it."""
-    bent = [_bend(drop) for drop in (*drops, 0.0)]
+    bent = [bend(drop) for drop in (*drops, 0.0)]
     pad = max(0.05, 0.06 * (max(bent) - min(bent)))
-    return [round(_unbend(min(bent) - pad), 4), round(_unbend(max(bent) + pad), 4)]
+    return [round(unbend(min(bent) - pad), 4), round(unbend(max(bent) + pad), 4)]
 
 
 def drop_ticks(low: float, high: float) -> list[float]:
     """Round differences spread over the axis."""
     signed = [[sign * size for size in sizes for sign in (-1, 1)] for sizes in _DROP_TICKS]
-    return _spread(signed, low, high, _bend)
+    return _spread(signed, low, high, bend)
 
 
 def _spread(rounds: Iterable[Iterable[float]], low: float, high: float, place: Callable[[float], float]) -> list[float]:
@@ -72,9 +72,11 @@ def _spread(rounds: Iterable[Iterable[float]], low: float, high: float, place: C
     return sorted(chosen)
 
 
-def _bend(drop: float) -> float:
+def bend(drop: float) -> float:
+    """Place of a difference on an axis that is about linear near zero and about logarithmic beyond."""
     return math.copysign(math.log1p(abs(drop) / NEAR), drop)
 
 
-def _unbend(place: float) -> float:
+def unbend(place: float) -> float:
+    """The difference at a place."""
     return math.copysign(math.expm1(abs(place)) * NEAR, place)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import unescape
-from pathlib import Path
 from typing import Any
 
 from leaderboard.pages.site import Page
@@ -41,9 +40,8 @@ def places(pages: Iterable[Page]) -> list[Page]:
     return [page for page in found if not page.path.startswith(RECORDS)]
 
 
-def index(folder: Path, pages: Iterable[Page]) -> str:
-    """The index of the rendered ``pages`` below ``folder``, as a script."""
-    entries = [entry(page, (folder / page.path).read_text(encoding="utf-8")) for page in places(pages)]
+def index(entries: Sequence[dict[str, Any]]) -> str:
+    """The index of all pages that can be found, as a script."""
     return f"{CALL}({json.dumps(entries, separators=(',', ':'))});\n"
 
 

@@ -5,11 +5,16 @@ Its files are stored as they are: Parquet is compressed already, and another mac
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from evaluator.canonical import digest_file
+
+_NAME = re.compile(r"espalier-(\d{4}-\d\d-\d\d)-[0-9a-f]{12}\.zip")
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,30 @@ class Snapshot:
     @property
     def file(self) -> str:
         return f"espalier-{self.date}-{self.digest[:12]}.zip"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A snapshot that was published before, as it was: whoever cited it still finds it.
+
+    ``digest``: the SHA-256 of the file.
+    """
+
+    file: str
+    date: str
+    size: int
+    digest: str
+
+
+def carry_over(source: Path | None, folder: Path) -> list[Earlier]:
+    """Copy the snapshots in ``source`` that are not in ``folder`` yet; the newest first."""
+    found = []
+    for path in sorted(source.iterdir(), reverse=True) if source is not None and source.is_dir() else ():
+        name = _NAME.fullmatch(path.name)
+        if name and path.is_file() and not path.is_symlink() and not (folder / path.name).exists():
+            shutil.copyfile(path, folder / path.name)
+            found.append(Earlier(path.name, name[1], path.stat().st_size, digest_file(path)))
+    return found
 
 
 def write(snapshot: Snapshot, folder: Path, names: Sequence[str]) -> None:

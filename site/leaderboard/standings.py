@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +67,11 @@ class Standing:
 
     def ahead(self) -> dict[str, list[str]]:
         """Slug -> those that are significantly worse by what the methods are ordered by, in their order."""
-        complete = {slug: figure.per_seed for slug, figure in self.figures.items() if figure.gap is None}
-        worse = statistics.beaten(list(complete.values())) if complete else np.zeros((0, 0), dtype=bool)
-        return {slug: [other for i, other in enumerate(complete) if worse[i, j]] for j, slug in enumerate(complete)}
+        return _ahead({slug: figure.per_seed for slug, figure in self.figures.items() if figure.gap is None})
+
+    def ahead_at(self, position: int) -> dict[str, list[str]]:
+        """The same by accuracy at a target, of the methods with all seeds."""
+        return _ahead(complete_at(self.methods, position, len(self.frame.seeds)))
 
     def entry(self, slug: str) -> Entry | None:
         return next((entry for entry in self.methods if entry.slug == slug), None)
@@ -88,11 +90,36 @@ class Standing:
         on_front = statistics.pareto([p[0] for p in points], [p[1] for p in points])
         return sorted({point[2] for point, best in zip(points, on_front, strict=True) if best})
 
+    def hypervolume(self, axis: Axis, entries: Sequence[Entry]) -> Interval:
+        """Over seeds: what the points of entries dominate above (1, chance), in doublings of the factor times points.
+
+        Factors are those of the front. Of no seeds where a cell of an entry is missing or has failed.
+        """
+        if not entries or any(entry.mean_drop.gap for entry in entries):
+            return statistics.interval(())
+        asked = axis == self.frame.primary
+        volumes = []
+        for seed in self.frame.seeds:
+            points = [
+                (point.target.factor if asked else getattr(trial, axis), trial.accuracy)
+                for entry in entries for point in entry.points for trial in point.trials
+                if trial.seed == seed and trial.scored and not trial.collapsed
+            ]  # fmt: skip
+            x, accuracy = zip(*points, strict=True) if points else ((), ())
+            volumes.append(statistics.hypervolume(x, accuracy, self.frame.chance))
+        return statistics.interval(volumes)
+
+    @property
+    def lossless(self) -> float:
+        """The hypervolume of a method that loses nothing up to the largest target, on the targets' own axis."""
+        largest = max((target.factor for target in self.frame.feasible), default=math.nan)
+        return math.log2(largest) * (self.dense[self.frame.phase].mean - self.frame.chance)
+
 
 def make_standings(board: Board, grid: Grid) -> dict[Phase, Standing]:
     """The board's standings, after retraining first; a phase without any score has none."""
     columns: list[tuple[Phase, str]] = [("after", "after_accuracy"), ("before", "before_accuracy")]
-    present = [phase for phase, column in columns if board.rows[column].notna().any()]
+    present = [phase for phase, column in columns if any(getattr(row, column) is not None for row in board.records)]
     cells = _cells(board)
     return {phase: _standing(board, grid, phase, cells) for phase in present or ["after"]}
 
@@ -102,7 +129,7 @@ def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None
     division: Any = board.key.division
     axis = grid.targets[division].axis
     architecture = grid.architectures[grid.benchmarks[board.key.benchmark].architecture]
-    met = set(board.rows.loc[board.rows["status"] == "ok", "target"])
+    met = {row.target for row in board.records if row.status == "ok"}
     targets = []
     for value in grid.targets_of(board.key.benchmark, division):
         label, factor = (value, math.nan) if isinstance(value, str) else (f"{value:g}", float(value))
@@ -129,7 +156,7 @@ def _cells(board: Board) -> dict[tuple[str, str], dict[tuple[str, int], Any]]:
 def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str], Any]) -> Standing:
     benchmark = grid.benchmarks[board.key.benchmark]
     targets, primary = reading_targets(board, grid)
-    by_seed = board.dense.set_index("seed")[f"{phase}_accuracy"]
+    by_seed = {row.seed: accuracy for row in board.dense_rows if (accuracy := getattr(row, f"{phase}_accuracy")) is not None}
     frame = Frame(
         phase=phase,
         seeds=list(benchmark.seeds),
@@ -150,8 +177,13 @@ def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str
         ranks={axis: _ranks({entry.slug: entry.area[axis] for entry in methods}) for axis in axes},
         drop_ranks=_ranks({entry.slug: entry.mean_drop for entry in methods}) if primary is None else {},
         target_ranks=[_ranks_at(methods, position, len(frame.seeds)) for position in range(len(targets))],
-        dense={name: statistics.interval(board.dense[f"{name}_accuracy"]) for name in ("before", "after")},
+        dense={"before": _dense(board, "before"), "after": _dense(board, "after")},
     )
+
+
+def _dense(board: Board, phase: Phase) -> Interval:
+    known = (getattr(row, f"{phase}_accuracy") for row in board.dense_rows)
+    return statistics.interval([accuracy for accuracy in known if accuracy is not None])
 
 
 def _ranks(figures: Mapping[str, Figure]) -> dict[str, Range]:
@@ -160,9 +192,19 @@ def _ranks(figures: Mapping[str, Figure]) -> dict[str, Range]:
     return dict(zip(complete, statistics.rank_ranges(np.array(list(complete.values()))), strict=True))
 
 
-def _ranks_at(methods: list[Entry], position: int, seeds: int) -> dict[str, Range]:
+def _ahead(complete: Mapping[str, Sequence[float]]) -> dict[str, list[str]]:
+    worse = statistics.beaten(list(complete.values())) if complete else np.zeros((0, 0), dtype=bool)
+    return {slug: [other for i, other in enumerate(complete) if worse[i, j]] for j, slug in enumerate(complete)}
+
+
+def complete_at(methods: list[Entry], position: int, seeds: int) -> dict[str, list[float]]:
+    """Slug -> accuracies by seed at a target, of those that have all."""
     scored = {m.slug: [trial.accuracy for trial in m.points[position].trials if trial.scored] for m in methods}
-    complete = {slug: accuracies for slug, accuracies in scored.items() if len(accuracies) == seeds}
+    return {slug: accuracies for slug, accuracies in scored.items() if len(accuracies) == seeds}
+
+
+def _ranks_at(methods: list[Entry], position: int, seeds: int) -> dict[str, Range]:
+    complete = complete_at(methods, position, seeds)
     return dict(zip(complete, statistics.rank_ranges(np.array(list(complete.values()))), strict=True))
 
 

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, pairwise
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +21,7 @@ Floats = NDArray[np.float64]
 LEVEL = 0.95
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Interval:
     """A mean over seeds with Student's t interval (half-width 2.48 s at n = 3); nan where there is too little."""
 
@@ -37,7 +39,7 @@ class Interval:
         return self.mean + self.half
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Crossing:
     """The largest factor at which accuracy holds; ``beyond``: it never fell below, so that this is a lower bound."""
 
@@ -53,7 +55,8 @@ def t_quantile(df: int, level: float = LEVEL) -> float:
 
 def interval(values: ArrayLike) -> Interval:
     """Mean, t interval and sample standard deviation of the finite ``values``."""
-    finite = [value for value in np.asarray(values, dtype=float).tolist() if math.isfinite(value)]
+    known = [float(value) for value in values] if isinstance(values, list | tuple) else np.asarray(values, float).tolist()
+    finite = [value for value in known if math.isfinite(value)]
     n = len(finite)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
@@ -99,22 +102,36 @@ def paired_p(difference: Interval) -> float:
     return float(2 * special.stdtr(difference.n - 1, -t))
 
 
+def _curve(x: ArrayLike, accuracy: ArrayLike) -> list[tuple[float, float]]:
+    """Points in the order of x, taken to log2; nan where there is none. A curve is short: lists are faster than arrays."""
+    factors, heights = (
+        values if isinstance(values, list) else np.asarray(values, float).tolist() for values in (x, accuracy)
+    )
+    points = [
+        (math.log2(factor) if factor > 0 else math.nan, float(height))
+        for factor, height in zip(factors, heights, strict=True)
+    ]
+    known = not any(math.isnan(position) for position, _ in points)
+    return sorted(points, key=itemgetter(0) if known else lambda point: math.inf if math.isnan(point[0]) else point[0])
+
+
 def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
     """Mean accuracy over [low, high] in log2: the trapezoid under a(x), divided by its width.
 
     nan when a point is missing or the points do not reach both ends.
     """
-    order = np.argsort(np.asarray(x, dtype=float))
-    position = np.log2(np.asarray(x, dtype=float)[order])
-    height = np.asarray(accuracy, dtype=float)[order]
+    points = _curve(x, accuracy)
     start, end = math.log2(low), math.log2(high)
-    if not (np.isfinite(position).all() and np.isfinite(height).all()) or position.size < 2 or end <= start:
+    if not all(map(math.isfinite, chain.from_iterable(points))) or len(points) < 2 or end <= start:
         return math.nan
-    if position[0] > start + 1e-9 or position[-1] < end - 1e-9:
+    if points[0][0] > start + 1e-9 or points[-1][0] < end - 1e-9:
         return math.nan
-    inner = position[(position > start) & (position < end)]
-    grid = np.concatenate(([start], inner, [end]))
-    return float(np.trapezoid(np.interp(grid, position, height), grid) / (end - start))
+    inner = [point for point in points if start < point[0] < end]
+    places, heights = zip(*points, strict=True)
+    first, last = ((place, float(np.interp(place, places, heights))) for place in (start, end))
+    whole = (first, *inner, last)
+    area = math.fsum((right[0] - left[0]) * (right[1] + left[1]) / 2 for left, right in pairwise(whole))
+    return area / (end - start)
 
 
 def at(x: ArrayLike, accuracy: ArrayLike, factor: float) -> float:
@@ -140,18 +157,26 @@ def largest_within(x: ArrayLike, accuracy: ArrayLike, floor: float) -> Crossing:
 
     The first point must be the dense control at x = 1.  A missing point before the crossing makes the answer nan.
     """
-    order = np.argsort(np.asarray(x, dtype=float), kind="stable")
-    position = np.log2(np.asarray(x, dtype=float)[order])
-    height = np.asarray(accuracy, dtype=float)[order]
-    for i in range(position.size):
-        if not (math.isfinite(height[i]) and math.isfinite(position[i])):
+    return crossings(x, accuracy, [floor])[0]
+
+
+def crossings(x: ArrayLike, accuracy: ArrayLike, floors: Sequence[float]) -> list[Crossing]:
+    """As :func:`largest_within`, for several floors under one curve."""
+    points = _curve(x, accuracy)
+    return [_crossing(points, floor) for floor in floors]
+
+
+def _crossing(points: list[tuple[float, float]], floor: float) -> Crossing:
+    for i, (position, height) in enumerate(points):
+        if not (math.isfinite(height) and math.isfinite(position)):
             return Crossing(math.nan, beyond=False)
-        if height[i] < floor:
+        if height < floor:
             if i == 0:
                 return Crossing(math.nan, beyond=False)
-            share = (height[i - 1] - floor) / (height[i - 1] - height[i])
-            return Crossing(float(2 ** (position[i - 1] + share * (position[i] - position[i - 1]))), beyond=False)
-    return Crossing(float(2 ** position[-1]), beyond=True) if position.size else Crossing(math.nan, beyond=False)
+            before, above = points[i - 1]
+            share = (above - floor) / (above - height)
+            return Crossing(float(2 ** (before + share * (position - before))), beyond=False)
+    return Crossing(float(2 ** points[-1][0]), beyond=True) if points else Crossing(math.nan, beyond=False)
 
 
 def holm(p_values: ArrayLike) -> Floats:

@@ -23,6 +23,8 @@ Job = tuple[str, str, Spec]
 TAG = re.compile(r"<[^<>]*>")
 HIDDEN = re.compile(r'<path class="(?:background|foreground)"[^<>]*/>')
 """The grounds of a drawing that has none."""
+FAINT = re.compile(r'<[^<>]* opacity="0(?:\.05)?"[^<>]*(?:/>|>[^<>]*</text>)')
+"""Intervals that a crowd hides but for a breath, and names that show only when a reader points at their line."""
 UNSEEN = re.compile(
     r' (?:role|aria-roledescription|aria-hidden|pointer-events)="[^"]*"'
     r'| (?:transform="translate\(0,0\)"|stroke-dasharray="1,0"|opacity="1")'
@@ -50,8 +52,8 @@ def to_svg(job: Job) -> str:
 
 
 def _slim(body: str) -> str:
-    """Its tags without what shows nothing, and with numbers as fine as a screen: half the size when compressed."""
-    return TAG.sub(lambda tag: PLACES.sub(_rounded, UNSEEN.sub("", tag.group())), HIDDEN.sub("", body))
+    """Its tags without what shows (next to) nothing, and numbers as fine as a screen: half the size when compressed."""
+    return TAG.sub(lambda tag: PLACES.sub(_rounded, UNSEEN.sub("", tag.group())), FAINT.sub("", HIDDEN.sub("", body)))
 
 
 def _rounded(places: re.Match[str]) -> str:

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import unquote
 
 from evaluator.canonical import digest_file
 from leaderboard.address import base
 
-_TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9]*)((?:\s+[^\s=>/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?)*)\s*/?>")
+_TAG = re.compile(
+    r"<([a-zA-Z][a-zA-Z0-9]*)((?:\s+[^\s=>/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?)+)\s*/?>"
+    r"|<(script|style)\s*/?>", re.IGNORECASE
+)  # fmt: skip
+"""With attributes, or of one of the two that may not stand bare."""
 _ATTRIBUTE = re.compile(r"([^\s=>/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
 _CHECKED = re.compile(r"\s(?:id|style|src|href|data|action|type|on\w+)\s*=", re.IGNORECASE)
 _LOADING = {
@@ -27,29 +33,36 @@ _LOADING = {
 }
 _OUTSIDE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
 _CSS_URL = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", re.IGNORECASE)
+NOTHING: Mapping[str, Leaf] = MappingProxyType({})
 _POLICY = 'http-equiv="Content-Security-Policy"'
 
 
-def problems(folder: Path, url: str = "") -> list[str]:
-    """Everything wrong with the site in ``folder``, a line each; empty when it may be shown.
+@dataclass
+class Leaf:
+    """A page by itself: what is wrong with it, its identifiers, and where it leads within the site."""
 
-    One page is held at a time; of each stay its identifiers and where it leads.
+    problems: list[str] = field(default_factory=list)
+    identifiers: set[str] = field(default_factory=set)
+    leads: dict[str, None] = field(default_factory=dict)
+
+
+def problems(folder: Path, url: str = "", known: Mapping[str, Leaf] = NOTHING) -> list[str]:
+    """Everything wrong with the site in ``folder``, a line each; empty when it may be shown.
 
     Args:
         url: where the site will be read, if that is known.
+        known: pages that were looked at when they were written, by their path.
     """
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    targets: dict[str, set[str]] = {}
-    leads: dict[str, dict[str, None]] = {}
-    found = []
+    pages = sorted(name for name in files if name.endswith(".html"))
+    leaves = {name: known.get(name) or look((folder / name).read_text(encoding="utf-8"), url) for name in pages}
+    found = [f"{name}: {problem}" for name, leaf in leaves.items() for problem in leaf.problems]
     for name in sorted(files):
-        if name.endswith(".html"):
-            targets[name], leads[name] = set(), {}
-            found += [f"{name}: {problem}" for problem in _page(folder / name, url, targets[name], leads[name])]
-        elif name.endswith((".css", ".svg")):
-            found += [f"{name}: loads {url}" for url in _css(folder / name)]
-    for name, links in leads.items():
-        relative = (_relative(name, lead, url) for lead in links)
+        if name.endswith((".css", ".svg")):
+            found += [f"{name}: loads {loaded}" for loaded in _css(folder / name)]
+    targets = {name: leaf.identifiers for name, leaf in leaves.items()}
+    for name, leaf in leaves.items():
+        relative = (_relative(name, lead, url) for lead in leaf.leads)
         found += [f"{name}: {problem}" for lead in relative for problem in _lost(name, lead, files, targets)]
     return found
 
@@ -64,13 +77,12 @@ def same(first: Path, second: Path) -> list[str]:
 
 
 def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    for match in _TAG.finditer(text):
-        attributes = match.group(2)
+    for name, attributes, bare in _TAG.findall(text):
         if _CHECKED.search(attributes):
             pairs = _ATTRIBUTE.findall(attributes)
-            yield match.group(1).lower(), {name.lower(): unescape(a or b or c) for name, a, b, c in pairs}
-        elif match.group(1).lower() in ("script", "style"):
-            yield match.group(1).lower(), {}
+            yield name.lower(), {key.lower(): unescape(a or b or c) for key, a, b, c in pairs}
+        elif (tag := (name or bare).lower()) in ("script", "style"):
+            yield tag, {}
 
 
 def _inline(tag: str, attributes: dict[str, str]) -> Iterator[str]:
@@ -83,15 +95,13 @@ def _inline(tag: str, attributes: dict[str, str]) -> Iterator[str]:
             yield f"event handler {name}"
 
 
-def _page(path: Path, site: str, identifiers: set[str], leads: dict[str, None]) -> Iterator[str]:
-    """What is wrong with a page by itself; its identifiers and its internal links are added to the two others."""
-    text = path.read_text(encoding="utf-8")
-    if _POLICY not in text:
-        yield "no content security policy"
+def look(text: str, site: str = "") -> Leaf:
+    """At one page of the site that will be read at ``site``."""
+    leaf = Leaf([] if _POLICY in text else ["no content security policy"])
     for tag, attributes in _tags(text):
-        yield from _inline(tag, attributes)
+        leaf.problems += _inline(tag, attributes)
         if identifier := attributes.get("id"):
-            identifiers.add(identifier)
+            leaf.identifiers.add(identifier)
         loaded = _LOADING.get(tag)
         url = attributes.get(loaded) if loaded else attributes.get("href") if tag == "a" else None
         if url is None:
@@ -99,11 +109,12 @@ def _page(path: Path, site: str, identifiers: set[str], leads: dict[str, None]) 
         if tag == "link" and attributes.get("rel") == "canonical" and site and url.startswith(site):
             url = base(site) + url.removeprefix(site)
         if not _OUTSIDE.match(url):
-            leads[url] = None
+            leaf.leads[url] = None
         elif loaded:
-            yield f"loads {url}"
+            leaf.problems.append(f"loads {url}")
         elif not url.startswith("https://"):
-            yield f"links to {url}"
+            leaf.problems.append(f"links to {url}")
+    return leaf
 
 
 def _relative(name: str, lead: str, site: str) -> str:

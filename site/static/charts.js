@@ -6,8 +6,10 @@
   const REST = 3000; // ms
   const SIGNS = ["pointermove", "pointerdown", "scroll", "keydown", "touchstart"];
   const { src, dataset } = document.currentScript;
-  const needed = [new URL("vendor/vega.js", src).href, dataset.specifications];
+  const vega = new URL("vendor/vega.js", src).href;
   const CROWD = 12; // up to so many methods, all are drawn strongly
+  const [NARROW, SHORT] = [420, 13]; // in a chart of less pixels, names at the ends of lines have so many characters
+  const [LONGEST, ROOM, EDGE, NEAR] = [22, 0.055, 0.12, 0.5]; // of `labels.py` and `scales.py`
   const views = new WeakMap(); // figure -> Vega view, and how to end it
   const turns = new WeakMap(); // figure -> how often it was asked for
   const asked = new WeakMap(); // list of methods -> what its reader asked for
@@ -19,25 +21,34 @@
   const loader = { load: () => Promise.reject(new Error("charts load nothing")), sanitize: () => Promise.reject(new Error("no links")) };
   const options = { ast: true, renderer: "svg", actions: false, defaultStyle: false, loader, tooltip: { disableDefaultStyle: true, theme: "site" } };
 
-  let specifications = {}; // by the identifier of their figure
-  globalThis.espalierCharts = (own) => { specifications = own; };
+  let latest = {}; // what the last file of specifications said: by the identifier of their figure
+  globalThis.espalierCharts = (own) => { latest = own; };
+  const files = new Map(); // address -> what it says, once it is loaded
 
-  const load = (from) => new Promise((resolve, reject) => {
-    const onerror = () => reject(new Error(`${from} could not be read`));
-    document.head.append(Object.assign(document.createElement("script"), { src: from, onload: resolve, onerror }));
-  });
+  const load = (from) => {
+    if (!files.has(from)) {
+      files.set(from, new Promise((resolve, reject) => {
+        const onerror = () => reject(new Error(`${from} could not be read`));
+        document.head.append(Object.assign(document.createElement("script"), { src: from, onload: () => resolve(latest), onerror }));
+      }));
+    }
+    return files.get(from);
+  };
 
-  let loading = null;
-  const loaded = () => loading ??= Promise.all(needed.map(load));
+  const loaded = async (figure) => {
+    const [own] = await Promise.all([figure.dataset.specifications ?? dataset.specifications, vega].map(load));
+    return own[figure.id];
+  };
 
   // What a view leaves of a specification: the methods shown, and the upright axis that was asked for
-  const fitted = (figure) => {
-    const spec = structuredClone(specifications[figure.id]);
+  const fitted = (figure, whole) => {
+    const spec = structuredClone(whole);
     const { shown, scale, seeds } = asked.get(boardOf(figure)) ?? {};
     if (shown) {
       for (const name of ["means", "controls"]) spec.datasets[name] = spec.datasets[name].filter((row) => shown.has(row.m));
       if (shown.size <= CROWD) for (const param of spec.params) param.value = [];
     }
+    if (figure.clientWidth < NARROW) for (const row of spec.datasets.means) if (row.last) row.short = cut(row.short ?? row.name, SHORT);
     if (seeds) spec.params.find(({ name }) => name === "dotted").value = [];
     const other = scale && spec.usermeta?.[scale];
     if (other && scale === "control") for (const row of spec.datasets.dense) row.label = "magnitude, same densities";
@@ -49,7 +60,58 @@
         if (name === "y") Object.assign(encoding[name], { scale: other.scale, axis: { ...channel.axis, ...other.axis } });
       }
     }
+    const named = whole.datasets.means.some(({ lx }) => lx);
+    if (figure.matches(".close")) close(spec);
+    if (named && (shown || figure.matches(".close")) && spec.datasets.means.length) name(spec, other?.fields ?? { y: "y", l: "l" });
     return spec;
+  };
+
+  // A chart of few methods among many: its upright axis goes no further than they do, and their controls are left out
+  const close = (spec) => {
+    const { means, dense } = spec.datasets;
+    const errors = [...means.flatMap(({ a, h = 0, as = [] }) => [a - h, Math.min(a + h, 99.99), ...as]), ...dense.map(({ a }) => a)].map((a) => 100 - a);
+    spec.datasets.controls = [];
+    for (const { encoding: { y } } of spec.layer) {
+      const [low, high] = y.scale.domain;
+      y.scale.domain = [Math.max(low, Math.min(...errors) / 1.06), Math.min(high, Math.max(...errors) * 1.06)];
+      delete y.axis.values;
+      y.axis.tickCount = 6;
+    }
+  };
+
+  // Names at the ends of lines where fewer are shown than the build knew of: apart as there (`labels.py`)
+  const name = (spec, fields) => {
+    const { type, domain } = spec.layer.at(-1).encoding.y.scale;
+    const to = type === "log" ? Math.log : (value) => Math.sign(value) * Math.log1p(Math.abs(value) / NEAR);
+    const back = type === "log" ? Math.exp : (place) => Math.sign(place) * Math.expm1(Math.abs(place)) * NEAR;
+    const [first, edge] = spec.layer.at(-1).encoding.x.scale.domain;
+    const [low, high] = domain.map(to);
+    const value = (row) => Math.min(Math.max(fields.y === "y" ? 100 - row.a : row[fields.y], domain[0]), domain[1]);
+    const ends = spec.datasets.means.filter((row) => row.last && Number.isFinite(value(row)));
+    const places = apart(ends.map((row) => (to(value(row)) - low) / (high - low)), ROOM);
+    for (const [i, row] of ends.entries()) {
+      row[fields.l] = back(low + places[i] * (high - low));
+      row.short ??= cut(row.name, LONGEST);
+      row.lx ??= Math.log(edge / row.x) <= EDGE * Math.log(edge / first) ? edge : row.x;
+    }
+  };
+
+  const cut = (name, most) => (name.length <= most ? name : `${name.slice(0, most - 1).trimEnd()}\u2026`);
+
+  const apart = (places, most) => {
+    const order = [...places.keys()].sort((one, other) => places[one] - places[other]);
+    const room = Math.min(most, 1 / Math.max(places.length - 1, 1));
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const groups = [];
+    for (const [position, i] of order.entries()) {
+      groups.push([places[i] - position * room]);
+      while (groups.length > 1 && mean(groups.at(-2)) > mean(groups.at(-1))) groups.push(groups.splice(-2).flat());
+    }
+    const free = Math.max(1 - room * (places.length - 1), 0);
+    const levels = groups.flatMap((group) => group.map(() => Math.min(Math.max(mean(group), 0), free)));
+    const moved = [];
+    for (const [position, i] of order.entries()) moved[i] = levels[position] + position * room;
+    return moved;
   };
 
   const draw = async (figure) => {
@@ -61,8 +123,7 @@
     turns.set(figure, turn);
     canvas.append(place);
     try {
-      await loaded();
-      const spec = { ...fitted(figure), height: canvas.clientHeight };
+      const spec = { ...fitted(figure, await loaded(figure)), height: canvas.clientHeight };
       const { view, finalize } = await vegaEmbed(place, spec, options);
       if (turns.get(figure) !== turn) { // another one was asked for meanwhile
         finalize();
@@ -114,11 +175,18 @@
     }
   });
 
+  // A figure that another script has put into the page, or changed
+  document.addEventListener("chart", ({ target, detail }) => {
+    asked.set(boardOf(target), { picked: [], scale: null, seeds: false, ...detail });
+    if (!target.querySelector(".export")) menu(target);
+    if (views.has(target)) draw(target);
+    else seen.observe(target);
+  });
+
   // Export: a copy with the page's colours written out, drawn off screen, saved by the browser.
   const save = async (figure, kind) => {
-    await loaded();
     const style = getComputedStyle(figure);
-    const spec = JSON.parse(tokens(JSON.stringify(fitted(figure)), style));
+    const spec = JSON.parse(tokens(JSON.stringify(fitted(figure, await loaded(figure))), style));
     spec.width = figure.clientWidth;
     spec.background = style.getPropertyValue("--paper").trim();
     const place = document.createElement("div");
@@ -132,8 +200,7 @@
 
   // The rows behind the marks, as the reader has filtered them
   const table = async (figure) => {
-    await loaded();
-    const { means } = fitted(figure).datasets;
+    const { means } = fitted(figure, await loaded(figure)).datasets;
     const columns = { m: "method", t: "target", a: "top1", h: "half_interval", n: "seeds", c: "compression", s: "speedup", d: "against_dense" };
     const quoted = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
     const lines = means.map((row) => Object.keys(columns).map((key) => quoted(String(row[key] ?? ""))).join(","));

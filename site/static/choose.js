@@ -1,12 +1,13 @@
-// The chooser: on one board, of the methods that meet the reader's conditions the best, and those that the tests of the board
+// The chooser: on one board, over all its targets or at one, of the methods that meet the reader's conditions the best, and those that the tests of the board
 // do not tell apart from it. The boards lie in a file of their own, which calls `espalierChooser`; what is chosen stands in
-// the address: #choose=BOARD&division=structured&without=data&most=3600.
+// the address: #choose=BOARD&at=8&division=structured&without=data&most=3600.
 (() => {
   "use strict";
   const place = document.getElementById("chooser");
   if (!place) return;
   const MINUS = "\u2212";
   const select = place.querySelector("#choose-board");
+  const at = place.querySelector("#choose-at");
   const most = place.querySelector("#choose-most");
   const result = place.querySelector("#chosen");
   const status = place.querySelector("[role=status]");
@@ -38,6 +39,15 @@
   // Page
   const swatch = (slug) => document.querySelector(`#swatches [data-slug="${CSS.escape(slug)}"] svg`)?.cloneNode(true) ?? "";
   const link = (board, one) => make("a", { href: `methods/${one.slug}.html#${board.href.replace(/^.*\/|\.html$/g, "")}-${board.anchor}`, textContent: one.title });
+
+  // What the methods are judged by: the figure of their board, or accuracy at one of its targets
+  const judged = (board) => {
+    const position = board.targets.findIndex(({ label }) => label === at.value);
+    if (position < 0) return { ...board, sort: "" };
+    const { words } = board.targets[position];
+    const methods = board.methods.map((one) => ({ ...one, ...one.at[position] }));
+    return { ...board, methods, figure: `Top-1 at ${words}, %`, digits: 2, sort: `&sort=${encodeURIComponent(words)}:descending` };
+  };
 
   const row = (board, one) => make("tr", {},
     make("th", { scope: "row" }, swatch(one.slug), link(board, one)),
@@ -72,22 +82,26 @@
       return;
     }
     select.value = kept.id;
+    const asked = at.value;
+    at.replaceChildren(make("option", { value: "", textContent: `${kept.figure}: all targets` }), ...kept.targets.map(({ label, words }) => make("option", { value: label, textContent: `top-1 at ${words}` })));
+    at.value = kept.targets.some(({ label }) => label === asked) ? asked : "";
     for (const option of most.options) if (option.value) option.textContent = option.dataset.words.replace("UNIT", kept.unit);
     const [without, limit] = [ticked(), Number(most.value)];
-    const { fit, tied, beaten, unranked } = choose(kept, without, limit);
+    const board = judged(kept);
+    const { fit, tied, beaten, unranked } = choose(board, without, limit);
     const all = kept.methods.length;
     const meet = without.length || limit ? `${fit.length} of ${all} methods meet${fit.length === 1 ? "s" : ""} this` : `${all} methods`;
     const top = tied.length > 1 ? `${tied.length} cannot be told apart at the top` : tied.length ? "one is ahead of all others" : "none of them has its figure";
     status.textContent = fit.length ? `${meet}; ${top}.` : `None of ${all} methods meets this.`;
     const filters = `${without.length ? `&without=${without.join(",")}` : ""}&m=${tied.map(({ slug }) => slug).join(",")}`;
-    const to = make("a", { href: `${kept.href}#board=${kept.anchor}${filters}`, textContent: "See them in the charts and the table of the board" });
-    result.replaceChildren(...(tied.length ? [table(kept, tied), make("p", {}, to)] : []),
-      ...listed(kept, "Significantly worse than the best of these:", beaten), ...listed(kept, "Without a figure, so not ranked:", unranked));
+    const to = make("a", { href: `${kept.href}#board=${kept.anchor}${filters}${board.sort}`, textContent: "See them in the charts and the table of the board" });
+    result.replaceChildren(...(tied.length ? [table(board, tied), make("p", {}, to)] : []),
+      ...listed(board, "Significantly worse than the best of these:", beaten), ...listed(board, "Without a figure, so not ranked:", unranked));
   };
 
   // Address
   const write = () => {
-    const parts = { choose: select.value, division: division() === "all" ? "" : division(), without: ticked().join(","), most: most.value };
+    const parts = { choose: select.value, at: at.value, division: division() === "all" ? "" : division(), without: ticked().join(","), most: most.value };
     const said = Object.entries(parts).filter(([, value]) => value).map(([key, value]) => `${key}=${encodeURIComponent(value).replaceAll("%2F", "/").replaceAll("%2C", ",")}`);
     history.replaceState(null, "", `#${said.join("&")}`);
   };
@@ -102,6 +116,7 @@
       if (most.selectedIndex < 0) most.value = "";
       select.replaceChildren(...boards.map(({ id }) => make("option", { value: id })));
       select.value = asked.get("choose");
+      at.replaceChildren(make("option", { value: asked.get("at") ?? "" }));
     }
     show();
     if (asked.has("choose")) place.scrollIntoView();

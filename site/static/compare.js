@@ -6,6 +6,7 @@
   const chooser = document.getElementById("chooser");
   if (!chooser) return;
   const result = document.getElementById("result");
+  const bill = document.getElementById("costs");
   const select = document.getElementById("board");
   const list = document.querySelector("#methods ul");
   const { fewest, most } = document.getElementById("methods").dataset;
@@ -53,16 +54,20 @@
     document.head.append(make("script", { src: file, onerror: () => { result.textContent = `${file} could not be read.`; } }));
   };
 
-  // Statistics: a mean of paired differences with Student's t interval
-  const difference = (column, one, other, quantiles) => {
-    const [a, b] = [column.values[one] || [], column.values[other] || []];
-    const values = a.map((value, i) => (value === null || (b[i] ?? null) === null ? null : value - b[i])).filter((v) => v !== null);
+  // Statistics: a mean with Student's t interval, of values by seed or of their paired differences
+  const interval = (values, quantiles) => {
     const n = values.length;
     if (!n) return null;
     const mean = values.reduce((sum, value) => sum + value, 0) / n;
     const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
     const half = n > 1 ? (quantiles[n - 2] ?? 1.96) * Math.sqrt(variance / n) : null;
     return { mean, half, n, low: half === null ? NaN : mean - half, high: half === null ? NaN : mean + half };
+  };
+
+  const difference = (column, one, other, quantiles) => {
+    const [a, b] = [column.values[one] || [], column.values[other] || []];
+    const values = a.map((value, i) => (value === null || (b[i] ?? null) === null ? null : value - b[i])).filter((v) => v !== null);
+    return interval(values, quantiles);
   };
 
   const fixed = (value, digits) => value.toFixed(digits).replace("-", MINUS);
@@ -126,6 +131,42 @@
     return make("div", { className: "scroll", tabIndex: 0, attributes: { role: "group", "aria-label": "Differences" } }, inner);
   };
 
+  // Chart: that of the board, with the methods chosen; it stays in its place while they change
+  const figure = make("figure", { className: "chart close" }, make("figcaption", {}, make("span")), make("div", { className: "canvas", attributes: { role: "img" } }));
+
+  const draw = (data, phase, axis) => {
+    const words = axis.id === "pattern" ? "Top-1 by pattern" : `Top-1 against ${axis.id}`;
+    figure.id = `chart-${phase.chart}-${axis.id}`;
+    figure.dataset.specifications = data.charts;
+    figure.querySelector("figcaption span").textContent = `${words}, ${phase.title}`;
+    const titles = state.methods.map((slug) => method(data, slug).title).join(", ");
+    figure.querySelector(".canvas").setAttribute("aria-label", `${words} on ${data.title}, ${phase.title}: ${titles}. The tables have the figures.`);
+    figure.dispatchEvent(new CustomEvent("chart", { bubbles: true, detail: { shown: new Set(state.methods) } }));
+  };
+
+  // Cost: of one network, by the method at the costliest of its targets, and of retraining, which is the same for all
+  const time = (seconds) => (seconds < 60 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`
+    : seconds < 3600 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`);
+
+  const costs = (data, column) => {
+    const trains = state.methods.some((slug) => method(data, slug).epochs);
+    const heads = [["Method"], [column.label, "figure"], ["Pruning", "figure"], ...(trains ? [["Its epochs", "figure"]] : []), ["Memory", "figure"], ["Retraining", "figure"], ["One network takes", "figure"], ["Needs"]];
+    const figure = (value, words) => make("td", { className: "figure" }, value === null ? make("span", { className: "none", textContent: "\u2013" }) : words(value));
+    const rows = state.methods.map((slug) => {
+      const { seconds, epochs, memory_mb: memory, needs } = method(data, slug);
+      const own = interval((column.values[slug] ?? []).filter((value) => value !== null), data.quantiles);
+      const [mean] = [figure(own, ({ mean }) => fixed(mean, column.digits))];
+      if (own?.half) mean.append(make("span", { className: "half", textContent: ` \u00b1 ${fixed(own.half, column.digits)}` }));
+      return make("tr", {}, make("th", { scope: "row" }, swatch(slug), link(data, slug)), mean, figure(seconds, time),
+        ...(trains ? [figure(epochs, String)] : []), figure(memory, (value) => `${value.toFixed(0)} MB`), figure(data.retraining, (value) => (value ? time(value) : "none")),
+        figure(seconds === null || data.retraining === null ? null : seconds + data.retraining, time),
+        make("td", { textContent: needs === null ? "\u2013" : needs.join(", ") || "weights only" }));
+    });
+    const head = make("tr", {}, ...heads.map(([textContent, className = ""]) => make("th", { scope: "col", className, textContent })));
+    const inner = make("table", { className: "plain costs" }, make("thead", {}, head), make("tbody", {}, ...rows));
+    return make("div", { className: "scroll", tabIndex: 0, attributes: { role: "group", "aria-label": "Costs" } }, inner);
+  };
+
   const switches = (id, options, chosen, change) => {
     const field = document.getElementById(id);
     const known = [...field.querySelectorAll("input")];
@@ -184,10 +225,14 @@
       ...(data.local ? [banner("Measured on this machine, not published.")] : []),
       ...(data.before ? [banner("The version before, which is being measured anew; its board says how far that is.")] : []),
     ];
-    result.replaceChildren(heading, ...banners, ...(enough ? [note, table(data, axis.columns)] : [few]));
+    const spent = make("p", { className: "note", textContent: `What one network takes on one ${data.unit}: pruning at the costliest target, the mean over seeds, as recorded; retraining, the median of the board.` });
+    result.replaceChildren(heading, ...banners, ...(enough ? [figure, note, table(data, axis.columns)] : [few]));
+    bill.replaceChildren(...(enough ? [make("h2", { textContent: "Cost" }), spent, costs(data, axis.columns.at(-1))] : []));
     document.getElementById("told").textContent = `${state.methods.length} methods, ${data.title}, ${phase.title}, ${axis.title}`;
     chooser.hidden = false;
     result.hidden = false;
+    bill.hidden = !enough;
+    if (enough) draw(data, phase, axis);
     write();
   };
 

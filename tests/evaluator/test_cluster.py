@@ -136,4 +136,4 @@ def test_jobs_of_slurm(tmp_path: Path, calm: Miniature) -> None:
 def test_what_cannot_work_is_said(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
     mini = Miniature(tmp_path)
     mini.submit("largest")
-    assert message in mini.run("evaluate", *options, code=2).stderr
+    assert message in mini.run("evaluate", *options, code=2, DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="1s").stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from evaluator.counting import count, weight_uses
 from evaluator.errors import GridError
 from evaluator.networks import ARCHITECTURES, architecture, prunable_layers
 from evaluator.networks.vit import VisionTransformer
+from evaluator.records import Counts
 from tests.evaluator.grids import GRID
 
 LENET_300_100 = 784 * 300 + 300 + 300 * 100 + 100 + 100 * 10 + 10
@@ -38,6 +41,13 @@ def resnet(blocks: int, classes: int) -> tuple[int, int]:
     return parameters, sum(9 * i * o * side**2 for i, o, side in convolutions) + 64 * classes
 
 
+@functools.cache
+def dense(name: str) -> Counts:
+    """Of a network of the grid; those for ImageNet take their time."""
+    kind = architecture(name)
+    return count(kind.build(), kind.classifier, kind.shape, {})
+
+
 LENET_5_MACS = 25 * 20 * 24 * 24 + 20 * 25 * 50 * 8 * 8 + 800 * 500 + 500 * 10
 
 
@@ -56,8 +66,7 @@ LENET_5_MACS = 25 * 20 * 24 * 24 + 20 * 25 * 50 * 8 * 8 + 800 * 500 + 500 * 10
     ],
 )
 def test_dense_counts_are_the_published_ones(name: str, parameters: int, macs: int) -> None:
-    kind = architecture(name)
-    counts = count(kind.build(), kind.classifier, kind.shape, {})
+    counts = dense(name)
     assert (counts.parameters, counts.macs) == (parameters, macs)
     assert (counts.kept, counts.effective, counts.macs_kept) == (parameters, parameters, macs)
     assert counts.compression == counts.speedup == 1
@@ -66,8 +75,7 @@ def test_dense_counts_are_the_published_ones(name: str, parameters: int, macs: i
 
 @pytest.mark.parametrize("name", sorted(GRID.architectures))
 def test_the_grid_states_the_counts_that_the_code_has(name: str) -> None:
-    kind, stated = architecture(name), GRID.architectures[name]
-    counts = count(kind.build(), kind.classifier, kind.shape, {})
+    counts, stated = dense(name), GRID.architectures[name]
     prunable = sum(layer.total for layer in counts.layers)
     assert (counts.parameters, prunable, counts.macs) == (stated.parameters, stated.prunable, stated.macs)
 

@@ -33,7 +33,7 @@ def key(tmp_path_factory: pytest.TempPathFactory, ssh_keygen: None) -> Path:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory, key: Path, bubblewrap: None) -> Miniature:
-    """One submission, measured and published with a key; another one, measured locally."""
+    """One submission, measured and published with a key; another one, measured locally; and the site of both."""
     mini = Miniature(tmp_path_factory.mktemp("published"))
     mini.submit("largest")
     allow(mini.root / "results", line(key))
@@ -42,6 +42,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, key: Path, bubblewrap: N
     mini.run("evaluate", "chance", "--benchmark", BENCHMARK, "--workers", "1")
     mini.run("audit", "largest", "--published", "--write", "--sign-with", str(key))
     assert mini.json("gc", "--keep-days", "0")["kinds"].keys() == {"artifact"}, "predictions of epochs before the last"
+    mini.run("site", "build")
     return mini
 
 
@@ -84,7 +85,6 @@ def test_what_is_published_with_a_key_is_signed_and_shown_so(mini: Miniature) ->
     report = mini.json("verify")
     assert (report["problems"], report["notes"], report["signatures"]) == ([], [], {"ok": 3})
     assert list((mini.root / ".espalier" / "results").rglob("*.sig")) == []
-    mini.run("site", "build")
     methods = mini.root / "public" / "methods"
     assert "<dt>Signature</dt><dd>by runner-1</dd>" in (methods / "largest.html").read_text()
     assert "<dt>Signature</dt><dd>unsigned</dd>" in (methods / "chance.html").read_text()
@@ -101,7 +101,6 @@ def test_a_fork_without_signers_builds_as_before(mini: Miniature) -> None:
 
 def test_the_site_is_not_built_of_forged_records(mini: Miniature) -> None:
     """Nor the audit made; the error names file and remedy, and the old site stays."""
-    mini.run("site", "build")
     before = (mini.root / "public" / "index.html").read_bytes()
     forge(mini)
     for command in (["site", "build"], ["audit"]):
@@ -214,7 +213,6 @@ def test_a_site_follows_from_the_records_or_not(mini: Miniature) -> None:
 
 
 def test_a_site_with_local_figures_is_no_published_one(mini: Miniature) -> None:
-    mini.run("site", "build")
     assert "--no-local" in mini.json("verify", "--site", "public", code=1)["site"]["hint"]
     mini.run("verify", "--site", "public", "--local")
     forge(mini)

@@ -16,11 +16,9 @@ from evaluator.checkpoint_files import NAMES, Checkpoint, Unfinished
 from evaluator.grid import Limits
 from evaluator.records import Environment
 from evaluator.repository import Repository
-from evaluator.sandbox import Kind
 from tests.evaluator.figures import figures
 from tests.miniature import Miniature
 
-KINDS: list[Kind] = ["bubblewrap", "none"]
 STEPS = 12
 
 ADDS_UP = f"""import time, torch
@@ -89,20 +87,18 @@ def start(mini: Miniature) -> int:
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
-    """Evaluated without interruption."""
+    """Evaluated without interruption, and without a sandbox."""
     mini = miniature(tmp_path_factory.mktemp("calm"))
     mini.run("evaluate", "--sandbox", "none")
     return mini
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_killed_in_the_middle(kind: Kind, calm: Miniature, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.usefixtures("bubblewrap")
+def test_killed_in_the_middle(calm: Miniature, tmp_path: Path) -> None:
     """Same outcome, the cost of both runs, and nothing left behind."""
-    if kind == "bubblewrap":
-        request.getfixturevalue("bubblewrap")
     mini = miniature(tmp_path)
-    spent = kill_when_saved(mini, "--sandbox", kind)
-    mini.run("evaluate", "--sandbox", kind)
+    spent = kill_when_saved(mini)
+    mini.run("evaluate")
     assert 0 < start(mini) < STEPS
     assert start(calm) == 0
     assert figures(mini.records()) == figures(calm.records())

@@ -117,3 +117,25 @@ def test_a_program_is_called_once_for_a_commit_and_without_the_token(site: Path,
     with pytest.raises(PublishError, match="ended with 3: no room"):
         target.publish(site, "commit2")
     assert not target.shows("commit2")
+
+
+def test_the_next_site_gets_the_snapshots_of_the_present_one(
+    site: Path, clone: Clone, project: Path, tmp_path: Path
+) -> None:
+    """From wherever it went; before the first publication there are none."""
+    (site / "data").mkdir()
+    snapshot = site / "data" / "espalier-2026-01-02-0123456789ab.zip"
+    snapshot.write_bytes(b"\0cited")
+    (site / "data" / "records.csv").touch()
+    program = tmp_path / "publish"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    targets = (Folder(tmp_path / "public"), Branch(clone, "pages"), Command(str(program), tmp_path / "state"))
+    for number, target in enumerate(targets):
+        carried = tmp_path / f"carried{number}"
+        carried.mkdir()
+        target.snapshots(carried)
+        assert list(carried.iterdir()) == []
+        target.publish(site, "commit")
+        target.snapshots(carried)
+        assert [(path.name, path.read_bytes()) for path in carried.iterdir()] == [(snapshot.name, b"\0cited")]

@@ -99,7 +99,7 @@ def ways(request: pytest.FixtureRequest, pycache: Path, tmp_path_factory: pytest
     """A warm sandbox whose method does many things: which, the target says."""
     if request.param == "bubblewrap":
         request.getfixturevalue("bubblewrap")
-    limits = arena.LIMITS.model_copy(update={"wall_seconds": 5.0})
+    limits = arena.LIMITS.model_copy(update={"wall_seconds": 3.0})
     spec = arena.spec(arena.submission(MANY_WAYS, hyperparameters={"answer": 42}), pycache, limits)
     with open_sandbox(spec, tmp_path_factory.mktemp("ways"), request.param) as sandbox:
         yield sandbox
@@ -165,7 +165,7 @@ def test_new_weights_come_with_the_masks(ways: Sandbox) -> None:
         (15, "invalid_output", "NaN or infinity"),
         (17, "invalid_output", "not a boolean"),
         (99, "method_error", "KeyError: 99"),
-        (16, "timeout", "longer than the limit of 5 s"),
+        (16, "timeout", "longer than the limit of 3 s"),
     ],
 )
 def test_failures_are_told(ways: Sandbox, way: int, status: str, reason: str) -> None:
@@ -189,7 +189,7 @@ def test_log_is_of_the_task(ways: Sandbox) -> None:
 
 def test_cost_is_measured(ways: Sandbox) -> None:
     outcome = run(ways, 2)
-    assert 0 < outcome.seconds < 5
+    assert 0 < outcome.seconds < 3
     assert outcome.memory_mb is not None
     assert 50 < outcome.memory_mb < 1000
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import yaml
@@ -16,7 +17,7 @@ import yaml
 from evaluator.canonical import digest
 from evaluator.expectation import expected_inputs, of_variant
 from evaluator.grid import Grid, load_grid
-from evaluator.grid.cells import FROM_FRESH, SETUP, TRAINING, Cell, pattern
+from evaluator.grid.cells import FROM_FRESH, SETUP, TRAINING, Cell, Track, pattern
 from evaluator.records import Cost, Counts, Environment, Latency, LayerCount, Record, Score, Store, controls_of
 from evaluator.records.record import SCRATCH
 from evaluator.repository import Repository
@@ -33,6 +34,9 @@ LAYERS = {
     "mnist-lenet-5": ([[20, 1, 5, 5], [50, 20, 5, 5], [500, 800]], 5580),
 }
 """Shapes of the prunable layers, and how many parameters are never pruned."""
+
+ORIGINALS = ("mnist-lenet-300-100", "mnist-lenet-5")
+COPY = "-copy-"
 
 DENSE_ACCURACY = {"digits-mlp": 96.8, "digits-cnn": 97.4, "mnist-lenet-300-100": 98.2, "mnist-lenet-5": 99.1}
 
@@ -55,6 +59,13 @@ class Plan:
     kinds: tuple[Kind, ...] = (USUAL,)
     recipe: str | None = None
     """An alternative to the benchmark's retraining recipe."""
+    tracks: tuple[Track, ...] = ()
+    """That the methods also go through, beside those of their kinds."""
+
+
+def original(name: str) -> str:
+    """Of which benchmark one is a copy, or itself."""
+    return name.partition(COPY)[0]
 
 
 def make_repository(root: Path) -> Repository:
@@ -77,15 +88,32 @@ def open_everything(repository: Repository, name: str) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
+def copy_benchmarks(repository: Repository, count: int, seeds: int, tracks: Sequence[Track] = ("one-shot",)) -> list[str]:
+    """A grid of so many benchmarks with so many seeds, all copies of the toy ones; returns their names."""
+    benchmarks, bases = (yaml.safe_load((repository.grid / f"{name}.yaml").read_text()) for name in ("benchmarks", "bases"))
+    copies = {f"{ORIGINALS[i % len(ORIGINALS)]}{COPY}{i}": benchmarks[ORIGINALS[i % len(ORIGINALS)]] for i in range(count)}
+    made = {
+        name: {**entry, "title": f"{entry['title']}, {name.rpartition('-')[2]}", "tracks": list(tracks),
+               "seeds": list(range(seeds)), "pruning_recipe": entry["dense_recipe"]}
+        for name, entry in copies.items()
+    }  # fmt: skip
+    bases = {name: {seed: {"sha256": digest([name, seed])} for seed in range(seeds)} for name in made}
+    for name, content in (("benchmarks", made), ("bases", bases)):
+        (repository.grid / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return list(made)
+
+
 def records(grid: Grid, plan: Plan) -> Iterator[Record]:
-    """Every record of the plan; the same plan gives the same records."""
+    """Every record of the plan, those of one file after each other; the same plan gives the same records."""
     for name in plan.benchmarks:
         for kind in plan.kinds:
-            for seed in grid.benchmarks[name].seeds:
-                yield _dense(name, kind, seed, grid, plan)
+            tracks = (kind[0], *plan.tracks)
+            for track in tracks:
+                for seed in grid.benchmarks[name].seeds:
+                    yield _dense(name, (track, kind[1]), seed, grid, plan)
             for index, slug in enumerate(names(kind, plan.methods)):
                 for cell in grid.cells(name, kind[1]):
-                    if cell.track != kind[0] or (slug, _label(cell), cell.seed) in plan.missing:
+                    if cell.track not in tracks or (slug, _label(cell), cell.seed) in plan.missing:
                         continue
                     for variant in ("method", *(controls_of(cell) if plan.controls else ())):
                         yield _record(cell, slug, index, variant, grid, plan)
@@ -97,19 +125,21 @@ def _label(cell: Cell) -> str:
 
 def fill(repository: Repository, plan: Plan, *, local: bool = False, submissions: bool = True) -> int:
     """Write the plan's records into a store, and its submissions beside; returns how many records."""
-    made = list(records(load_grid(repository.grid), plan))
-    Store(repository.local if local else repository.published).add(made)
+    store, count = Store(repository.local if local else repository.published), 0
+    for _, own in groupby(records(load_grid(repository.grid), plan), lambda record: (record.benchmark, record.submission)):
+        store.add(made := list(own))
+        count += len(made)
     if submissions:
         for kind in plan.kinds:
             for slug in names(kind, plan.methods):
                 write_submission(repository, metadata_of(slug))
-    return len(made)
+    return count
 
 
 def _dense(name: str, kind: Kind, seed: int, grid: Grid, plan: Plan) -> Record:
     cell = Cell(name, *kind, 1, seed)
     rng = random.Random(f"{name} dense {seed}")
-    accuracy = DENSE_ACCURACY[name] + rng.gauss(0, 0.1)
+    accuracy = DENSE_ACCURACY[original(name)] + rng.gauss(0, 0.1)
     scores = (accuracy, accuracy + rng.gauss(0.05, 0.03))
     return _build(cell, "dense", "dense", "ok", scores, _counts(name, 1.0, 0.0, collapsed=False), grid, plan)
 
@@ -121,7 +151,7 @@ def _record(cell: Cell, slug: str, index: int, variant: str, grid: Grid, plan: P
         return _build(cell, slug, variant, status, None, None, grid, plan)
     rng = random.Random(f"{cell.id} {slug} {variant}")
     base = random.Random(f"{cell.benchmark} dense {cell.seed}")
-    dense = DENSE_ACCURACY[cell.benchmark] + base.gauss(0, 0.1)
+    dense = DENSE_ACCURACY[original(cell.benchmark)] + base.gauss(0, 0.1)
     quality = {"method": 0.8 + 0.1 * (index % 10), "matched-magnitude": 1.3, "matched-random": 4.0, "scratch-e": 2.0,
                "scratch-b": 1.1}[variant]  # fmt: skip
     if TITLES[index % len(TITLES)] == "Random":
@@ -164,7 +194,7 @@ def _latency(cell: Cell, variant: str) -> list[Latency]:
 
 
 def _counts(name: str, compression: float, tilt: float, *, collapsed: bool) -> Counts:
-    shapes, fixed = LAYERS[name]
+    shapes, fixed = LAYERS[original(name)]
     totals = [_product(shape) for shape in shapes]
     parameters = sum(totals) + fixed
     kept = max(0, round(parameters / compression) - fixed)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evaluator.canonical import digest_file
-from tests.site.test_site_browser import draw_all
+from tests.site.test_site_browser import RECORDS, draw_all
 
 VENDOR = Path(__file__).parent / "vendor"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -19,8 +19,13 @@ LOOKS = ["color-contrast", "target-size", "scrollable-region-focusable", "link-i
 """Rules whose outcome may differ between widths and colours; the others are run once on a desk and once on a phone."""
 WIDTHS = (1440, 800, 360)
 PAGES = ("index.html", "benchmarks/mnist-lenet-300-100.html", "benchmarks/digits-cnn.html", "methods/lamp.html",
-         "methods.html", "taxonomy.html", "compare.html", "findings.html", "literature.html", "literature/papers.html",
-         "news.html", "search.html", "protocol.html", "data.html", "404.html")  # fmt: skip
+         RECORDS, "methods.html", "taxonomy.html", "compare.html", "findings.html", "literature.html",
+         "literature/papers.html", "news.html", "search.html", "protocol.html", "data.html", "404.html")  # fmt: skip
+PAPER = 703
+"""Pixels between the margins of A4: 186 mm."""
+FOLDS = ", ".join(f"{fold}:not([open]) > summary" for fold in
+                  ("details:not(.record)", "section:is([id='2'], [id='16']) h3 + details.record"))  # fmt: skip
+"""What is opened; of the records, the first of each kind at a target where all is well and at one where not."""
 RUN = """only => axe.run(document, {runOnly: only, preload: false, resultTypes: ['violations']})
   .then(all => all.violations.map(v => `${v.id} (${v.nodes.length}): ${v.nodes[0].html} ${v.nodes[0].failureSummary}`))"""
 
@@ -41,7 +46,7 @@ def test_page_is_accessible(site, visit, axe, path):
     seen = visit(site.folder / path, width=WIDTHS[0])
     page = seen.page
     draw_all(page)
-    for fold in page.query_selector_all("details:not([open]) > summary"):
+    for fold in page.query_selector_all(FOLDS):
         if fold.is_visible():
             fold.click()
     page.evaluate(axe)
@@ -78,3 +83,18 @@ def test_board_is_worked_by_keyboard(site, visit):
         page.keyboard.press("Tab")
         names.add(page.evaluate("document.activeElement.closest('.legend, thead, .scroll, .told')?.className ?? ''"))
     assert {"legend", "scroll", "told scripted"} <= names
+
+
+@pytest.mark.parametrize("path", ["benchmarks/mnist-lenet-300-100.html", "methods/lamp.html", "compare.html", RECORDS])
+def test_paper_holds_all_of_a_page(site, visit, path):
+    """Printed on A4, upright, nothing is cut off, charts fit whether drawn or alive, and colours are those of paper."""
+    page = visit(site.folder / path).page
+    draw_all(page)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": PAPER, "height": 1000})
+    wide = """width => [...document.querySelectorAll('table, svg, p, pre')].filter(e => e.checkVisibility())
+      .filter(e => e.getBoundingClientRect().right > width + 1).map(e => e.outerHTML.slice(0, 80))"""
+    assert page.evaluate(wide, PAPER) == []
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator("nav").first.is_visible()

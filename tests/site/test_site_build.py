@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from dataclasses import replace
@@ -120,6 +121,28 @@ def test_a_method_says_how_far_it_is_measured(site):
     assert ">Trainability</th>" in text(site, "methods/global-magnitude.html")
 
 
+def test_hypervolume_of_a_method_and_of_its_board(site):
+    """By hand from the points of each seed; none for a method with a gap; a board's is at least that of its best method."""
+    found = gather(site.repository)
+    standing = next(one["after"] for one in found.standings if "mnist" in next(iter(one.values())).board.key.benchmark)
+    entry = standing.entry("global-magnitude")
+    by_hand = [
+        sum(  # from the largest compression on, each point adds what lies above those beyond it
+            math.log2(points[i][0]) * max(0, points[i][1] - max((a for _, a in points[i + 1 :]), default=10))
+            for i in range(len(points))
+        )
+        for seed in standing.frame.seeds
+        for points in [[(p.target.factor, t.accuracy) for p in entry.points for t in p.trials if t.seed == seed]]
+    ]
+    volume = standing.hypervolume("compression", [entry])
+    assert (volume.mean, volume.n) == (pytest.approx(sum(by_hand) / 3), 3)
+    assert volume.mean < standing.lossless
+    assert standing.hypervolume("compression", [standing.entry("lamp")]).n == 0
+    page, method = text(site, PAGE), text(site, "methods/global-magnitude.html")
+    assert f"hypervolume <b>{volume.mean:.1f}</b>" in method
+    assert "Hypervolume of all methods with every figure" in page
+
+
 def test_downloads_agree(site):
     """CSV, JSON and Parquet hold the same records; local ones are apart."""
     data = site.folder / "data"
@@ -183,7 +206,7 @@ def test_old_site_stays_when_the_new_one_is_wrong(tmp_path, monkeypatch):
     output = tmp_path / "public"
     build(repository, output)
     before = digest_file(output / "index.html")
-    monkeypatch.setattr(build_module, "problems", lambda folder, url: ["index.html: loads https://example.org/x.js"])
+    monkeypatch.setattr(build_module, "problems", lambda *_: ["index.html: loads https://example.org/x.js"])
     fill(repository, Plan(benchmarks=("digits-mlp",), methods=1))
     with pytest.raises(SiteError, match=r"loads https://example\.org"):
         build(repository, output)

@@ -8,13 +8,14 @@ import re
 from html import unescape
 
 import pytest
-from leaderboard import comparison, statistics
+from leaderboard import comparison, costs, statistics
 from leaderboard.build import build, gather
 from leaderboard.formats import fixed, signed
 from leaderboard.pages.compare import all_pairs
 from leaderboard.pages.site import board_of
 
 from tests.site.synthetic import Plan, fill, make_repository, open_everything
+from tests.site.test_site_browser import draw_all
 
 BOARD = "mnist-lenet-300-100/one-shot-unstructured-lenet-300-100-retraining-cpu-published"
 
@@ -109,6 +110,36 @@ def test_browser_computes_what_the_statistics_do(site, gathered, visit, phase, a
     assert seen.page.locator("#result thead th").all_inner_texts()[1:-1] == [column.label for column in columns]
     assert seen.console == []
     assert all(url.startswith(site.folder.as_uri()) for url in seen.requests)
+
+
+def test_chosen_methods_are_drawn_and_have_their_costs(site, gathered, visit):
+    """In the looks of all other charts, on an axis that goes no further than they do; the chart follows what is chosen."""
+    seen = visit(site.folder / "compare.html", fragment=f"#board={BOARD}&m=global-magnitude,uniform-magnitude")
+    page = seen.page
+    draw_all(page)
+    figure = page.locator("#result figure.chart")
+    marks, names = figure.locator(".live g.layer_6_marks path"), figure.locator(".live g.layer_7_marks text")
+    assert (marks.count(), sorted(names.all_text_contents())) == (2 * 5, ["Global magnitude", "Uniform magnitude"])
+    look = gathered.looks["global-magnitude"].colour
+    assert f'fill="{look}"' in figure.locator(".live").inner_html()
+    assert "Top-1 against compression on MNIST / LeNet-300-100" in figure.locator(".canvas").get_attribute("aria-label")
+    boxes = [text.bounding_box() for text in names.all()]
+    assert abs(boxes[0]["y"] - boxes[1]["y"]) >= min(box["height"] for box in boxes) - 3
+    page.get_by_label("ERK magnitude").check()
+    page.get_by_text("by speedup, as realised", exact=True).click()
+    wait = "n => document.querySelectorAll('#result .live g.layer_6_marks path').length === n"
+    page.wait_for_function(wait, arg=3 * 5)
+    assert figure.get_attribute("id").endswith("-after-speedup")
+    board = board_of(standings(gathered))
+    rows = page.locator("#costs tbody tr")
+    assert rows.count() == 3
+    shown = rows.first.locator("th, td").all_inner_texts()
+    spent = costs.pruning_seconds(board, "global-magnitude")
+    assert shown[2] == f"{spent:.1f} s"
+    assert shown[3].endswith(" MB")
+    assert float(shown[5].removesuffix(" s")) == pytest.approx(costs.seconds(board, "global-magnitude"), abs=0.06)
+    assert seen.console == []
+    assert all(url.startswith((site.folder.as_uri(), "data:")) for url in seen.requests)
 
 
 def test_choice_stands_in_the_address(site, visit):

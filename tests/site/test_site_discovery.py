@@ -145,10 +145,10 @@ def test_a_picture_shows_contributed_text_as_text(tmp_path):
     for slug, title in titles.items():
         write_submission(repository, metadata(slug, title=title))
     gathered = gather(repository, url=URL)
-    laid_out = list(all_pages(gathered, Downloads([])))
+    laid_out = list(all_pages(gathered, lambda: Downloads([])))
     chosen = previews.choose(gathered, laid_out)
     assert chosen["methods/lamp.html"].heading == "lamp"
-    drawn = draw(chart.spec for page in laid_out for chart in page.charts)
+    drawn = draw({chart.key: chart.spec for page in laid_out for chart in page.charts})
     cards = list(previews.cards(environment(gathered, drawn, chosen), gathered, chosen).values())
     for card in cards:
         root = ElementTree.fromstring(card)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from html import unescape
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from leaderboard.build import build
+from leaderboard.rebuild import compare
 
 from evaluator.canonical import digest_file
 from tests.site.synthetic import Plan, fill, make_repository
@@ -92,3 +94,26 @@ def test_what_one_machine_measured_is_not_to_be_cited(tmp_path):
     page = (tmp_path / "public" / "data.html").read_text(encoding="utf-8")
     assert "local-records.csv" in page
     assert "Citing it" not in page
+
+
+def test_a_snapshot_that_was_published_stays_where_it_is(tmp_path):
+    """Under its name, with its bytes, and listed; what is no snapshot is not carried over, and today's is made anew."""
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=1))
+    build(repository, tmp_path / "first")
+    (first,) = (tmp_path / "first" / "data").glob("*.zip")
+    earlier = tmp_path / "earlier"
+    shutil.copytree(first.parent, earlier)
+    (earlier / first.name).write_bytes(b"not what the records say")
+    (earlier / "espalier-2026-01-02-0123456789ab.zip").write_bytes(b"cited by somebody")
+    (earlier / "espalier-2026-01-01-0123456789ab.zip").symlink_to(first)
+    (earlier / "espalier-2026-01-02-<script>.zip").touch()
+    build(repository, tmp_path / "second", snapshots=earlier)
+    data = tmp_path / "second" / "data"
+    assert {path.name for path in data.glob("*.zip")} == {first.name, "espalier-2026-01-02-0123456789ab.zip"}
+    assert (data / first.name).read_bytes() == first.read_bytes()
+    assert (data / "espalier-2026-01-02-0123456789ab.zip").read_bytes() == b"cited by somebody"
+    page = (tmp_path / "second" / "data.html").read_text(encoding="utf-8")
+    assert "espalier-2026-01-02-0123456789ab.zip</a>, 17 bytes" in page
+    assert "Earlier snapshots" not in (tmp_path / "first" / "data.html").read_text(encoding="utf-8")
+    assert compare(repository, tmp_path / "second", local=True).differences == []

@@ -14,6 +14,9 @@ from leaderboard.pages import beside, literature
 from leaderboard.reported import by_factor, yearly
 from leaderboard.series import looks
 
+from tests.site.specifications import specifications
+from tests.site.synthetic import Plan, fill, make_repository
+
 CORPUS_READ = load_corpus()
 RESNET_56 = ("CIFAR-10", "ResNet-56")
 
@@ -115,6 +118,41 @@ def test_reported_stands_beside_measured_of_the_same_method(site):
     assert f"{point.accuracy.mean:.2f}" in section
     assert "As reported, not comparable." in text
     assert one.silent == 12
+
+
+def test_a_method_page_has_its_reported_figures_beside_its_own(site):
+    """In the table, with what is not the same; and in the chart, as a mark of its own."""
+    gathered = gather(site.repository)
+    [(one, match)] = beside.matches(gathered, "global-magnitude")
+    assert (one.value, match.title, match.point.target.label) == (98.4, "MNIST / LeNet-300-100", "16")
+    assert beside.matches(gathered, "lamp")[0][1] is None
+    text = page(site, "methods/global-magnitude.html")
+    section = text[text.index("As reported <small>") :].split("</section>")[0]
+    assert f"{match.point.accuracy.mean:.2f}" in section
+    dense = match.standing.dense["after"].mean
+    assert f"The dense network has {dense:.2f} % here, where reported it is not said." in section
+    found = specifications(site.folder, "methods/global-magnitude.html")
+    told = {name: [row for row in spec["datasets"]["means"] if row["t"] == "as reported"] for name, spec in found.items()}
+    [(name, [row])] = [(name, rows) for name, rows in told.items() if rows]
+    assert name.endswith("-after-compression")  # of retraining; no speedup is reported
+    assert (row["x"], row["a"]) == (12.2, 98.4)
+
+
+def test_other_form_of_the_same_pictures_is_a_relative(tmp_path):
+    """Put side by side, with what differs; never as the same pair."""
+    repository = make_repository(tmp_path)
+    path = repository.grid / "benchmarks.yaml"
+    path.write_text(path.read_text().replace("title: MNIST / LeNet-300", "title: MNIST (inverted) / LeNet-300"))
+    fill(repository, Plan(benchmarks=("mnist-lenet-300-100",), methods=2))
+    gathered = gather(repository)
+    [one] = beside.relatives(gathered, CORPUS_READ)
+    assert (one.title, one.pair) == ("MNIST (inverted) / LeNet-300-100", "MNIST / LeNet-300-100")
+    assert {claim.slug for claim, near in one.lines if near} == {"global-magnitude", "uniform-magnitude"}
+    assert one.differs[0] == "Reported on MNIST, measured on MNIST (inverted): other pictures."
+    assert "mnist-lenet-300-100" not in [other.name for other in beside.views(gathered, CORPUS_READ) if other.lines]
+    assert beside.claims(gathered, "global-magnitude", "mnist-lenet-300-100") == []
+    [(_, match)] = beside.matches(gathered, "global-magnitude")
+    assert match.differs[0] == one.differs[0]
 
 
 def test_other_images_are_another_pair(site):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +12,7 @@ import pytest
 from leaderboard.build import build, gather
 from leaderboard.contests import against
 from leaderboard.facets import choice
+from leaderboard.labels import apart
 from leaderboard.pages.site import board_of
 from leaderboard.scales import drop_domain, drop_ticks, error_ticks
 from leaderboard.series import COLOURS, CROWD, SHAPES, looks
@@ -131,6 +133,71 @@ def test_sorting_stands_in_the_address(site, visit):
     page.wait_for_function(order, arg=",".join(ordered))
 
 
+def test_names_at_the_ends_keep_apart():
+    """As near to their lines as can be, in the same order; those without a neighbour stay where they are."""
+    moved = apart([0.5, 0.52, 0.9, 0.0, 0.51], room=0.1)
+    assert moved == pytest.approx([0.41, 0.61, 0.9, 0.0, 0.51])
+    assert apart([0.99, 1.0], room=0.1) == pytest.approx([0.9, 1.0])
+    assert apart([0.5] * 5, room=0.5) == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0])
+    assert apart([]) == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("scale", ["", "&scale=drop", "&scale=control"])
+def test_each_line_has_its_name_at_its_end(site, visit, width, scale):
+    """All of them, none over another, none beyond the page."""
+    page = visit(site.folder / BENCHMARK, width=width, fragment=f"#board={BOARD}{scale}").page
+    draw_all(page)
+    for figure in page.locator(".panel.after figure.chart").all():
+        places = figure.locator(".live g.layer_7_marks text").evaluate_all(
+            "all => all.map(t => { const b = t.getBoundingClientRect(); return [b.top, b.bottom, b.left, b.right]; })"
+        )
+        assert len(places) == 4
+        for i, (top, bottom, _, right) in enumerate(places):
+            assert right <= width
+            assert all(bottom <= other[0] + 2 or top >= other[1] - 2 for other in places[:i])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_names_are_legible_in_every_colour(site, visit, scheme):
+    """As text, at a contrast of 4.5 with the paper."""
+    page = visit(site.folder / BENCHMARK).page
+    page.emulate_media(color_scheme=scheme)
+    contrasts = page.evaluate("""tokens => {
+      const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+      const light = (colour) => {
+        pen.fillStyle = colour;
+        pen.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data].map(v => v / 255)
+          .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+      };
+      const place = document.querySelector('.canvas .mark-text.layer_7_marks');
+      const paper = light(getComputedStyle(document.body).backgroundColor);
+      return tokens.map(token => {
+        const text = document.createElementNS('http://www.w3.org/2000/svg', 'text');
+        text.setAttribute('fill', `var(--${token})`);
+        place.append(text);
+        const own = light(getComputedStyle(text).fill);
+        return Math.max(own, paper) / Math.min(own, paper);
+      });
+    }""", [*(f"s{i}" for i in range(COLOURS)), "control"])  # fmt: skip
+    assert min(contrasts) >= 4.5, contrasts
+
+
+def test_names_stand_in_the_drawing_too(site):
+    """Without a script; a control by its short name, and in small charts none."""
+    titles = ("Global magnitude", "Uniform magnitude", "LAMP", "ERK magnitude")
+    page = (site.folder / BENCHMARK).read_text(encoding="utf-8")
+    drawing = page[page.index('<svg class="marks"') : page.index("</figure>")]
+    assert all(f">{title}</text>" in drawing for title in titles)
+    method = (site.folder / "methods" / "lamp.html").read_text(encoding="utf-8")
+    assert ">matched magnitude</text>" in method
+    home = (site.folder / "index.html").read_text(encoding="utf-8")
+    assert ">LAMP</text>" in home[: home.index('class="multiples"')]
+    assert ">LAMP</text>" not in home[home.index('class="multiples"') :]
+
+
 def test_chart_and_table_stand_out_together(site, visit):
     """A mark brings out its row and its name; a click on it picks the method; so does the keyboard in the legend."""
     page = visit(site.folder / BENCHMARK).page
@@ -154,11 +221,42 @@ def test_chart_and_table_stand_out_together(site, visit):
     assert page.locator(f"#{BOARD} a.compare").get_attribute("href").endswith(f"&m={slug},global-magnitude")
 
 
+def test_method_page_has_both_axes(site, visit):
+    """One at a time; the switch stands in the address, as on the page of a benchmark."""
+    page = visit(site.folder / "methods" / "lamp.html").page
+    board = page.locator(f"[id='mnist-lenet-300-100-{BOARD}']")
+    axes = "all => all.filter(f => f.checkVisibility()).map(f => f.dataset.axis)"
+    charts = "figure.chart"
+    assert board.locator(charts).evaluate_all(axes) == ["compression"] * 2
+    board.get_by_text("speedup", exact=True).click()
+    assert board.locator(charts).evaluate_all(axes) == ["speedup"] * 2
+    assert address(page) == f"#board=mnist-lenet-300-100-{BOARD}&axis=speedup"
+    page.reload()
+    draw_all(page)
+    assert board.locator(charts).evaluate_all(axes) == ["speedup"] * 2
+    text = (site.folder / "methods" / "lamp.html").read_text(encoding="utf-8")
+    assert text.count('<svg class="marks"') == text.count('<figure class="chart" data-axis="compression"')
+    data = specifications(site.folder, "methods/lamp.html")
+    [spec] = [spec for name, spec in data.items() if "300-100" in name and name.endswith("-after-speedup")]
+    assert all(row["x"] == pytest.approx(row["s"], abs=1e-3) for row in spec["datasets"]["means"])
+
+
 def test_methods_page_filters_by_traits(site, visit):
     page = visit(site.folder / "methods.html", fragment="#board=list&stage=after&data_use=calibration").page
     visible = "bodies => bodies.filter(b => b.checkVisibility()).map(b => b.dataset.slug)"
     assert page.eval_on_selector_all("tbody[data-slug]", visible) == ["uniform-magnitude"]
     assert page.locator("#stage-after").is_checked()
+
+
+def test_methods_stand_by_their_titles_with_what_is_measured_of_them(site):
+    """The order that the heading says, and the benchmarks at once."""
+    text = (site.folder / "methods.html").read_text(encoding="utf-8")
+    row = r'<tbody data-slug="([^"]+)".*?<th scope="row" data-value="([^"]+)">.*?</th>\s*<td[^>]*>(.*?)</td>'
+    rows = re.findall(row, text, re.DOTALL)
+    titles = [title for _, title, _ in rows]
+    assert titles == sorted(titles)
+    assert len(titles) == 4
+    assert all("MNIST / LeNet-300-100" in measured for _, _, measured in rows)
 
 
 def test_phone_has_results_first(site, visit):
@@ -219,6 +317,7 @@ def test_every_seed_is_drawn_where_it_is_asked_for(visit, tmp_path):
     draw_all(page)
     rows = specification(tmp_path / "public", page)["datasets"]["means"]
     first = set(shown(page)[:8])
+    assert {row["m"] for row in rows if "lx" in row} == first  # in a crowd only these have their names at their ends
     dots, few = sum(len(row["as"]) for row in rows), sum(len(row["as"]) for row in rows if row["m"] in first)
     assert few < dots
     count = "([s, n]) => document.querySelectorAll(s).length === n"

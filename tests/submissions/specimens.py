@@ -21,8 +21,6 @@ from evaluator.metadata import Needs, Submission, load_submission
 from evaluator.method_training import MethodTraining
 from evaluator.networks import Prunable, prunable_layers
 
-torch.set_num_threads(1)  # the networks are too small to share out
-
 FOLDER = Path(__file__).parents[2] / "submissions"
 SLUGS = sorted(path.name for path in FOLDER.iterdir() if (path / "metadata.yaml").is_file())
 TYPICAL: dict[str, float | str] = {"unstructured": 3, "structured": 2, "semi-structured": "2:4"}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from evaluator.grid.cells import Division
 from leaderboard import words
 from leaderboard.charts import tradeoff
-from leaderboard.chooser import pruning_seconds
+from leaderboard.costs import pruning_seconds
 from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Phase
 from leaderboard.facets import Choice, Traits, all_traits, choice
@@ -18,6 +18,7 @@ from leaderboard.pages.progress import State, states
 from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
 from leaderboard.series import CROWD
 from leaderboard.standings import Standing
+from leaderboard.statistics import Interval, interval
 from leaderboard.words import TrackWords
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -44,6 +45,8 @@ class Panel:
     standing: Standing
     charts: list[Chart]
     fronts: dict[Axis, list[str]]
+    volume: Interval
+    """Hypervolume of all methods with every figure, on the targets' own axis; of no seeds where they are patterns."""
     summaries: list[Summary]
     reasons: list[str]
     sparks: dict[str, str]
@@ -142,7 +145,7 @@ def view(site: Site, standings: Standings, traits: Mapping[str, Traits]) -> Boar
         targets=_targets(site, key.benchmark, division),
         trains=words.trains(key.track),
         local=key.origin == LOCAL,
-        unsandboxed=bool((board.rows["sandbox"] == "none").any()),
+        unsandboxed=any(row.sandbox == "none" for row in board.records),
         panels=[_panel(site, phase, standing) for phase, standing in standings.items()],
         phases=[(phase, words.TRACKS[key.track].phases[phase]) for phase in standings],
         axes=[("both", "both"), *((axis, axis) for axis in first.axes if axis)] if len(first.axes) > 1 else [],
@@ -169,10 +172,17 @@ def _panel(site: Site, phase: Phase, standing: Standing) -> Panel:
         standing=standing,
         charts=[_chart(site, standing, axis) for axis in standing.axes],
         fronts={axis: standing.front(axis) for axis in axes},
+        volume=_volume(standing),
         summaries=_summaries(standing),
         reasons=_reasons(standing),
         sparks=_sparks(standing),
     )
+
+
+def _volume(standing: Standing) -> Interval:
+    axis = standing.frame.primary
+    complete = [entry for entry in standing.methods if entry.mean_drop.gap is None]
+    return standing.hypervolume(axis, complete) if axis is not None else interval(())
 
 
 def _sparks(standing: Standing) -> dict[str, str]:

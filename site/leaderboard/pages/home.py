@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from leaderboard import words
@@ -33,8 +34,10 @@ def pages(site: Site) -> Iterator[Page]:
     boards = _telling(site)
     hero = boards[0] if boards else None
     standing = first(hero) if hero is not None else None
-    chart = _chart(site, standing, "hero") if standing is not None else None
-    others = [(first(one), _chart(site, first(one), f"small-{board_of(one).key.benchmark}")) for one in boards[1:]]
+    chart = _chart(site, standing, "hero", small=False) if standing is not None else None
+    others = [
+        (first(one), _chart(site, first(one), f"small-{board_of(one).key.benchmark}", small=True)) for one in boards[1:]
+    ]
     context: dict[str, Any] = {
         "states": counted,
         "measured": sum(one.measured for one in counted),
@@ -59,12 +62,14 @@ def pages(site: Site) -> Iterator[Page]:
     )  # fmt: skip
 
 
-def _chart(site: Site, standing: Standing, name: str) -> Chart:
+def _chart(site: Site, standing: Standing, name: str, *, small: bool) -> Chart:
+    """Where it is small, without names at the ends of lines."""
     key, axis = standing.board.key, standing.axes[0]
     caption = words.caption(axis, key.division)
     phase = words.TRACKS[key.track].phases[standing.frame.phase]
     title = site.grid.benchmarks[key.benchmark].title
-    spec = tradeoff(compare(standing, axis, site.looks, site.titles))
+    drawing = compare(standing, axis, site.looks, site.titles)
+    spec = tradeoff(replace(drawing, named={}) if small else drawing)
     return Chart(name, f"{caption}, {phase}", f"{caption} on {title}, {phase}: one line per method.", spec)
 
 
@@ -78,7 +83,7 @@ def _telling(site: Site) -> list[Standings]:
         key, first = board_of(standings).key, next(iter(standings.values()))
         tier = site.grid.benchmarks[key.benchmark].tier
         usual = site.grid.recipe_name(key.benchmark, board_of(standings).track) == key.recipe
-        complete, records = len(first.ranking()), len(board_of(standings).rows)
+        complete, records = len(first.ranking()), len(board_of(standings).records)
         return (
             key.origin == PUBLISHED, complete > 1, site.grid.tiers[tier].ranked, tiers.index(tier),
             first.frame.primary is not None, usual, complete, records,

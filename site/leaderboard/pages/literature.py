@@ -76,7 +76,7 @@ def pages(site: Site) -> Iterator[Page]:
     corpus = load_corpus()
     shown = [pair_view(pair, reports) for pair, reports in most_results(corpus)]
     years = [year_view(pair, reports) for pair, reports in most_results(corpus) if len(yearly(reports)) > 2]
-    benchmarks = beside.views(site, corpus)
+    benchmarks, relatives = beside.views(site, corpus), beside.relatives(site, corpus)
     shared: dict[str, Any] = {"corpus": corpus}
     context = {
         **shared,
@@ -86,9 +86,10 @@ def pages(site: Site) -> Iterator[Page]:
         "shown": shown,
         "years": years,
         "benchmarks": benchmarks,
+        "relatives": relatives,
     }
     charts = [chart for view in shown for chart in view.charts] + [view.chart for view in years]
-    charts += [view.chart for view in benchmarks if view.chart is not None]
+    charts += [view.chart for view in (*benchmarks, *relatives) if view.chart is not None]
     words = (
         "What papers on pruning reported: data sets, networks, comparisons and trade-offs, beside what was measured here."
     )

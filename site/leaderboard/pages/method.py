@@ -8,14 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from leaderboard import facts, statistics, words
+from leaderboard import costs, facts, reported, statistics, words
 from leaderboard.charts import tradeoff
 from leaderboard.code import highlight
 from leaderboard.drawings import single
-from leaderboard.entries import Entry, Phase, Point, Target
+from leaderboard.entries import Axis, Entry, Phase, Point, Target
 from leaderboard.facts import Fact
 from leaderboard.load import LOCAL, Board
-from leaderboard.pages import forgetting
+from leaderboard.pages import beside, forgetting
 from leaderboard.pages.changes import Revision, revisions
 from leaderboard.pages.details import Group, Latency, Layer, groups, latency, layers
 from leaderboard.pages.progress import Tally, states
@@ -64,8 +64,21 @@ class Result:
     groups: list[Group]
     latency: Latency | None
     targets: list[Target]
+    seconds: tuple[float, float]
+    """What one network takes: pruning at the costliest target, and retraining; nan where not known."""
     records: list[Any]
     shared: list[Fact]
+
+    @property
+    def axes(self) -> list[tuple[str, str]]:
+        """A switch of its charts, the targets' own axis first; empty where there is one."""
+        axes = next(iter(self.standings.values())).axes
+        return [(axis, axis) for axis in axes if axis] if len(axes) > 1 else []
+
+    @property
+    def told(self) -> bool:
+        """Whether reported figures stand in its charts."""
+        return any(row["m"].startswith(reported.NAME) for one in self.charts for row in one.spec["datasets"]["means"])
 
     @property
     def measured(self) -> set[str]:
@@ -136,6 +149,7 @@ def pages(site: Site) -> Iterator[Page]:
             "coverage": coverage(site, slug),
             "history": history.get(slug, []),
             "look": site.looks[slug],
+            "reported": beside.matches(site, slug),
         }
         charts = [chart for one in results for chart in one.charts]
         title = site.titles[slug]
@@ -181,11 +195,12 @@ def result(site: Site, standings: Standings, slug: str) -> Result | None:
         phases=list(standings),
         standings=standings,
         lines=[_line(standings, slug, own, position) for position in range(len(targets))],
-        charts=[_chart(site, one, slug, benchmark) for one in standings.values()],
+        charts=[_chart(site, one, slug, axis) for one in standings.values() for axis in one.axes],
         layers=layers(own, targets),
         groups=groups(own, targets),
-        latency=latency(own, board.dense.itertuples(), targets),
+        latency=latency(own, board.dense_rows, targets),
         targets=targets,
+        seconds=(costs.pruning_seconds(board, slug), costs.retraining_seconds(board)),
         records=rows,
         shared=facts.shared(rows),
     )
@@ -240,10 +255,15 @@ def _by_seed(entry: Entry, position: int, standing: Standing) -> list[float]:
     return [found.get(seed, float("nan")) for seed in standing.frame.seeds]
 
 
-def _chart(site: Site, standing: Standing, slug: str, benchmark: str) -> Chart:
-    key, axis = standing.board.key, standing.axes[0]
+def _chart(site: Site, standing: Standing, slug: str, axis: Axis | None) -> Chart:
+    key = standing.board.key
     phase = words.TRACKS[key.track].phases[standing.frame.phase]
-    spec = tradeoff(single(standing, slug, axis, site.looks[slug], site.titles[slug]))
+    drawing = single(standing, slug, axis, site.looks[slug], site.titles[slug])
+    if axis is not None and standing.frame.phase == "after":
+        drawing = reported.beside(drawing, beside.claims(site, slug, key.benchmark), axis)
+    spec = tradeoff(drawing)
     caption = words.caption(axis, key.division)
-    label = f"{caption} on {benchmark}, {phase}: {site.titles[slug]} and its controls."
-    return Chart(f"{key.benchmark}-{standing.id}", f"{caption}, {phase}", label, spec)
+    label = f"{caption} on {site.grid.benchmarks[key.benchmark].title}, {phase}: {site.titles[slug]} and its controls."
+    name = f"{key.benchmark}-{standing.id}-{axis or 'pattern'}"
+    return Chart(name, f"{caption}, {phase}", label, spec, axis if len(standing.axes) > 1 else None,
+                 drawn=axis == standing.axes[0])  # fmt: skip

@@ -29,14 +29,14 @@ def pages(site: Site) -> Iterator[Page]:
     measured: dict[str, list[str]] = {}
     for standings in site.standings:
         board = board_of(standings)
-        for slug in board.rows["submission"].unique():
+        for slug in board.by_submission:
             names = measured.setdefault(slug, [])
             if board.key.benchmark not in names:
                 names.append(board.key.benchmark)
     rows = [
         Row(slug, site.titles[slug], site.submissions[slug].metadata if slug in site.submissions else None,
             measured.get(slug, []))
-        for slug in site.slugs
+        for slug in sorted(site.slugs, key=lambda slug: (site.titles[slug].lower(), slug))
     ]  # fmt: skip
     traits = all_traits(site, site.slugs)
     context = {"rows": rows, "traits": traits, "choice": choice(traits)}

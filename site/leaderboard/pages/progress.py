@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-
-import pandas as pd
+from typing import Any
 
 from evaluator.errors import Unpinned
 from evaluator.expectation import expected_inputs
 from evaluator.grid import Cell, Grid
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.site import Site
+from leaderboard.rows import Row
 from leaderboard.statistics import interval
 
 Kind = tuple[str, str]
@@ -85,33 +85,34 @@ def states(site: Site) -> Mapping[str, State]:
 
 def state(site: Site, name: str) -> State:
     """Count the cells of one benchmark: a published record before one of this machine."""
-    frame = site.results.frame
     benchmark = site.grid.benchmarks[name]
-    here = frame[frame["benchmark"] == name].sort_values("origin", ascending=False, kind="stable")
+    here = site.results.of_benchmark.get(name, [])
     usual = {track: site.grid.recipe_name(name, track) for track in benchmark.tracks}
-    rows = here[(here["variant"] == "method") & (here["recipe"] == here["track"].map(usual))]
-    rows = rows.drop_duplicates(["submission", "cell"])
-    kinds = _kinds(site, name, {str(slug): set(zip(of["track"], of["division"], strict=True))
-                                for slug, of in rows.groupby("submission")})  # fmt: skip
+    rows = _first((row.submission, row.cell, row) for row in here
+                  if row.variant == "method" and row.recipe == usual.get(row.track))  # fmt: skip
+    measured: dict[str, set[Kind]] = {}
+    for row in rows:
+        measured.setdefault(row.submission, set()).add((row.track, row.division))
+    kinds = _kinds(site, name, measured)
     expected = {cell.id: pinned(site.grid, cell) for cell in _cells(site.grid, name)}
-    rows = rows[rows["cell"].isin(expected)]
+    rows = [row for row in rows if row.cell in expected]
     beyond = [cell for cell in _all_cells(site.grid, name) if not site.grid.feasible(cell)]
     dense = interval(_dense(here))
     return State(
         name=name, title=benchmark.title, tier=site.grid.tiers[benchmark.tier].title, methods=len(kinds),
         tallies=_tallies(rows, kinds, _per_kind(site.grid, name), expected),
         infeasible=len({(cell.division, cell.target) for cell in beyond}),
-        local=int((rows["origin"] != PUBLISHED).sum()), dense=dense.mean if dense.n else None,
+        local=sum(row.origin != PUBLISHED for row in rows), dense=dense.mean if dense.n else None,
     )  # fmt: skip
 
 
 def _tallies(
-    rows: pd.DataFrame, kinds: dict[str, set[Kind]], per_kind: dict[Kind, list[str]], expected: dict[str, bool]
+    rows: list[Row], kinds: dict[str, set[Kind]], per_kind: dict[Kind, list[str]], expected: dict[str, bool]
 ) -> dict[str, Tally]:
     """Slug -> its cells. ``rows``: one per measured cell; ``expected``: cell -> whether it can be measured."""
     done: dict[str, dict[str, bool]] = {}
-    for slug, cell, status in zip(rows["submission"], rows["cell"], rows["status"], strict=True):
-        done.setdefault(str(slug), {})[str(cell)] = status == "ok"
+    for row in rows:
+        done.setdefault(row.submission, {})[row.cell] = row.status == "ok"
     found = {}
     for slug in sorted(kinds.keys() | done.keys()):
         own = done.get(slug, {})
@@ -122,10 +123,18 @@ def _tallies(
     return found
 
 
-def _dense(here: pd.DataFrame) -> pd.Series:
+def _dense(here: list[Row]) -> list[float]:
     """Accuracy of the base models, percent: one a seed."""
-    scored = here[(here["variant"] == "dense") & here["before_accuracy"].notna()]
-    return scored.drop_duplicates("seed")["before_accuracy"]
+    scored = _first((row.seed, row) for row in here if row.variant == "dense" and row.before_accuracy is not None)
+    return [row.before_accuracy for row in scored]
+
+
+def _first(found: Iterable[tuple[Any, ...]]) -> list[Row]:
+    """Of tuples that end with a row, the first row of each beginning."""
+    rows: dict[tuple[Any, ...], Row] = {}
+    for *place, row in found:
+        rows.setdefault(tuple(place), row)
+    return list(rows.values())
 
 
 def pinned(grid: Grid, cell: Cell) -> bool:

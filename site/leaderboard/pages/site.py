@@ -16,6 +16,7 @@ from leaderboard import words
 from leaderboard.charts import Spec
 from leaderboard.entries import Axis, Phase
 from leaderboard.load import Board, Results
+from leaderboard.pictures import key
 from leaderboard.series import Look, looks
 from leaderboard.standings import Standing
 
@@ -36,6 +37,13 @@ class Chart:
     label: str
     spec: Spec
     axis: Axis | None = None
+    drawn: bool = True
+    """Whether it has a drawing without a script: one behind a switch has none, and a table beside it has its figures."""
+
+    @cached_property
+    def key(self) -> str:
+        """Of its static drawing."""
+        return key(self.spec)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,9 @@ class Page:
     context: dict[str, Any] = field(default_factory=dict)
     charts: list[Chart] = field(default_factory=list)
     section: str = ""
+    part: str = ""
+    """Template of everything between head and foot, where that follows from ``source``: it is kept from build to build."""
+    source: str = ""
     anywhere: str = ""
     """The site's root as every address of its host has it, on the page that is shown where there is none."""
 
@@ -95,7 +106,7 @@ class Site:
     @cached_property
     def slugs(self) -> list[str]:
         """Every method that was submitted or measured."""
-        measured = set(self.results.frame["submission"].unique()) - {DENSE}
+        measured = {row.submission for row in self.results.rows} - {DENSE}
         return sorted(measured | set(self.submissions))
 
     @cached_property
