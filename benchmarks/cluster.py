@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale import measure
+from benchmarks.processes import measure
 from tests.evaluator.figures import figures
 
 SUBMISSIONS = ("global-magnitude", "uniform-magnitude", "random", "erk-magnitude")
@@ -28,6 +28,6 @@ def _evaluated(workers: int) -> tuple[float, list[dict[str, Any]]]:
     """(wall seconds with the start of the workers, records), pruned and scored from the start."""
     with tempfile.TemporaryDirectory() as folder:
         how = ("--benchmark", "digits-mlp", "--engine", "dask", "--workers", str(workers), "--store", folder, "--force")
-        wall, _ = measure([sys.executable, "-m", "evaluator", "evaluate", *SUBMISSIONS, *how], Path.cwd())
+        wall = measure([sys.executable, "-m", "evaluator", "evaluate", *SUBMISSIONS, *how], Path.cwd()).seconds
         records = [json.loads(line) for path in Path(folder).glob("*/*.jsonl") for line in path.read_text().splitlines()]
     return wall, records
