@@ -89,8 +89,7 @@ def open_setting(
     """
     if sandbox == "bubblewrap":
         require()
-    pycache = repository.state / "pycache"
-    warm_pycache(pycache)
+    pycache = warm_pycache(repository.cache / "bytecode")
     found = _probe(device, pycache)
     environment = Environment(**found["environment"], sandbox=sandbox or available())
     return Setting(

@@ -21,9 +21,9 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-BYTECODE = ROOT / ".espalier" / "pycache"
-CHARTS = ROOT / ".espalier" / "cache"
-"""By their digest; every first build would draw all of them."""
+CACHE = ROOT / ".espalier" / "cache"
+"""Of everything by its digest: every first build would draw all charts, every first sandbox compile PyTorch."""
+BYTECODE = CACHE / "bytecode"
 
 COMMANDS = multiprocessing.get_context("forkserver")
 COMMANDS.set_forkserver_preload(["evaluator.__main__", "leaderboard.build", "leaderboard.rebuild", "tests.miniature"])
@@ -86,7 +86,7 @@ class Miniature:
         (root / "submissions").mkdir()
         for folder in ("site", "templates"):
             (root / folder).symlink_to(ROOT / folder)
-        share(root, BYTECODE, CHARTS)
+        share(root / ".espalier")
 
     def read(self, part: str) -> dict[str, Any]:
         """A file of the grid."""
@@ -125,12 +125,11 @@ class Miniature:
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
 
-def share(root: Path, *folders: Path) -> None:
-    """Let a checkout keep these where all others do."""
-    (root / ".espalier").mkdir(parents=True, exist_ok=True)
-    for shared in folders:
-        shared.mkdir(parents=True, exist_ok=True)
-        (root / ".espalier" / shared.name).symlink_to(shared)
+def share(state: Path) -> None:
+    """Let a checkout, or a runner's workspaces, have the cache that all others have."""
+    state.mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (state / CACHE.name).symlink_to(CACHE)
 
 
 def command(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

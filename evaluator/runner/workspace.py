@@ -62,12 +62,12 @@ class Workspaces:
             shutil.rmtree(root, ignore_errors=True)
             self.clone.git("worktree", "prune")
             self.clone.git("worktree", "add", "--quiet", "--force", "--detach", str(root), MAIN)
-        self._share_charts(Repository(root))
+        self._share_cache(Repository(root))
         self.clone.git("reset", "--quiet", "--hard", f"refs/heads/{MAIN}", folder=root)
         self.clone.git("clean", "--quiet", "-ffdx", "--", FOLDER, "results", folder=root)
 
-    def _share_charts(self, repository: Repository) -> None:
-        """Kept by their digest, so that a preview draws what is new and not the whole site."""
+    def _share_cache(self, repository: Repository) -> None:
+        """All is kept by its digest: a preview draws only what is new, a sandbox compiles only our code."""
         shared = self.folder / repository.cache.name
         shared.mkdir(exist_ok=True)
         repository.state.mkdir(exist_ok=True)

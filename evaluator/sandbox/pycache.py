@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from evaluator.canonical import digest
@@ -14,34 +16,57 @@ from evaluator.sandbox.bubblewrap import INSIDE
 from evaluator.sandbox.layout import PACKAGE, environment, python_path
 
 IMPORTS = "import sys; sys.path += sys.argv[1:]; import evaluator.sandbox.zygote"
+KEPT = 16
+"""Versions of our code whose bytecode is kept, a megabyte each: every workspace of a runner has one."""
 
 
-def warm_pycache(folder: Path) -> None:
-    """Fill ``folder`` with the bytecode of all that the child imports, unless it is there; a few seconds the first time.
+def warm_pycache(folder: Path) -> Path:
+    """The folder below ``folder`` with the bytecode of all that the child imports: ours as it is now, packages', Python's.
 
-    Several processes may call this at once: the first one works, the others wait.
+    Made unless it is there; what is not ours is linked from one made before. Several processes may call this at once: the
+    first one works, the others wait. Nothing is ever changed in a folder that others may read.
 
     Raises:
         SandboxError: the imports fail.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)  # the child may be another user
-    mark = folder / f"complete-{_fingerprint()}"
+    packages = _fingerprint_of_packages()
+    made = folder / f"{packages}-{_fingerprint_of_ours()}"
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not mark.exists():
-            _compile(folder)
-            for old in folder.glob("complete-*"):
-                old.unlink()
-            mark.touch()
+        if not made.is_dir():
+            part = folder / "part"
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(mode=0o755)
+            older = sorted(folder.glob("*-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+            _link(next((path for path in older if path.name.startswith(packages)), None), part)
+            _compile(part)
+            part.rename(made)
+            for path in older[KEPT - 1 :]:
+                shutil.rmtree(path, ignore_errors=True)
+        os.utime(made)  # what was not used for longest goes first
+    return made
 
 
-def _fingerprint() -> str:
-    """Of the interpreter, the packages and our own sources; bytecode that is out of date would be ignored, not used."""
+def _fingerprint_of_packages() -> str:
     import importlib.metadata  # slow to import, and the child imports this package
 
+    return digest([sys.version, importlib.metadata.version("torch"), python_path()])[:12]
+
+
+def _fingerprint_of_ours() -> str:
+    """Bytecode that is out of date would be ignored, not used."""
     sources = sorted((str(path), path.stat().st_mtime_ns) for path in PACKAGE.rglob("*.py"))
-    return digest([sys.version, importlib.metadata.version("torch"), python_path(), sources])[:16]
+    return digest(sources)[:12]
+
+
+def _link(older: Path | None, part: Path) -> None:
+    """What bytecode of packages and of Python there is; Python replaces files that are out of date, and changes none."""
+    for root in (sysconfig.get_path("stdlib"), *python_path()):
+        source, target = Path(f"{older}{root}"), Path(f"{part}{root}")
+        if older is not None and source.is_dir() and not target.exists():
+            shutil.copytree(source, target, copy_function=os.link)
 
 
 def _compile(folder: Path) -> None:
@@ -60,4 +85,4 @@ def _compile(folder: Path) -> None:
         raise SandboxError(f"the child's imports fail: {last}", fix="install Espalier with its dependencies")
     # the child in bubblewrap finds our package under another path
     ours = Path(f"{folder}{PACKAGE}")
-    shutil.copytree(ours, Path(f"{folder}{INSIDE}") / "code" / PACKAGE.name, dirs_exist_ok=True)
+    shutil.copytree(ours, Path(f"{folder}{INSIDE}") / "code" / PACKAGE.name)

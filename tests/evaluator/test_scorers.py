@@ -21,6 +21,7 @@ from evaluator.grid import Cell, load_grid
 from evaluator.launch import ScorerDied, Scorers, child_environment
 from evaluator.messages import Request, Todo
 from evaluator.repository import Repository
+from evaluator.sandbox import warm_pycache
 from evaluator.sandbox.watchdog import children
 from tests.miniature import BYTECODE, ROOT, Miniature
 
@@ -34,7 +35,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 @pytest.fixture(scope="module")
 def scorers() -> Iterator[Scorers]:
-    with Scorers(child_environment(BYTECODE)) as opened:
+    with Scorers(child_environment(warm_pycache(BYTECODE))) as opened:
         yield opened
 
 
@@ -116,7 +117,7 @@ import sys
 from pathlib import Path
 from evaluator.launch import Scorers, child_environment
 from evaluator.messages import Request
-with Scorers(child_environment(Path({str(BYTECODE)!r}))) as scorers:
+with Scorers(child_environment(Path({str(warm_pycache(BYTECODE))!r}))) as scorers:
     for reply in scorers.score(Request.model_validate_json(sys.argv[1])):
         print(scorers._process.pid, flush=True)
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.forges import Change, LocalForge, people
-from tests.miniature import CHARTS, MAGNITUDE, ROOT, Miniature
+from tests.miniature import MAGNITUDE, ROOT, Miniature, share
 
 TOKEN = "espalier-token-8c1f0e"
 """Planted in the runner's environment; nothing that it writes may hold it."""
@@ -42,8 +42,7 @@ class Project:
         git(root, "clone", "--quiet", str(self.forge.path), "author")
         self.author = root / "author"
         self.home = root / "runner"
-        (self.home / "work").mkdir(parents=True)
-        (self.home / "work" / CHARTS.name).symlink_to(CHARTS)
+        share(self.home / "work")
         self.site = root / "public"
 
     def propose(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.data.prepare import cache_folder
 from evaluator.grid import Limits
 from evaluator.metadata import Submission
 from evaluator.sandbox import Kind, Sandbox, open_sandbox, warm_pycache
+from tests.miniature import BYTECODE
 from tests.sandbox import arena
 
 Opener = Callable[..., Sandbox]
@@ -18,9 +18,7 @@ Opener = Callable[..., Sandbox]
 @pytest.fixture(scope="session")
 def pycache() -> Path:
     """Bytecode for the child, kept from one test run to the next."""
-    folder = cache_folder() / "pycache"
-    warm_pycache(folder)
-    return folder
+    return warm_pycache(BYTECODE)
 
 
 @pytest.fixture

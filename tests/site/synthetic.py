@@ -21,7 +21,7 @@ from evaluator.grid.cells import FROM_FRESH, SETUP, TRAINING, Cell, Track, patte
 from evaluator.records import Cost, Counts, Environment, Latency, LayerCount, Record, Score, Store, controls_of
 from evaluator.records.record import SCRATCH
 from evaluator.repository import Repository
-from tests.miniature import CHARTS, share
+from tests.miniature import share
 from tests.site.methods import TITLES, USUAL, Kind, metadata_of, names, submission_of, write_submission
 
 HERE = Path(__file__).resolve()
@@ -71,7 +71,7 @@ def original(name: str) -> str:
 def make_repository(root: Path) -> Repository:
     """An empty checkout with this project's grid."""
     shutil.copytree(CHECKOUT / "evaluator" / "grid", root / "evaluator" / "grid", ignore=shutil.ignore_patterns("*.py"))
-    share(root, CHARTS)
+    share(root / ".espalier")
     return Repository(root)
 
 
