@@ -76,6 +76,11 @@ class Clone:
         """The commit of main that was fetched last."""
         return self.git("rev-parse", f"refs/heads/{MAIN}")
 
+    @property
+    def code(self) -> str:
+        """The evaluator of main, grid included, as git names its content: records that are published leave it as it is."""
+        return self.git("rev-parse", f"refs/heads/{MAIN}:evaluator")
+
     def look_at_main(self) -> str:
         """The commit of main as it is in the project now; what was fetched of it before stays what we work with."""
         return self.fetch(self.url, f"refs/heads/{MAIN}", "refs/espalier/main")

@@ -64,7 +64,7 @@ class Greeting:
     def look(self, change: Change) -> Checked | None:
         """Look at a change without measuring it; None where it cannot go on."""
         clone = self.workspaces.clone
-        verdict = Verdict(self.workspaces.of(change.number).state, change.head, clone.main)
+        verdict = Verdict(self.workspaces.of(change.number).state, change.head, clone.main, clone.code)
         if known := next((said for finding, said in FINAL.items() if verdict.is_known(finding)), None):
             log.info(known, extra={"change": change.number})
             return None
@@ -107,9 +107,9 @@ class Greeting:
             return False
 
     def _told(self, change: Change) -> str:
-        """What a runner said of this very commit, by the code of this main, before it quotes a log; empty if none did."""
+        """What a runner said of this very commit, by this main's evaluator, before it quotes a log; empty if none did."""
         comment = (self.forge.comment(change) or "").partition("```")[0]
-        return comment if origin(change.head, self.workspaces.clone.main) in comment else ""
+        return comment if origin(change.head, self.workspaces.clone.code) in comment else ""
 
     def _is_decided(self, change: Change) -> bool:
         status = self.forge.status(change)

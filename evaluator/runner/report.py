@@ -44,7 +44,7 @@ class Report:
 
     heading: str
     head: str
-    main: str
+    code: str
     notes: Sequence[str] = ()
     problems: Sequence[Mapping[str, Any]] = ()
     smoked: Sequence[Mapping[str, Any]] = ()
@@ -58,7 +58,7 @@ class Report:
     command: str | None = field(default=None)
 
     def text(self) -> str:
-        parts = [f"### {self.heading}", origin(self.head, self.main)]
+        parts = [f"### {self.heading}", origin(self.head, self.code)]
         parts += self.notes
         if self.problems:
             parts.append(_table(PROBLEMS, map(_problem, self.problems)))
@@ -81,9 +81,9 @@ class Report:
         return "\n\n".join(parts)
 
 
-def origin(head: str, main: str) -> str:
+def origin(head: str, code: str) -> str:
     """What was looked at; a comment with another line is of an earlier look."""
-    return f"Commit `{head[:12]}`, evaluated by the code of main at `{main[:12]}`."
+    return f"Commit `{head[:12]}`, by the evaluator of main (`git rev-parse main:evaluator` says `{code[:12]}`)."
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

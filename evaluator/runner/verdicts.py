@@ -1,4 +1,4 @@
-"""What was found of a change, kept in its workspace: it is looked for, and said, once for each commit and each main."""
+"""What was found of a change, kept in its workspace: it is looked for, and said, once for each commit and each evaluator."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ FINDINGS: tuple[Finding, ...] = get_args(Finding)
 
 @dataclass(frozen=True)
 class Verdict:
-    """A file in ``folder``, named by what was found, with what was looked at in it."""
+    """A file in ``folder``, named by what was found, with what was looked at in it.
+
+    Args:
+        main: a commit; what was measured stands beside the others as they are there.
+        code: its evaluator, by which all else was found.
+    """
 
     folder: Path
     head: str
     main: str
+    code: str
 
     def is_known(self, *findings: Finding) -> bool:
         """Whether one of these was found of this very commit before."""
-        return any(self._read(finding) == self._seen for finding in findings)
+        return any(self._read(finding) == self._seen(finding) for finding in findings)
 
     def keep(self, finding: Finding) -> None:
-        write_atomically(self.folder / finding, self._seen)
+        write_atomically(self.folder / finding, self._seen(finding))
 
-    @property
-    def _seen(self) -> bytes:
-        return f"{self.head} {self.main}".encode()
+    def _seen(self, finding: Finding) -> bytes:
+        return f"{self.head} {self.main if finding == 'measured' else self.code}".encode()
 
     def _read(self, finding: Finding) -> bytes | None:
         path = self.folder / finding

@@ -24,7 +24,7 @@ class Voice:
         """Status and comment, if they say something new."""
         link = parts.get("preview")
         title = f"`{slug}`: {summary}" if slug else summary
-        report = Report(title, change.head, self.clone.main, **parts)  # type: ignore[arg-type]
+        report = Report(title, change.head, self.clone.code, **parts)  # type: ignore[arg-type]
         self.forge.upsert_comment(change, report.text())
         self.forge.set_status(change, Status(state, summary, str(link) if link else None))  # type: ignore[arg-type]
         self.tell(summary, change=change.number, submission=slug, state=state)

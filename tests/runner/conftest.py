@@ -27,6 +27,8 @@ def project(tmp_path: Path) -> Path:
     author = tmp_path / "author"
     (author / "submissions" / "old").mkdir(parents=True)
     (author / "submissions" / "old" / "method.py").write_text("old = 1\n")
+    (author / "evaluator").mkdir()
+    (author / "evaluator" / "scorer.py").write_text("one = 1\n")
     (author / "README.md").write_text("A project\n")
     git(author, "add", "--all")
     git(author, "commit", "--quiet", "-m", "Begin")

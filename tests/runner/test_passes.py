@@ -282,8 +282,8 @@ def test_a_measured_change_has_one_preview_until_it_is_decided(
 def test_what_one_runner_has_decided_another_leaves_alone(
     work: Runner, stage: Stage, project: Path, author: Path, tmp_path: Path, lines: Lines
 ) -> None:
-    """It has neither the verdict nor the records; the forge has what came of them, for this commit and this main. What was
-    found sound and waits is not tried again either."""
+    """It has neither the verdict nor the records; the forge has what came of them, for this commit and this evaluator. What
+    was found sound and waits is not tried again either."""
     forge = LocalForge(project)
     change = approved(forge, author)
     propose(forge, author, "waits")
@@ -301,10 +301,14 @@ def test_what_one_runner_has_decided_another_leaves_alone(
     assert len(lines.of("another runner has decided; waits for a push")) == 1
     assert forge.comments(change) == told
     git(author, "checkout", "--quiet", "--force", "--detach", "origin/main")
-    git(author, "commit", "--quiet", "--allow-empty", "-m", "Main goes on")
-    git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
-    another.once()
-    assert "smoke" in stage.asked, "another main may find something else"
+    for path, smoked in (("results/digits-mlp/other.jsonl", False), ("evaluator/scorer.py", True)):
+        (author / path).parent.mkdir(parents=True, exist_ok=True)
+        (author / path).write_text("")
+        git(author, "add", "--all")
+        git(author, "commit", "--quiet", "-m", "Main goes on")
+        git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+        another.once()
+        assert ("smoke" in stage.asked) is smoked, "another evaluator may find something else, and nothing else does"
     people.merge(forge, change.number)
     stage.cells = [cell("digits-mlp", "new", "missing")]
     (another.workspaces.of(change.number).state / "measured").unlink()

@@ -100,7 +100,7 @@ def test_a_branch_holds_the_site_and_nothing_else(site: Path, clone: Clone, proj
     assert names == [".nojekyll", "index.html", "static/heartbeat.js"]
     assert git(project, "show", "pages:index.html") == "second"
     assert len(git(project, "log", "--format=%H", "pages").splitlines()) == 2
-    assert git(project, "ls-tree", "--name-only", "main").splitlines() == ["README.md", "submissions"]
+    assert git(project, "ls-tree", "--name-only", "main").splitlines() == ["README.md", "evaluator", "submissions"]
 
 
 def test_a_program_is_called_once_for_a_commit_and_without_the_token(site: Path, tmp_path: Path, monkeypatch) -> None:
