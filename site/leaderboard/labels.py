@@ -12,7 +12,7 @@ LONGEST = 22
 """Names are cut there, in characters; by the page's script sooner, on a phone."""
 ROOM = 0.055
 """Share of the upright axis that a name takes where a chart is lowest, on a phone."""
-EDGE = 0.12
+EDGE = 0.17
 """Share of the axis of factors before its end within which a line ends beside it: the names of these form a column."""
 
 
