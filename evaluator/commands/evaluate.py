@@ -24,6 +24,7 @@ from evaluator.commands.options import (
     Walls,
     published_store,
     select,
+    warn_without_sandbox,
 )
 from evaluator.commands.sentinels import check_environment
 from evaluator.data import prepare
@@ -39,12 +40,6 @@ from evaluator.setting import Setting, open_setting
 from evaluator.terminal import CellProgress, duration, err, out, print_json, safe
 
 Device = Literal["auto", "cpu", "cuda"]
-
-
-WARNING = (
-    "[bold red]WARNING[/]: there is no sandbox. Submissions run with your rights; evaluate only code that you trust. "
-    "The records will say `sandbox: none` and cannot be published. To mend it, install bubblewrap and allow user namespaces."
-)
 
 
 def evaluate(
@@ -91,8 +86,8 @@ def evaluate(
             if publish:
                 _refuse_to_publish(setting, device_classes(plan, grid))
                 check_environment(plan, setting)
-            elif setting.sandbox == "none":
-                err.print(WARNING)
+            else:
+                warn_without_sandbox(setting)
             _prepare_data(plan, grid)
             _sweep(repository)
             records = _measure(plan, setting, target, workers or setting.gpus or os.cpu_count() or 1, run_all)
@@ -106,7 +101,8 @@ def _prepare_data(plan: Plan, grid: Grid) -> None:
 
 def _measure(plan: Plan, setting: Setting, target: Store, workers: int, run_all: Engine) -> list[Record]:
     total = sum(len(planned.todo) for planned in plan.todo)
-    err.print(f"{total} to measure, about {duration(plan.seconds and plan.seconds / workers)} with {workers} workers")
+    about = f"about {duration(plan.seconds / workers)}" if plan.seconds is not None else "no estimate yet,"
+    err.print(f"{total} to measure, {about} with {workers} workers")
     records = []
     try:
         with CellProgress(total, workers, plan.seconds) as progress:

@@ -17,6 +17,7 @@ from evaluator.records.previous import published
 from evaluator.records.record import DENSE
 from evaluator.records.signatures import NAMESPACE, SIGNERS, published_files
 from evaluator.repository import Repository
+from evaluator.setting import Setting
 from evaluator.terminal import err, safe
 
 Root = Annotated[Path | None, typer.Option(help="the checkout (default: the one that holds the current folder)")]
@@ -36,6 +37,15 @@ Key = Annotated[
     Path | None,
     typer.Option("--sign-with", metavar="KEY", envvar="ESPALIER_SIGNING_KEY", help="sign what is published with this key"),
 ]
+
+
+def warn_without_sandbox(setting: Setting) -> None:
+    """Say what it means where submissions run without one."""
+    if setting.sandbox == "none":
+        err.print(
+            "[bold red]WARNING[/]: there is no sandbox. Submissions run with your rights; run only code that you trust. "
+            "Records will say `sandbox: none` and cannot be published. Better install bubblewrap and allow user namespaces."
+        )
 
 
 @dataclass(frozen=True)

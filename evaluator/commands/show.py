@@ -49,7 +49,7 @@ def show(
         ">n",
         ">before %",
         ">after %",
-        ">s",
+        ">± sd",
         ">speedup",
         "failures",
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evaluator.check import check_submission
-from evaluator.commands.options import Json, Root, Selected, Walls, select
+from evaluator.commands.options import Json, Root, Selected, Walls, select, warn_without_sandbox
 from evaluator.expectation import Expectation
 from evaluator.group import Group, make_groups, run
 from evaluator.launch import Scorers
@@ -66,6 +66,7 @@ def smoke(
         out.print(f"{safe(slug)} has {number}: `espalier check {safe(slug)}` lists what is wrong")
         raise typer.Exit(1)
     setting = open_setting(selected.repository, selected.grid, sandbox=None if sandbox == "auto" else sandbox)
+    warn_without_sandbox(setting)
     with setting.scorers() as scorers:
         smoked = [result for group in _groups(selected) for result in run_smoke(group, setting, scorers)]
     if as_json:

@@ -57,8 +57,8 @@ def _show(report: Report, comparison: Comparison | None, site: Path | None) -> N
     _print(report.notes, "note")
     _print(report.problems, "[bold red]problem[/]")
     if comparison and comparison.differences:
-        out.print(f"[bold red]{safe(site)} does not follow from the records[/]: {safe(comparison.hint)}")
         _print([Finding(f"{site}/{file}", what) for file, what in comparison.differences], "[bold red]problem[/]")
+        out.print(f"[bold red]{safe(site)} does not follow from the records[/]: {safe(comparison.hint)}")
     states = ", ".join(f"{number} {state}" for state, number in report.signatures.most_common())
     signed = f"signatures: {states}" if report.signatures else "nothing has to be signed"
     found = len(report.problems) + (len(comparison.differences) if comparison else 0)

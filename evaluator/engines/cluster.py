@@ -136,7 +136,7 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise UsageError(f"{name} is not installed", fix="python -m pip install 'espalier[cluster]'") from None
+        raise UsageError(f"{name} is not installed", fix="python -m pip install -e '.[cluster]' in the checkout") from None
 
 
 def _slurm(resources: dict[str, int]) -> Any:

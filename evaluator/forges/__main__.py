@@ -32,6 +32,7 @@ def create(
 ) -> None:
     """Make a forge whose main is a commit of a checkout."""
     people.create(bare, checkout, commit, maintainers=maintainer)
+    out.print(f"a forge, {safe(bare)}; its main is {safe(commit)} of {safe(checkout.absolute())}")
 
 
 @app.command(name="open")

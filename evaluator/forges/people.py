@@ -82,4 +82,8 @@ def close(forge: LocalForge, number: int) -> Change:
 
 
 def _commit(checkout: Path, commit: str) -> str:
-    return git(checkout, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}")
+    name = found(checkout, "rev-parse", "--quiet", "--verify", "--end-of-options", f"{commit}^{{commit}}")
+    if name is None:
+        fix = f"git switch -c {commit}, add the submission, and commit it"
+        raise ForgeError(f"there is no branch or commit {commit!r}", where=checkout, fix=fix)
+    return name

@@ -138,7 +138,7 @@ def _connection(token: Token, manners: Manners, timing: Timing) -> httpx.Client:
     try:
         import httpx
     except ModuleNotFoundError:
-        fix = "python -m pip install 'espalier[forges]'"
+        fix = "python -m pip install -e '.[forges]' in the checkout"
         raise ForgeError("forges other than a local repository need the package httpx", fix=fix) from None
 
     def authorise(request: httpx.Request) -> httpx.Request:

@@ -30,8 +30,8 @@
   const choose = (board, without, limit) => {
     const open = board.methods.filter(({ needs }) => !without.length || needs?.every((need) => !without.includes(need)));
     const fit = open.filter(({ seconds }) => !limit || (seconds !== null && seconds <= limit));
-    const ranked = fit.filter(({ rank }) => rank);
-    const best = ranked.reduce((one, other) => (!one || other.mean > one.mean ? other : one), null);
+    const ranked = fit.filter(({ rank }) => rank).sort((one, other) => other.mean - one.mean);
+    const [best] = ranked;
     const behind = new Set(best?.ahead.map((position) => board.methods[position]));
     return { fit, tied: ranked.filter((one) => !behind.has(one)), beaten: ranked.filter((one) => behind.has(one)), unranked: fit.filter(({ rank }) => !rank) };
   };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,9 @@ def test_smoke_tells_fine_from_broken_and_from_restless(tmp_path: Path) -> None:
     told = mini.run("smoke", "largest", "--sandbox", "bubblewrap", code=1, PATH="").stderr
     assert "bubblewrap does not work here" in told
 
-    restless = mini.json("smoke", "restless", code=1)
+    done = mini.run("smoke", "restless", "--sandbox", "none", "--json", code=1)
+    assert "WARNING: there is no sandbox" in done.stderr
+    restless = json.loads(done.stdout)
     assert {(cell["status"], cell["repeatable"]) for cell in restless["cells"]} == {("ok", False)}
     assert mini.records() == [], "nothing is recorded"
 

@@ -331,5 +331,5 @@ def _asked(rest):
 
 def test_a_rest_forge_without_httpx_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "httpx", None)
-    with pytest.raises(ForgeError, match=r"need the package httpx\n.*pip install 'espalier\[forges\]'"):
+    with pytest.raises(ForgeError, match=r"need the package httpx\n.*pip install -e '.\[forges\]'"):
         open_forge("https://github.com/ada/espalier", token=Token(SECRET, "a test"), clock=QuickClock())

@@ -69,6 +69,12 @@ def test_a_half_opened_change_is_not_there_and_its_number_is_not_used_again(loca
     assert local.propose().number == 5
 
 
+def test_a_branch_that_is_not_there_is_named_with_a_way_to_make_it(local):
+    with pytest.raises(ForgeError, match="no branch or commit 'my-branch'") as caught:
+        people.open_change(local.forge, local.checkout, "my-branch", title="A method", author="somebody")
+    assert "git switch -c my-branch" in str(caught.value.fix)
+
+
 def test_approving_what_was_looked_at(local):
     change = local.propose()
     local.push(1)

@@ -80,7 +80,7 @@ def test_reader_chooses(site, visit):
     fit = [one for one in ranked if "data" not in one["needs"]]
     meet = sum("data" not in one["needs"] for one in board["methods"])
     behind = [board["methods"][i]["slug"] for i in max(fit, key=lambda one: one["mean"])["ahead"]]
-    tied = [one for one in fit if one["slug"] not in behind]
+    tied = sorted((one for one in fit if one["slug"] not in behind), key=lambda one: -one["mean"])
     said = page.locator("#chooser [role=status]").inner_text()
     assert said.startswith(f"{meet} of {len(board['methods'])} methods meet")
     assert rows.count() == len(tied)
@@ -103,6 +103,8 @@ def test_reader_chooses_at_one_target(site, menus, visit):
     tied = {slug for slug, choice in at.items() if choice.rank and choice.rank[0] == 1}
     rows = page.locator("#chosen tbody tr")
     assert {row.locator("a").get_attribute("href").split("/")[1].split(".")[0] for row in rows.all()} == tied
+    figures = [float(row.locator("td").first.inner_text().split()[0]) for row in rows.all()]
+    assert figures == sorted(figures, reverse=True), "as they are judged, not as the board is ordered"
     best = max((choice for slug, choice in at.items() if slug in tied), key=lambda choice: choice.interval.mean)
     assert f"{best.interval.mean:.2f} ± {best.interval.half:.2f}" in page.locator("#chosen").inner_text()
     page.get_by_label("Judged by").select_option("")
