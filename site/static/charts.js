@@ -9,7 +9,7 @@
   const vega = new URL("vendor/vega.js", src).href;
   const CROWD = 12; // up to so many methods, all are drawn strongly
   const [NARROW, SHORT] = [420, 13]; // in a chart of less pixels, names at the ends of lines have so many characters
-  const [LONGEST, ROOM, EDGE, NEAR] = [22, 0.055, 0.12, 0.5]; // of `labels.py` and `scales.py`
+  const [LONGEST, ROOM, EDGE, NEAR] = [22, 0.055, 0.17, 0.5]; // of `labels.py` and `scales.py`
   const views = new WeakMap(); // figure -> Vega view, and how to end it
   const turns = new WeakMap(); // figure -> how often it was asked for
   const asked = new WeakMap(); // list of methods -> what its reader asked for
@@ -36,8 +36,9 @@
   };
 
   const loaded = async (figure) => {
-    const [own] = await Promise.all([figure.dataset.specifications ?? dataset.specifications, vega].map(load));
-    return own[figure.id];
+    const { id, dataset: { specifications = dataset.specifications } } = figure; // before it may become another
+    const [own] = await Promise.all([specifications, vega].map(load));
+    return own[id];
   };
 
   // What a view leaves of a specification: the methods shown, and the upright axis that was asked for
@@ -179,7 +180,7 @@
   document.addEventListener("chart", ({ target, detail }) => {
     asked.set(boardOf(target), { picked: [], scale: null, seeds: false, ...detail });
     if (!target.querySelector(".export")) menu(target);
-    if (views.has(target)) draw(target);
+    if (turns.has(target)) draw(target); // drawn, or being drawn as it was before
     else seen.observe(target);
   });
 

@@ -166,7 +166,8 @@ def test_another_board_is_loaded_when_chosen(site, visit):
     )
     seen.page.locator("#result h2", has_text="small CNN").wait_for()
     assert "Measured on this machine, not published." in seen.page.locator("#result").inner_text()
-    assert seen.console == []
+    seen.page.wait_for_selector("#result figure.drawn")
+    assert seen.console == [], "whether the chart of the board before was being drawn or not"
 
 
 def test_six_methods_at_most_and_two_at_least(tmp_path, visit):

@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from leaderboard.build import build, gather
+from leaderboard import labels, scales
+from leaderboard.build import STATIC, build, gather
 from leaderboard.contests import against
 from leaderboard.facets import choice
 from leaderboard.labels import apart
@@ -363,3 +364,10 @@ def test_is_it_the_score_or_the_allocation(site, visit):
             )
     count = "([s, n]) => document.querySelectorAll(s).length === n"
     page.wait_for_function(count, arg=[MARKS, sum("g" in row for row in rows)])
+
+
+def test_script_and_build_place_names_by_the_same_numbers():
+    """What the page's script draws anew stands where the static drawing has it."""
+    text = (STATIC / "charts.js").read_text(encoding="utf-8")
+    [written] = re.findall(r"\[LONGEST, ROOM, EDGE, NEAR\] = \[(.*?)\];", text)
+    assert [float(one) for one in written.split(",")] == [labels.LONGEST, labels.ROOM, labels.EDGE, scales.NEAR]
