@@ -61,7 +61,7 @@ import subprocess, sys
 from pathlib import Path
 from evaluator.launch import child_environment
 where = [sys.executable, "-P", "-c", "import evaluator, os; print(evaluator.__file__, os.environ)"]
-subprocess.run(where, env=child_environment(Path("/nowhere")), check=True)
+subprocess.run(where, env=child_environment(Path(sys.argv[1])), check=True)
 """
 
 
@@ -69,6 +69,6 @@ def test_a_child_runs_the_code_that_started_it_and_sees_no_token(tmp_path: Path)
     """Not what happens to be installed: a runner has main's code of the day."""
     shutil.copytree(ROOT / "evaluator", tmp_path / "evaluator", ignore=shutil.ignore_patterns("__pycache__"))
     known = os.environ | {"PYTHONPATH": str(tmp_path), "ESPALIER_FORGE_TOKEN": "secret"}
-    told = subprocess.check_output([sys.executable, "-P", "-c", WHERE], env=known, text=True)
+    told = subprocess.check_output([sys.executable, "-P", "-c", WHERE, str(tmp_path / "pycache")], env=known, text=True)
     assert told.startswith(str(tmp_path / "evaluator" / "__init__.py"))
     assert "secret" not in told
