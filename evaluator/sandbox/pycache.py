@@ -38,10 +38,12 @@ def warm_pycache(folder: Path) -> Path:
         if not made.is_dir():
             part = folder / "part"
             shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(mode=0o755)
+            part.mkdir()
             older = sorted(folder.glob("*-*"), key=lambda path: path.stat().st_mtime, reverse=True)
             _link(next((path for path in older if path.name.startswith(packages)), None), part)
             _compile(part)
+            for path in (part, *part.rglob("*/")):
+                path.chmod(0o755)
             part.rename(made)
             for path in older[KEPT - 1 :]:
                 shutil.rmtree(path, ignore_errors=True)

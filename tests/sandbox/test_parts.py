@@ -191,14 +191,22 @@ def test_bytecode_is_made_once(pycache: Path) -> None:
 def test_bytecode_of_packages_is_linked_from_an_older_version_of_ours(
     pycache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is ours is another file: the older one may be read meanwhile. It goes when there are too many."""
+    """What is ours is another file: the older one may be read meanwhile. It goes when there are too many.
+
+    Whoever the child runs as can read all of it, whatever the umask.
+    """
     monkeypatch.setattr("evaluator.sandbox.pycache._fingerprint_of_ours", lambda: "newer")
     monkeypatch.setattr("evaluator.sandbox.pycache.KEPT", 1)
     packages = pycache.name.partition("-")[0]
     older = shutil.copytree(pycache, tmp_path / f"{packages}-older")
     names = [next(older.rglob(name)).relative_to(older) for name in ("functional.*.pyc", "zygote.*.pyc")]
     theirs, ours = ((older / name).stat().st_ino for name in names)
-    newer = warm_pycache(tmp_path)
+    before = os.umask(0o077)
+    try:
+        newer = warm_pycache(tmp_path)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in newer.rglob("*")} == {0o755, 0o644}
     assert (newer / names[0]).stat().st_ino == theirs
     assert (newer / names[1]).stat().st_ino != ours
     assert [path.name for path in tmp_path.glob("*-*")] == [f"{packages}-newer"]
