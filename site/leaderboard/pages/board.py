@@ -71,7 +71,7 @@ class BoardView:
     targets: str
     trains: bool
     local: bool
-    unsandboxed: bool
+    unsandboxed: list[str]
     panels: list[Panel]
     phases: list[tuple[str, str]]
     axes: list[tuple[str, str]]
@@ -141,7 +141,7 @@ def view(site: Site, standings: Standings) -> BoardView:
         targets=asked(site, key.benchmark, division),
         trains=words.trains(key.track),
         local=key.origin == LOCAL,
-        unsandboxed=any(row.sandbox == "none" for row in board.records),
+        unsandboxed=board.unsandboxed,
         panels=[_panel(site, phase, standing) for phase, standing in standings.items()],
         phases=[(phase, words.TRACKS[key.track].phases[phase]) for phase in standings],
         axes=[("both", "both"), *((axis, axis) for axis in first.axes if axis)] if len(first.axes) > 1 else [],
