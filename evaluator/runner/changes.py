@@ -38,6 +38,11 @@ def still(forge: Forge, number: int) -> Change | None:
         return None
 
 
+def is_approved(forge: Forge, change: Change) -> bool:
+    """Whether somebody who may merge approved this very commit."""
+    return any(approval.commit == change.head for approval in forge.approvals(change))
+
+
 def submission_of(clone: Clone, head: str) -> str:
     """The slug of the one submission that a commit adds or changes, compared with where it left main.
 

@@ -27,22 +27,12 @@ from evaluator.runner.stages import Progress
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require, session
 from tests.runner.project import git
-from tests.runner.stage import HOUR, Lines, Stage, cell
+from tests.runner.stage import HOUR, Lines, Stage, cell, propose
 
 
 @pytest.fixture
 def author(tmp_path: Path) -> Path:
     return tmp_path / "author"
-
-
-def propose(forge: LocalForge, author: Path, slug: str = "new", base: str = "main") -> Change:
-    """An open change with one submission."""
-    git(author, "checkout", "--quiet", "--force", "--detach", "origin/main")
-    (author / "submissions" / slug).mkdir(exist_ok=True)
-    (author / "submissions" / slug / "method.py").write_text("new = 1\n")
-    git(author, "add", "--all")
-    git(author, "commit", "--quiet", "-m", f"A method: {slug}")
-    return people.open_change(forge, author, title=f"Add {slug}", author="somebody", base=base)
 
 
 def approved(forge: LocalForge, author: Path) -> Change:
@@ -235,6 +225,63 @@ def test_what_comes_while_a_change_is_measured_does_not_wait_for_it(
     assert (len(lines.of("it does not answer")), work.failed) == (2, False)
     assert [slug for slug, *_ in stage.measured] == ["new", "new"]
     assert (stage.committed, first.number in work.workspaces.numbers()) == (["ready"], True)
+
+
+@pytest.mark.parametrize("at_work", ["sentinels", "site", "verify", "preview", "gc"])
+def test_what_comes_while_something_else_is_at_work_does_not_wait_for_it_either(
+    work: Runner, stage: Stage, project: Path, author: Path, at_work: str
+) -> None:
+    """Whatever takes minutes. In the folder of the change of which a preview is made nothing is moved."""
+    forge = LocalForge(project)
+    first = approved(forge, author)
+    work.target = Folder(work.home / "public")
+    stage.progress = Progress(0, 1, None) if at_work == "sentinels" else Progress(1, 1, None)
+    said: dict[int, str] = {}
+
+    def come(meanwhile: Callable[[], None]) -> None:
+        there = [propose(forge, author, "later")]
+        git(author, "commit", "--quiet", "--allow-empty", "-m", "Again")
+        there.append(people.push(forge, author, first.number))
+        stage.time += work.poll
+        meanwhile()
+        found = {change.number: forge.status(change) for change in there}
+        said.update({number: status.description if status else "" for number, status in found.items()})
+
+    stage.beside[at_work] = come
+    assert work.once()
+    greeted = "checks passed; waits for a maintainer's approval"
+    assert said == {first.number: "" if at_work == "preview" else greeted, first.number + 1: greeted}
+
+
+def test_what_was_greeted_meanwhile_has_its_turn_in_the_same_pass(
+    work: Runner, stage: Stage, project: Path, author: Path
+) -> None:
+    forge = LocalForge(project)
+    work.target = Folder(work.home / "public")
+    change = approved(forge, author)
+    assert work.once()
+    assert [slug for slug, *_ in stage.measured] == ["new"]
+    assert "smoke" in stage.asked[: stage.asked.index("sentinels")], "beside the site, which is built first"
+    assert change.number in work.workspaces.numbers()
+
+
+def test_what_is_pushed_while_the_sentinels_are_measured_is_not_measured_in_place_of_what_was_approved(
+    work: Runner, stage: Stage, project: Path, author: Path
+) -> None:
+    """It was greeted meanwhile, and lies in the folder."""
+    forge = LocalForge(project)
+    change = approved(forge, author)
+
+    def push(meanwhile: Callable[[], None]) -> None:
+        (author / "submissions" / "new" / "method.py").write_text("evil = 1\n")
+        git(author, "commit", "--quiet", "--all", "-m", "Another")
+        people.push(forge, author, change.number)
+        stage.time += work.poll
+        meanwhile()
+
+    stage.beside["sentinels"] = push
+    assert work.once()
+    assert stage.measured == []
 
 
 def silent(*_: object) -> None:
