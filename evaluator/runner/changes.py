@@ -12,6 +12,8 @@ FOLDER = "submissions"
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 PLAIN = ("100644", "100755")
 MOST_FILES = 20
+MOST_COMMITS = 20
+"""Of a change that was merged by a rebase."""
 MOST_BYTES = 256_000
 MOST_NAME, MOST_PATH = 100, 200
 """Characters; a file system takes little more."""
@@ -62,11 +64,17 @@ def submission_of(clone: Clone, head: str) -> str:
 
 
 def merged_submission(clone: Clone, commit: str) -> str | None:
-    """The slug of the one submission that a commit of main brought; None where it brought something else."""
-    try:
-        return _one_slug(list(clone.touched(f"{commit}^", commit)))
-    except Refused:
-        return None
+    """The slug of the one submission that a merge brought to main; None where it brought something else.
+
+    Of a rebase forges name the last commit, which alone may be empty, or undo what another did beside the submission: as
+    many of those before it are taken together as make one submission.
+    """
+    for base in clone.before(commit, MOST_COMMITS):
+        try:
+            return _one_slug(list(clone.touched(base, commit)))
+        except Refused:
+            continue
+    return None
 
 
 def _one_slug(entries: list[Entry]) -> str:

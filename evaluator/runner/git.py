@@ -93,6 +93,14 @@ class Clone:
         """Whether a commit is here, and part of the history of another."""
         return self.run("merge-base", "--is-ancestor", commit, of).returncode == 0
 
+    def before(self, commit: str, most: int) -> Iterator[str]:
+        """Commits on which one rests, the nearest first: its first parent, and so on as far as no merge lies between."""
+        lines = self.git("rev-list", "--first-parent", "--parents", f"--max-count={most}", commit).splitlines()
+        for _, *parents in map(str.split, lines):
+            yield from parents[:1]
+            if len(parents) > 1:
+                return
+
     def touched(self, base: str, head: str) -> Iterator[Entry]:
         """Every file that differs between two commits."""
         listed = self.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head, check=True).stdout

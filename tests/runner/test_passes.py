@@ -303,6 +303,31 @@ def test_what_was_measured_is_published_before_what_is_to_be_measured(
     assert (known, stage.committed) == ([["ready"]], ["ready", "long"])
 
 
+@pytest.mark.parametrize("how", ["merge", "squash", "rebase"])
+def test_what_was_merged_is_published_however_it_was(
+    work: Runner, stage: Stage, project: Path, author: Path, how: people.How
+) -> None:
+    """Even if its last commit undoes what another did beside the submission. Its folder goes with the publication."""
+    forge = LocalForge(project)
+    (author / "README.md").write_text("Oops\n")
+    git(author, "commit", "--quiet", "--all", "-m", "Not of the method")
+    oops = git(author, "rev-parse", "HEAD")
+    change = propose(forge, author)
+    git(author, "cherry-pick", oops)
+    git(author, "revert", "--no-edit", "HEAD")
+    people.push(forge, author, change.number)
+    work.once()
+    assert work.workspaces.numbers() == [change.number]
+    other = propose(forge, author, "other")
+    stage.cells = [cell("digits-mlp", slug, "missing") for slug in ("new", "other")]
+    people.merge(forge, change.number, how=how)
+    people.merge(forge, other.number, how=how)
+    work.budget = 0
+    work.once()
+    assert stage.committed == ["new", "other"]
+    assert work.workspaces.numbers() == []
+
+
 def test_a_measured_change_has_one_preview_until_it_is_decided(
     work: Runner, stage: Stage, project: Path, author: Path, lines: Lines
 ) -> None:
