@@ -6,7 +6,7 @@ import re
 
 from evaluator.errors import EspalierError, ForgeRefused
 from evaluator.forges import Change, Forge
-from evaluator.runner.git import Clone, Entry
+from evaluator.runner.git import Clone, Entry, TooLarge
 
 FOLDER = "submissions"
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
@@ -51,12 +51,14 @@ def submission_of(clone: Clone, head: str) -> str:
     Raises:
         Refused: it touches something else, removes the submission, or holds what is no plain small file.
     """
-    base = clone.merge_base(clone.main, head)
+    base = clone.left_main(head)
     if base is None:
         raise Refused("this branch has no history in common with main", fix="start it from main")
-    entries = list(clone.touched(base, head))
-    slug = _one_slug(entries)
-    files = list(clone.files(head, f"{FOLDER}/{slug}"))
+    try:
+        slug = _one_slug(list(clone.touched(base, head)))
+        files = list(clone.files(head, f"{FOLDER}/{slug}"))
+    except TooLarge:
+        raise Refused("this touches more files than can be listed", fix="propose the two files of a submission") from None
     if not files:
         raise Refused(f"this removes {FOLDER}/{slug}", fix="a maintainer removes methods by hand")
     _check_files(clone, files)
@@ -72,7 +74,7 @@ def merged_submission(clone: Clone, commit: str) -> str | None:
     for base in clone.before(commit, MOST_COMMITS):
         try:
             return _one_slug(list(clone.touched(base, commit)))
-        except Refused:
+        except (Refused, TooLarge):
             continue
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from evaluator.commands import runner as command
 from evaluator.errors import EspalierError, ForgeError, Interrupted, SandboxError
 from evaluator.forges import Change, DryRun, LocalForge, Source, Status, people
 from evaluator.repository import Repository
-from evaluator.runner import runner, stages, watch
+from evaluator.runner import greeting, runner, stages, watch
 from evaluator.runner.approved import UNMEASURED
 from evaluator.runner.git import Clone
 from evaluator.runner.greeting import UNTRIED, WALLED
@@ -110,6 +111,48 @@ def test_a_change_that_git_does_not_take_is_told_so_once(
     places.clear()
     assert work.once()
     assert (forge.status(gone) or odd).state == "pending"
+
+
+def test_commits_that_are_too_large_are_refused_and_nothing_of_them_stays(
+    work: Runner, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """Whatever the last of them is: what is gone again is fetched as well. What main got meanwhile is not counted."""
+    forge, clone = LocalForge(project), work.workspaces.clone
+    monkeypatch.setattr(greeting, "MOST_FETCHED", 100_000)
+    (author / "weights").write_bytes(os.urandom(300_000))
+    git(author, "add", "--all")
+    git(author, "commit", "--quiet", "-m", "Weights")
+    weights = git(author, "rev-parse", "HEAD")
+    large = people.open_change(forge, author, title="Large", author="somebody")
+    git(author, "reset", "--quiet", "--hard", "origin/main")
+    (author / "main").write_bytes(os.urandom(300_000))
+    git(author, "add", "--all")
+    git(author, "commit", "--quiet", "-m", "Main has much")
+    clone.open()
+    monkeypatch.setattr(clone, "open", lambda: None)
+    git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    innocent = propose(forge, author)
+    assert work.once()
+    assert forge.status(large) == Status("failure", "not one submission")
+    assert "the commits of this change have more than 0.1 MB" in (forge.comment(large) or "")
+    assert "without what is large" in (forge.comment(large) or "")
+    assert (forge.status(innocent) or Status("error", "")).state == "pending"
+    assert clone.run("cat-file", "-e", weights).returncode
+    assert clone.run("cat-file", "-e", innocent.head).returncode == 0
+    assert [path.name for path in clone.folder.rglob("tmp_*")] == []
+    assert work.once()
+    assert [line["change"] for line in lines.of("refused before; waits for a push")] == [large.number]
+
+
+def test_of_what_was_refused_nothing_stays(work: Runner, project: Path, author: Path) -> None:
+    """A workspace has none of it, and neither has the clone."""
+    forge = LocalForge(project)
+    (author / "README.md").write_text("Mine\n")
+    git(author, "commit", "--quiet", "--all", "-m", "Not a method")
+    change = people.open_change(forge, author, title="Read me", author="somebody")
+    assert work.once()
+    assert (forge.status(change) or Status("error", "")).state == "failure"
+    assert work.workspaces.clone.run("cat-file", "-e", change.head).returncode
 
 
 def unless(ref: str, ask: Callable[..., Any]) -> Callable[..., Any]:
