@@ -148,6 +148,10 @@ class Clone:
         """In bytes."""
         return int(self.git("cat-file", "-s", blob))
 
+    def show(self, commit: str, path: str) -> bytes:
+        """What a file has in a commit; nothing where there is no such file, or no such commit."""
+        return self.run("cat-file", "blob", f"{commit}:{path}").stdout
+
     def read(self, blob: str) -> bytes:
         return self.run("cat-file", "blob", blob, check=True).stdout
 

@@ -27,9 +27,10 @@ from evaluator.runner.housekeeping import DAY, Housekeeping
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
 from evaluator.runner.previews import Previews
-from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site
+from evaluator.runner.publication import adopt, commit_records, publish_site
 from evaluator.runner.sentinels import Sentinels
 from evaluator.runner.stages import Progress
+from evaluator.runner.targets import Target
 from evaluator.runner.verdicts import was_ever
 from evaluator.runner.voice import Voice
 from evaluator.runner.watch import Duty, Watch, Work
@@ -220,7 +221,7 @@ class Runner:
                 self._voice.tell("would publish the site")
             return
         self._keep_lease()
-        if publish_site(self.workspaces, self.target, self._beside, self.url):
+        if publish_site(self.workspaces, self.target, self.now(), self._beside, self.url):
             self._voice.tell("site published", commit=self.workspaces.clone.main)
 
     def _unpublished(self) -> list[dict[str, Any]]:
@@ -300,5 +301,5 @@ class Runner:
             return
         content = {"seen": int(self.now()), "doing": doing, "main": self.workspaces.clone.main}
         write_atomically(self.home / HEARTBEAT, (json.dumps(content) + "\n").encode())
-        if isinstance(self.target, Folder):
-            self.target.beat(int(self.now()))
+        if self.target is not None:
+            self._try(self.target.beat, int(self.now()), self._keep_lease, grave=False)

@@ -22,9 +22,9 @@ from evaluator.runner.approved import UNMEASURED
 from evaluator.runner.git import Clone
 from evaluator.runner.greeting import UNTRIED, WALLED
 from evaluator.runner.lease import Lease
-from evaluator.runner.publication import Branch, Command, Folder, Target
 from evaluator.runner.runner import HEARTBEAT, Runner
 from evaluator.runner.stages import Progress
+from evaluator.runner.targets import Branch, Command, Folder, Target
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require, session
 from tests.runner.project import git
@@ -486,7 +486,7 @@ def test_a_site_that_cannot_be_published_does_not_keep_from_open_changes(
     """The pass says that something of main's failed, and the next runner need not wait for the lease."""
     forge = LocalForge(project)
     change = propose(forge, author)
-    work.target = Command("/bin/false", work.home / "published")
+    work.target = Command("/bin/false", Folder(work.home / "published"))
     assert work.once()
     assert work.failed
     assert lines.of("/bin/false: it ended with 1: it said nothing")
@@ -508,7 +508,7 @@ def test_a_site_that_does_not_say_what_the_records_say_leaves_the_one_before(
     ways: dict[str, Target] = {
         "folder": Folder(public),
         "branch": Branch(work.workspaces.clone, "pages"),
-        "program": Command(str(program), tmp_path / "state"),
+        "program": Command(str(program), Folder(tmp_path / "state")),
     }
     work.target = ways[way]
 
