@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from evaluator.check import check_submissions
 from evaluator.commands.options import (
     Benchmarks,
     Cells,
@@ -83,6 +84,7 @@ def evaluate(
         for reason, number in plan.waiting.items():
             err.print(f"{number} cells cannot be run: {safe(reason)}")
         if plan.todo:
+            _check(plan, publish=publish)
             if publish:
                 _refuse_to_publish(setting, device_classes(plan, grid))
                 check_environment(plan, setting)
@@ -102,7 +104,7 @@ def _prepare_data(plan: Plan, grid: Grid) -> None:
 def _measure(plan: Plan, setting: Setting, target: Store, workers: int, run_all: Engine) -> list[Record]:
     total = sum(len(planned.todo) for planned in plan.todo)
     about = f"about {duration(plan.seconds / workers)}" if plan.seconds is not None else "no estimate yet,"
-    err.print(f"{total} to measure, {about} with {workers} workers")
+    err.print(f"{total} networks to measure, {about} with {workers} workers")
     records = []
     try:
         with CellProgress(total, workers, plan.seconds) as progress:
@@ -111,9 +113,20 @@ def _measure(plan: Plan, setting: Setting, target: Store, workers: int, run_all:
                 records.append(record)
                 progress.advance(f"{record.submission} on {record.cell.id}, {record.variant}: {record.status}")
     except Interrupted:
-        err.print("what was measured is kept; run the same command to go on")
+        err.print("what is done is kept; run the same command to go on")
         raise
     return records
+
+
+def _check(plan: Plan, *, publish: bool) -> None:
+    """Say which submissions `espalier check` refuses; raises UsageError where they are to be published."""
+    folders = {p.slug: p.submission.folder for p in plan.todo if p.submission}
+    refused = [slug for slug, folder in sorted(folders.items()) if not check_submissions([folder]).ok]
+    if refused:
+        said, fix = f"{', '.join(refused)} would be refused", f"`espalier check {' '.join(refused)}` lists what is wrong"
+        if publish:
+            raise UsageError(said, fix=fix)
+        err.print(f"{safe(said)}, and what is measured of it stays with you: {safe(fix)}")
 
 
 def _refuse_to_publish(setting: Setting, classes: set[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -30,6 +31,7 @@ def plan(
         bool, typer.Option("--here", help="nothing to do for tiers that no device of this machine is for")
     ] = False,
     workers: Annotated[int | None, typer.Option(help="for the estimate (default: one a core, or with --here a GPU)")] = None,
+    each: Annotated[bool, typer.Option("--each", help="a line for each submission (default: where some are named)")] = False,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
@@ -57,25 +59,30 @@ def plan(
             }
         )
     else:
-        show(made, workers)
+        show(made, workers, each=each or bool(slugs))
 
 
-def show(made: Plan, workers: int) -> None:
-    """Print a plan: one line for each submission, benchmark, state and reason."""
-
-    def heading(planned: Planned) -> tuple[str, ...]:
-        return (planned.slug, planned.cell.benchmark, planned.state, "; ".join(planned.reasons))
-
+def show(made: Plan, workers: int, *, each: bool) -> None:
+    """Print a plan: a line for each benchmark, state and reason, and with ``each`` for each submission too."""
     if not made.cells:
         beyond = f"{len(made.infeasible)} are infeasible there" if made.infeasible else "see its division and stage"
         out.print(f"no cell of the grid is for these submissions on these benchmarks: {beyond}")
         return
-    ordered = sorted(made.cells, key=heading)
-    rows = [(*key, len(list(cells))) for key, cells in itertools.groupby(ordered, key=heading)]
-    columns = ("submission", "benchmark", "state", "why", ">cells")
-    print_table(columns, rows)
+    first = ["submission"] if each else [">submissions"]
+    print_table((*first, "benchmark", "state", "why", ">cells"), _rows(made, each))
     states = ", ".join(f"{made.states[state]} {state}" for state in STATES)
     out.print(f"\n{len(made.cells)} cells: {states}" + (f"; {len(made.infeasible)} infeasible" if made.infeasible else ""))
     if made.todo:
-        seconds = made.seconds and made.seconds / workers
-        out.print(f"{len(made.todo)} to run: about {duration(seconds)} with {workers} workers")
+        about = f"about {duration(made.seconds / workers)}" if made.seconds is not None else "no estimate yet,"
+        networks = sum(len(planned.todo) for planned in made.todo)
+        cells = f"{len(made.todo)} cells to run, {networks} networks with their controls"
+        out.print(f"{cells}: {about} with {workers} workers")
+
+
+def _rows(made: Plan, each: bool) -> Iterator[tuple[object, ...]]:
+    def heading(planned: Planned) -> tuple[str, ...]:
+        return (planned.slug if each else "", planned.cell.benchmark, planned.state, "; ".join(planned.reasons))
+
+    for (slug, *rest), group in itertools.groupby(sorted(made.cells, key=heading), key=heading):
+        cells = list(group)
+        yield (slug or len({planned.slug for planned in cells}), *rest, len(cells))

@@ -107,15 +107,28 @@ def _show(smoked: list[Smoked]) -> None:
         return (r.cell.id, r.status, realised, *scores, f"{r.cost.pruning_seconds:.1f}", "yes" if s.repeatable else "NO")
 
     print_table(("cell", "status", ">compression", ">before %", ">after %", ">seconds", "repeatable"), map(row, smoked))
-    shown = ""
-    for s in smoked:
-        if s.record.status != "ok":
-            out.print(f"\n{s.record.cell.id}: {s.record.status}: {safe(s.record.reason)}")
-            if s.record.status in REMEDIES:
-                out.print(f"  fix: {REMEDIES[s.record.status]}")
-            if s.record.log and s.record.log != shown:
-                out.print(f"the end of its log:\n{safe(s.record.log)}")
-            shown = s.record.log
-        elif not s.repeatable:
-            out.print(f"\n{s.record.cell.id}: two runs gave different outcomes; draw from job.generator only")
+    for alike in _alike(smoked):
+        _explain(alike)
     out.print("\nfine" if all(s.fine for s in smoked) else "\nnot fine")
+
+
+def _alike(smoked: list[Smoked]) -> list[list[Smoked]]:
+    """The cells that are not fine, those together of which the same is to be said."""
+    groups: dict[tuple[str, str | None, str | None], list[Smoked]] = {}
+    for s in smoked:
+        if not s.fine:
+            groups.setdefault((s.record.status, s.record.reason, s.record.log), []).append(s)
+    return list(groups.values())
+
+
+def _explain(alike: list[Smoked]) -> None:
+    record = alike[0].record
+    others = f" and {len(alike) - 1} more" if alike[1:] else ""
+    if record.status == "ok":
+        out.print(f"\n{record.cell.id}{others}: two runs gave different outcomes; draw from job.generator only")
+        return
+    out.print(f"\n{record.cell.id}{others}: {record.status}: {safe(record.reason)}")
+    if record.status in REMEDIES:
+        out.print(f"  fix: {REMEDIES[record.status]}")
+    if record.log:
+        out.print(f"the end of its log:\n{safe(record.log)}")

@@ -84,7 +84,7 @@ def test_the_grid_lists_everything_for_programs(mini: Miniature) -> None:
 def test_an_invalid_submission_is_named_without_a_traceback(mini: Miniature) -> None:
     (mini.root / "submissions" / "largest" / "metadata.yaml").write_text("title: [")
     mini.submit("other")
-    done = mini.run("plan")
+    done = mini.run("plan", "--each")
     assert "left out largest" in done.stderr
     assert "espalier check largest" in done.stderr
     assert "other" in done.stdout, "one broken submission does not keep the others from being measured"
@@ -96,3 +96,13 @@ def test_damaged_records_are_named_without_a_traceback(mini: Miniature) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("{}\n")
     assert f"{path}:1" in mini.run("plan", code=1).stderr
+
+
+def test_what_is_printed_is_short_until_a_submission_is_named(mini: Miniature) -> None:
+    for slug in ("one", "two"):
+        mini.submit(slug)
+    short, long = mini.run("plan").stdout.splitlines(), mini.run("plan", "--each").stdout
+    assert [line.split()[:3] for line in short[1:3]] == [["4", "digits-cnn", "missing"], ["4", "digits-mlp", "missing"]]
+    assert "28 cells to run, 76 networks with their controls: no estimate yet" in short[-1]
+    assert long.count("one ") == 2
+    assert "submission " in mini.run("plan", "one").stdout

@@ -17,7 +17,7 @@ import pytest
 from evaluator.canonical import digest_bytes
 from tests.evaluator.figures import RANDOM
 from tests.keys import allow, line, make_key
-from tests.miniature import Miniature
+from tests.miniature import MAGNITUDE, Miniature
 
 pytestmark = pytest.mark.usefixtures("bubblewrap", "ssh_keygen")
 
@@ -364,3 +364,14 @@ def test_links_and_strangers_are_left_alone(mini: Miniature, tmp_path: Path) -> 
     assert (artifacts / "notes.txt").exists()
     assert (artifacts / "zz" / ("z" * 64)).exists()
     assert wrong.exists()
+
+
+def test_what_check_refuses_is_measured_for_its_author_and_not_published(mini: Miniature) -> None:
+    mini.submit("curious", "import socket\n    " + MAGNITUDE)
+    told = mini.run("evaluate", "curious", "--benchmark", BENCHMARK, "--publish", code=2).stderr
+    assert "curious would be refused" in told
+    assert "`espalier check curious` lists what is wrong" in told
+    assert not (mini.root / "results" / BENCHMARK / "curious.jsonl").exists()
+    told = mini.run("evaluate", "curious", "--benchmark", BENCHMARK).stderr
+    assert "what is measured of it stays with you" in told
+    assert any(record["submission"] == "curious" for record in mini.records())

@@ -35,6 +35,10 @@ def test_smoke_tells_fine_from_broken_and_from_restless(tmp_path: Path) -> None:
     assert {cell["status"] for cell in broken["cells"]} == {"method_error"}
     assert all("ZeroDivisionError" in cell["reason"] and "method.py" in cell["log"] for cell in broken["cells"])
 
+    said = mini.run("smoke", "broken", code=1).stdout
+    assert said.count("ZeroDivisionError: division") == 2, "what all cells have in common is said once, and in the log"
+    assert "digits-mlp/one-shot/unstructured/2/0 and 1 more: method_error" in said
+
     told = mini.run("smoke", "largest", "--sandbox", "bubblewrap", code=1, PATH="").stderr
     assert "bubblewrap does not work here" in told
 
