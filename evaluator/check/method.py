@@ -131,6 +131,9 @@ def _needs(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
     for node in nodes:
         if isinstance(node, ast.Attribute):
             lines.setdefault(node.attr, node.lineno)
+    if (line := _trains(nodes)) and not needs.get("training_epochs"):
+        fix = "set needs.training_epochs, and stage: during, or after for the iterative track"
+        yield error(path, line, "needs", "job.train is used, but needs.training_epochs is 0", fix)
     for key, calls in (("data", READS_DATA), ("gradients", TAKES_GRADIENTS)):
         called = next((name for name in calls if name in lines), None)
         if called and needs.get(key) is False:
@@ -141,6 +144,12 @@ def _needs(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
             yield warning(
                 path, 1, "needs", message, f"set needs.{key}: false in metadata.yaml, unless it is reached otherwise"
             )
+
+
+def _trains(nodes: list[ast.AST]) -> int | None:
+    """The line of the first ``job.train(...)``; the ``train()`` of a network is another."""
+    calls = (node.func for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    return next((call.lineno for call in calls if call.attr == "train" and _last_name(call.value) == "job"), None)
 
 
 def _own_training(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:

@@ -114,6 +114,15 @@ def test_needs_are_those_of_the_code(tmp_path, old, new, severity):
     assert any(entry[0] == "method.py" and entry[1] == severity and entry[3] == "needs" for entry in result)
 
 
+def test_training_needs_epochs_and_a_network_in_training_mode_needs_none(tmp_path):
+    trains = changed(METHOD, "        _, gradients", "        job.train(job.epochs)\n        _, gradients")
+    assert ("method.py", "error", 15, "needs") in found(tmp_path, METADATA, trains)
+    epochs = changed(METADATA, "  gradients: true", "  gradients: true\n  training_epochs: 200")
+    assert problems(tmp_path, epochs, trains) == []
+    mode = changed(METHOD, "        _, gradients", "        job.model.train()\n        _, gradients")
+    assert problems(tmp_path, METADATA, mode) == []
+
+
 def test_needs_that_the_code_does_not_use_are_pointed_out(tmp_path):
     method = changed(METHOD, "job.loss_and_gradients(batch)", "None, dict(job.weights())")
     assert ("method.py", "warning", 1, "needs") in found(tmp_path, METADATA, method)
