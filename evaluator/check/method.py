@@ -153,13 +153,23 @@ def _trains(nodes: list[ast.AST]) -> int | None:
 
 
 def _own_training(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
-    """An optimiser in a method that reads labelled data: no epoch of its own loop would be counted."""
+    """Signs of a training loop in a method that reads labelled data: no epoch of its own would be counted."""
     if not isinstance(needs, dict) or not (needs.get("data") and needs.get("labels")):
         return
-    line = next((node.lineno for node in nodes if _is_optimiser(node)), None)  # type: ignore[attr-defined]
-    if line is not None:
-        fix = "train the network by job.train, whose epochs are counted; say under deviations what else is optimised"
-        yield warning(path, line, "own-training", "an optimiser beside labelled data: is this training of its own?", fix)
+    fix = "train the network by job.train, whose epochs are counted; say under deviations what else is optimised"
+    signs = [(_is_optimiser, "an optimiser beside labelled data")]
+    if needs.get("training_epochs"):
+        signs.append((_takes_gradients, "gradients outside the hooks of job.train"))
+    for is_sign, what in signs:
+        line = next((node.lineno for node in nodes if is_sign(node)), None)  # type: ignore[attr-defined]
+        if line is not None:
+            yield warning(path, line, "own-training", f"{what}: is this training of its own?", fix)
+
+
+def _takes_gradients(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and (
+        node.attr in (*TAKES_GRADIENTS, "backward") or (node.attr == "grad" and _last_name(node.value) == "autograd")
+    )
 
 
 def _is_optimiser(node: ast.AST) -> bool:

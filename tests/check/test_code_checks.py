@@ -59,6 +59,8 @@ LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in
         (LAST, "        batch[0].normal_()\n" + LAST, "warning", 16, "own-randomness"),
         (LAST, "        torch.Generator()\n" + LAST, "warning", 16, "own-randomness"),
         (LAST, "        torch.optim.SGD(job.model.parameters())\n" + LAST, "warning", 16, "own-training"),
+        (LAST, "        job._training.used = 0\n" + LAST, "error", 16, "private"),
+        (LAST, "        job.layers()[0]._position = 1\n" + LAST, "error", 16, "private"),
         (IMPORT, "from torch import optim\n", "warning", 3, "own-training"),
         (IMPORT, "from torch.optim import Adam\n", "warning", 3, "own-training"),
         (IMPORT, "import torch.optim\n", "warning", 3, "own-training"),
@@ -118,7 +120,10 @@ def test_training_needs_epochs_and_a_network_in_training_mode_needs_none(tmp_pat
     trains = changed(METHOD, "        _, gradients", "        job.train(job.epochs)\n        _, gradients")
     assert ("method.py", "error", 15, "needs") in found(tmp_path, METADATA, trains)
     epochs = changed(METADATA, "  gradients: true", "  gradients: true\n  training_epochs: 200")
-    assert problems(tmp_path, epochs, trains) == []
+    own = changed(METHOD, "        _, gradients", "        job.train(1)\n        _, gradients")
+    assert ("method.py", "warning", 16, "own-training") in found(tmp_path, epochs, own)
+    hooked = changed(own, "        _, gradients = job.loss_and_gradients(batch)", "        gradients = job.masks")
+    assert problems(tmp_path, changed(epochs, "  gradients: true", "  gradients: false"), hooked) == []
     mode = changed(METHOD, "        _, gradients", "        job.model.train()\n        _, gradients")
     assert problems(tmp_path, METADATA, mode) == []
 
