@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaderboard.load import PUBLISHED
-from leaderboard.pages.site import Site, Standings, board_of, board_title
+from leaderboard.pages.site import Site, Standings, board_name, board_of
 from leaderboard.standings import Standing
 
 MINUS = "\N{MINUS SIGN}"
+
+
+WORDS = {"Score": "", "Which": "text"}
+"""Columns of evidence that hold words, and no figures, with the class of their cells."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class Finding:
     columns: tuple[str, ...]
     lines: list[Line]
 
+    def aligned(self, column: str) -> str:
+        """The class of a column's cells."""
+        return WORDS.get(column, "figure")
+
 
 def telling(site: Site) -> list[Standings]:
     """Boards that sentences rest on: published ones (this machine's where there are none), with the usual recipe, and not of
@@ -58,9 +66,8 @@ def first(standings: Standings) -> Standing:
 
 def line_of(site: Site, standing: Standing, figures: tuple[str, ...], shares: tuple[int, int, int] | None = None) -> Line:
     """Evidence that holds on one board."""
-    key = standing.board.key
-    label = f"{site.grid.benchmarks[key.benchmark].title}: {board_title(site, standing.board).lower()}"
-    return Line(label, f"benchmarks/{key.benchmark}.html#{key.anchor}", figures, shares)
+    board = standing.board
+    return Line(board_name(site, board), site.place_of(board.key), figures, shares)
 
 
 def plain(value: float) -> str:

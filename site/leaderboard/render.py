@@ -15,7 +15,7 @@ from leaderboard import words
 from leaderboard.drawings import CONTROL_LOOKS
 from leaderboard.formats import capitalize_first, duration, factor, finite, fixed, plain, signed, text, thousands, xml
 from leaderboard.kept import NOTHING, Kept, code
-from leaderboard.pages.benchmark import BoardView
+from leaderboard.pages.board import BoardView
 from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.previews import Preview
 from leaderboard.reported import REPORTED
