@@ -157,19 +157,31 @@ def _own_training(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Prob
     if not isinstance(needs, dict) or not (needs.get("data") and needs.get("labels")):
         return
     fix = "train the network by job.train, whose epochs are counted; say under deviations what else is optimised"
-    signs = [(_is_optimiser, "an optimiser beside labelled data")]
-    if needs.get("training_epochs"):
-        signs.append((_takes_gradients, "gradients outside the hooks of job.train"))
-    for is_sign, what in signs:
-        line = next((node.lineno for node in nodes if is_sign(node)), None)  # type: ignore[attr-defined]
-        if line is not None:
-            yield warning(path, line, "own-training", f"{what}: is this training of its own?", fix)
+    line = next((node.lineno for node in nodes if _is_optimiser(node)), None)  # type: ignore[attr-defined]
+    if line is not None:
+        yield warning(path, line, "own-training", "an optimiser beside labelled data: is this training of its own?", fix)
+    elif needs.get("training_epochs") and (line := _descends(nodes)):
+        message = "gradients, and numbers taken from others in place: is this training of its own?"
+        yield warning(path, line, "own-training", message, fix)
 
 
-def _takes_gradients(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and (
-        node.attr in (*TAKES_GRADIENTS, "backward") or (node.attr == "grad" and _last_name(node.value) == "autograd")
-    )
+def _descends(nodes: list[ast.AST]) -> int | None:
+    """Where gradients are taken outside the hooks of ``job.train``, if something is subtracted in place as well."""
+    taken = (node for node in nodes if isinstance(node, ast.Attribute) and _takes_gradients(node))
+    return next((node.lineno for node in taken), None) if any(map(_subtracts, nodes)) else None
+
+
+def _takes_gradients(node: ast.Attribute) -> bool:
+    differentiates = node.attr == "grad" and _last_name(node.value) == "autograd"
+    return differentiates or node.attr in (*TAKES_GRADIENTS, "backward")
+
+
+def _subtracts(node: ast.AST) -> bool:
+    if isinstance(node, ast.AugAssign):
+        return isinstance(node.op, ast.Sub)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr == "sub_" or (node.func.attr == "add_" and any(word.arg == "alpha" for word in node.keywords))
+    return False
 
 
 def _is_optimiser(node: ast.AST) -> bool:
