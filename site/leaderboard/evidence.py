@@ -11,7 +11,7 @@ from leaderboard.standings import Standing
 MINUS = "\N{MINUS SIGN}"
 
 
-WORDS = {"Score": "", "Which": "text"}
+WORDS = {"Score": "", "Which": "text", "Loses most": "text"}
 """Columns of evidence that hold words, and no figures, with the class of their cells."""
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from leaderboard import statistics, words
+from leaderboard.audit import Audited, audit_method, class_name
 from leaderboard.contests import Tally, against, retraining_orders, reversals, tally
 from leaderboard.entries import Phase
 from leaderboard.evidence import MINUS, Finding, Line, first, line_of, plain, telling
@@ -19,11 +21,12 @@ WITHIN = 1.0
 """Points of accuracy that a network may lose and still count as nearly the dense one."""
 
 
+@lru_cache(maxsize=1)
 def findings(site: Site) -> list[Finding]:
     """Those for which there are records, the most telling first."""
     boards = telling(site)
     makers: tuple[Callable[[Site, list[Standings]], Finding | None], ...] = (
-        score_or_allocation, tied_best, retraining_order, random_allocation, axes_differ, nearly_dense,
+        score_or_allocation, tied_best, retraining_order, random_allocation, axes_differ, nearly_dense, class_harm,
     )  # fmt: skip
     return [found for maker in makers if (found := maker(site, boards)) is not None]
 
@@ -172,6 +175,48 @@ def nearly_dense(site: Site, boards: list[Standings]) -> Finding | None:
     )
     columns = ("Largest target", "Methods", "Which")
     return Finding("nearly-dense", "How much costs nearly nothing?", sentence, how, columns, lines)
+
+
+def class_harm(site: Site, boards: list[Standings]) -> Finding | None:
+    """Where a class pays for the others, at all losses and at small ones."""
+    lines: list[Line] = []
+    totals = np.zeros(4, dtype=int)
+    for standings in boards:
+        board, standing = board_of(standings), first(standings)
+        cases = [one for entry in standing.methods for one in audit_method(site.results, site.grid, board, entry.slug)
+                 if one.phase == standing.frame.phase and one.forgetting.tested]  # fmt: skip
+        harmed = [one for one in cases if one.forgetting.harmed.any()]
+        small = [one for one in cases if one.forgetting.top1 > -WITHIN]
+        counts = len(harmed), len(cases), sum(bool(one.forgetting.harmed.any()) for one in small), len(small)
+        totals += counts
+        if cases:
+            figures = f"{counts[0]} of {counts[1]}", f"{counts[2]} of {counts[3]}", _heaviest(site, harmed)
+            lines.append(line_of(site, standing, figures))
+    if not lines:
+        return None
+    sentence = (
+        f"In {totals[0]} of {totals[1]} cases, a method at a target, at least one class loses significantly more than the "
+        f"whole test set does; where that loses less than one point, in {totals[2]} of {totals[3]}."
+    )
+    how = (
+        "Recall of every class against the dense networks, minus the change of top-1: Welch's t test over the seeds, "
+        "Benjamini and Hochberg's correction over the classes, 5 %. With few seeds only large differences are significant. "
+        "What each method forgets, class by class, stands on its page."
+    )
+    columns = ("Cases with such a class", "Of those within one point", "Loses most")
+    return Finding("class-harm", "Does pruning harm some classes more?", sentence, how, columns, lines)
+
+
+def _heaviest(site: Site, harmed: list[Audited]) -> str:
+    """The class that loses most beyond top-1, in words."""
+    losses = [(float(np.where(one.forgetting.harmed, one.forgetting.beyond, 0).min()), one) for one in harmed]
+    if not losses:
+        return "none"
+    loss, one = min(losses, key=lambda pair: pair[0])
+    index = int(np.where(one.forgetting.harmed, one.forgetting.beyond, 0).argmin())
+    name = class_name(site.grid, one.board.key.benchmark, index)
+    at = one.target if ":" in one.target else f"{one.target}{TIMES}"
+    return f"{name}: {plain(loss)} points, {site.titles[one.submission]} at {at}"
 
 
 _DUEL = (

@@ -57,6 +57,11 @@ class Table:
         return any(column.audited.churn for column in self.columns)
 
     @property
+    def harmful(self) -> int:
+        """Targets at which a class loses significantly more than the whole test set."""
+        return sum(bool(column.audited.forgetting.harmed.any()) for column in self.columns)
+
+    @property
     def seeds(self) -> tuple[int, int]:
         """Fewest pruned and fewest dense networks behind a column."""
         audited = [column.audited for column in self.columns]
