@@ -1,7 +1,7 @@
 """One static drawing: a compiled layout, filled and turned into SVG; or an SVG turned into PNG.
 
-Apart from ``pictures`` because it runs in processes of its own (``python -m leaderboard.vega svg``), which start faster
-without Altair.
+Apart from ``pictures`` because it runs in processes of its own (``python -m leaderboard.vega``), which start faster without
+Altair.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 
 
 def main() -> None:
-    """Jobs as lines of JSON from standard input, what is made of them as lines of JSON to standard output."""
-    work = WORK[sys.argv[1]]
+    """Jobs as lines of JSON from standard input, what is made of each as a line of JSON to standard output."""
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(work(json.loads(line))) + "\n")
+        kind, job = json.loads(line)
+        sys.stdout.write(json.dumps(WORK[kind](job)) + "\n")
+        sys.stdout.flush()
 
 
 def to_svg(job: Job) -> str:
@@ -100,7 +101,7 @@ def _filled(vega: Spec, spec: Spec) -> Spec:
 
 
 WORK: dict[str, Callable[[Any], str]] = {"svg": to_svg, "png": to_png}
-"""What can be made, by its name on the command line."""
+"""What can be made, by its name."""
 
 if __name__ == "__main__":
     main()
