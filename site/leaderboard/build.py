@@ -32,6 +32,7 @@ from leaderboard.kept import NOTHING, Kept
 from leaderboard.load import load_results
 from leaderboard.pages import (
     benchmark,
+    board,
     compare,
     data,
     findings,
@@ -149,6 +150,7 @@ def all_pages(site: Site, offered: Callable[[], Downloads]) -> list[Page]:
     found = [*chain(
         home.pages(site),
         benchmark.pages(site),
+        board.pages(site),
         methods.pages(site),
         method.pages(site),
         records.pages(site),

@@ -15,8 +15,8 @@ from leaderboard import facets
 from leaderboard.comparison import TIMES, identifier
 from leaderboard.costs import by_target, retraining_seconds, seconds
 from leaderboard.entries import Figure, Point
-from leaderboard.load import LOCAL, Board
-from leaderboard.pages.site import Site, Standings, board_of, board_title
+from leaderboard.load import Board
+from leaderboard.pages.site import Site, Standings, board_name, board_of
 from leaderboard.standings import Range, Standing
 from leaderboard.statistics import Interval
 
@@ -91,12 +91,11 @@ def file(site: Site) -> tuple[str, str]:
 def _menu(site: Site, standings: Standings) -> Menu:
     board, standing = board_of(standings), next(iter(standings.values()))
     key, axis = board.key, standing.frame.primary
-    local = ", on this machine" if key.origin == LOCAL else ""
     return Menu(
         board=board,
         id=identifier(standing),
-        title=f"{site.grid.benchmarks[key.benchmark].title}: {board_title(site, board).lower()}{local}",
-        href=f"benchmarks/{key.benchmark}.html",
+        title=board_name(site, board),
+        href=site.page_of(key),
         figure="Mean drop" if axis is None else f"NAUC, {axis}",
         digits=2 if axis is None else 4,
         unit="core" if key.device_class == "cpu" else "GPU",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from leaderboard import costs, facets, statistics, words
 from leaderboard.entries import Axis, Entry
 from leaderboard.load import LOCAL, Board
-from leaderboard.pages.site import Site, Standings, board_of, board_title
+from leaderboard.pages.site import Site, Standings, board_of, board_title, specifications
 from leaderboard.standings import Standing
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -96,11 +96,11 @@ def board_data(site: Site, standings: Standings) -> dict[str, object]:
     return {
         "id": identifier(first),
         "title": f"{site.grid.benchmarks[board.key.benchmark].title}, {board_title(site, board).lower()}",
-        "href": f"benchmarks/{board.key.benchmark}.html#{board.key.anchor}",
+        "href": site.place_of(board.key),
         "local": board.key.origin == LOCAL,
         "before": board.remeasuring is not None,
         "seeds": len(first.frame.seeds),
-        "charts": f"data/charts/benchmarks/{board.key.benchmark}.js",
+        "charts": specifications(site.page_of(board.key)),
         "unit": "core" if board.key.device_class == "cpu" else "GPU",
         "retraining": _known(costs.retraining_seconds(board)),
         "quantiles": [round(statistics.t_quantile(n - 1), 6) for n in range(2, MOST_SEEDS + 1)],

@@ -41,7 +41,7 @@ def _dataset(site: Site, standings: Standings) -> dict[str, Any]:
     key = standing.board.key
     benchmark = site.grid.benchmarks[key.benchmark].title
     rows = [_row(site, standing, entry) for entry in standing.methods]
-    place = f"{site.url}benchmarks/{key.benchmark}.html#{key.anchor}"
+    place = site.url + site.place_of(key)
     return {
         "dataset": f"{benchmark}: {board_title(site, standing.board).lower()}, {key.device_class}",
         "description": f"Grid {site.grid.version}, {key.track}, {key.division}, recipe {key.recipe}. Top-1 in percent.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaderboard.load import PUBLISHED
-from leaderboard.pages.site import Site, Standings, board_of, board_title
+from leaderboard.pages.site import Site, Standings, board_name, board_of
 from leaderboard.standings import Standing
 
 MINUS = "\N{MINUS SIGN}"
@@ -58,9 +58,8 @@ def first(standings: Standings) -> Standing:
 
 def line_of(site: Site, standing: Standing, figures: tuple[str, ...], shares: tuple[int, int, int] | None = None) -> Line:
     """Evidence that holds on one board."""
-    key = standing.board.key
-    label = f"{site.grid.benchmarks[key.benchmark].title}: {board_title(site, standing.board).lower()}"
-    return Line(label, f"benchmarks/{key.benchmark}.html#{key.anchor}", figures, shares)
+    board = standing.board
+    return Line(board_name(site, board), site.place_of(board.key), figures, shares)
 
 
 def plain(value: float) -> str:

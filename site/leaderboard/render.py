@@ -18,7 +18,7 @@ from leaderboard import pieces, previews, search, words
 from leaderboard.drawings import CONTROL_LOOKS
 from leaderboard.formats import capitalize_first, duration, factor, finite, fixed, plain, signed, text, thousands, xml
 from leaderboard.kept import Kept, code
-from leaderboard.pages.benchmark import BoardView
+from leaderboard.pages.board import BoardView
 from leaderboard.pages.site import Chart, Page, Part, Site
 from leaderboard.pictures import Drawer
 from leaderboard.pieces import Piece

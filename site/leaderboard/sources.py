@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from evaluator.canonical import digest
 from evaluator.grid import Grid
+from evaluator.metadata import Submission
 from leaderboard.load import Board
 from leaderboard.rows import Fields, source_of
 from leaderboard.standings import Standing
@@ -48,6 +49,7 @@ _PARTS: dict[type, Callable[[Any], Any]] = {
     Standing: lambda value: [value.board, value.frame, value.ranks, value.drop_ranks, value.target_ranks],
     Board: lambda value: [value.key, value.records, value.dense_rows, value.remeasuring],
     Grid: lambda value: [value.digest],
+    Submission: lambda value: [value.metadata, value.digest],
     BaseModel: lambda value: [value.model_dump_json()],
 }
 """Of each type what decides its values; the first that fits counts."""

@@ -38,7 +38,7 @@
 
   // Page
   const swatch = (slug) => document.querySelector(`#swatches [data-slug="${CSS.escape(slug)}"] svg`)?.cloneNode(true) ?? "";
-  const link = (board, one) => make("a", { href: `methods/${one.slug}.html#${board.href.replace(/^.*\/|\.html$/g, "")}-${board.anchor}`, textContent: one.title });
+  const link = (board, one) => make("a", { href: `methods/${one.slug}.html#${board.id.replace("/", "-")}`, textContent: one.title });
 
   // What the methods are judged by: the figure of their board, or accuracy at one of its targets
   const judged = (board) => {

@@ -100,6 +100,8 @@
       apply(list);
     }
     target?.scrollIntoView();
+    const other = document.getElementById(asked.get("board") ?? "")?.querySelector("a.whole"); // it has a page of its own
+    if (other) location.replace(other.href + location.hash);
   };
 
   // What the reader does

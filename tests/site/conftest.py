@@ -14,7 +14,8 @@ from leaderboard.build import Built, build
 
 from evaluator.repository import Repository
 from tests.conftest import need
-from tests.site.synthetic import Plan, fill, make_repository
+from tests.site.methods import ALL_KINDS
+from tests.site.synthetic import Plan, fill, make_repository, open_everything
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
@@ -52,6 +53,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> BuiltSite:
     fill(repository, PLAN)
     fill(repository, Plan(benchmarks=("digits-cnn",), methods=2, sandbox="none"), local=True, submissions=False)
     return BuiltSite(repository, root / "public", build(repository, root / "public"))
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> BuiltSite:
+    """Ten boards on one benchmark: two methods on every kind, one of them by another recipe too, and one measured here."""
+    repository = make_repository(tmp_path_factory.mktemp("many"))
+    open_everything(repository, "digits-cnn")
+    fill(repository, Plan(benchmarks=("digits-cnn",), methods=2, kinds=ALL_KINDS))
+    fill(repository, Plan(benchmarks=("digits-cnn",), methods=1, recipe="lenet-5-retraining"), submissions=False)
+    fill(repository, Plan(benchmarks=("digits-cnn",), methods=1, sandbox="none"), local=True, submissions=False)
+    return BuiltSite(repository, repository.root / "public", build(repository, repository.root / "public"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Lighthouse on the built site, served from this machine: `nox -s lighthouse`.
 
 Accessibility, best practices and search engines have to be perfect, and performance at least 95 on Lighthouse's phone: on
-the first page, and on the benchmark and the method with the most to show. Text is served compressed, as static hosts do.
+the first page, and on the benchmark, the board and the method with the most to show. Text is served compressed, as static
+hosts do.
 The audit of robots.txt is left out: it fetches the file from within the page, which the pages' policy forbids to everybody.
 Needs Node.js: the release is pinned here and npm fetches it, so this is no part of the test suite.
 """
@@ -55,7 +56,8 @@ def main() -> int:
     server.RequestHandlerClass = partial(Compressed, directory=str(folder))  # type: ignore[assignment]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     low = 0
-    for page in ("index.html", _largest(folder, "benchmarks"), _largest(folder, "methods")):
+    kinds = ("benchmarks/*.html", "benchmarks/*/*.html", "methods/*.html")
+    for page in ("index.html", *(page for kind in kinds for page in _largest(folder, kind))):
         report = measure(f"http://127.0.0.1:{server.server_port}/{page}")
         scores = {name: round(100 * report["categories"][name]["score"]) for name in LEAST}
         print(page, *(f"{name} {score}" for name, score in scores.items()))  # noqa: T201
@@ -75,9 +77,10 @@ def measure(url: str) -> dict:
         return json.loads(Path(file.name).read_text(encoding="utf-8"))
 
 
-def _largest(folder: Path, kind: str) -> str:
-    pages = sorted((folder / kind).glob("*.html"), key=lambda path: (-path.stat().st_size, path.name))
-    return pages[0].relative_to(folder).as_posix()
+def _largest(folder: Path, kind: str) -> list[str]:
+    """The path, or nothing where there is no such page."""
+    pages = sorted(folder.glob(kind), key=lambda path: (-path.stat().st_size, path.name))
+    return [page.relative_to(folder).as_posix() for page in pages[:1]]
 
 
 def _reasons(report: dict, category: str) -> list[str]:

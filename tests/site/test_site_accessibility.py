@@ -21,6 +21,8 @@ WIDTHS = (1440, 800, 360)
 PAGES = ("index.html", "benchmarks/mnist-lenet-300-100.html", "benchmarks/digits-cnn.html", "methods/lamp.html",
          RECORDS, "methods.html", "taxonomy.html", "compare.html", "findings.html", "literature.html",
          "literature/papers.html", "news.html", "search.html", "protocol.html", "data.html", "404.html")  # fmt: skip
+BOARDS = ("benchmarks/digits-cnn.html", "benchmarks/digits-cnn/one-shot-structured-digits-retraining-cpu-published.html")
+"""Of a benchmark with several."""
 PAPER = 703
 """Pixels between the margins of A4: 186 mm."""
 FOLDS = ", ".join(f"{fold}:not([open]) > summary" for fold in
@@ -43,7 +45,16 @@ def test_vendored_axe_is_what_its_manifest_says():
 
 @pytest.mark.parametrize("path", PAGES)
 def test_page_is_accessible(site, visit, axe, path):
-    seen = visit(site.folder / path, width=WIDTHS[0])
+    is_accessible(site.folder / path, visit, axe)
+
+
+@pytest.mark.parametrize("path", BOARDS)
+def test_boards_are_accessible(many, visit, axe, path):
+    is_accessible(many.folder / path, visit, axe)
+
+
+def is_accessible(path, visit, axe):
+    seen = visit(path, width=WIDTHS[0])
     page = seen.page
     draw_all(page)
     for fold in page.query_selector_all(FOLDS):

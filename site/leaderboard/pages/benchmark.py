@@ -1,126 +1,84 @@
-"""A page per benchmark: its boards, each with what it lets a method do, charts and a table before and after retraining."""
+"""A page per benchmark: what is common to its boards, and what each says at a glance; a single one stands there whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-from evaluator.grid.cells import Division
+from evaluator.grid.schema import Benchmark
 from leaderboard import words
 from leaderboard.charts import tradeoff
-from leaderboard.costs import pruning_seconds
 from leaderboard.drawings import compare
-from leaderboard.entries import Axis, Phase
-from leaderboard.facets import Choice, Traits, all_traits, choice
 from leaderboard.load import LOCAL, Board
-from leaderboard.pages.progress import State, states
-from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
-from leaderboard.series import CROWD
+from leaderboard.pages import board
+from leaderboard.pages.progress import State, Tally, states
+from leaderboard.pages.site import Chart, Content, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import Standing
-from leaderboard.statistics import Interval, interval
-from leaderboard.words import TrackWords
+from leaderboard.statistics import Interval
 
-TIMES = "\N{MULTIPLICATION SIGN}"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A column of summary figures; ``span``: the factors between which it is taken."""
-
-    kind: Literal["area", "reach"]
-    axis: Axis
-    title: str
-    hint: str
-    span: str = ""
+NAMED = 5
+"""So many methods of a tied group have their names on a card."""
 
 
 @dataclass(frozen=True)
-class Panel:
-    """A board at one phase; ``reasons`` says which summary figures it has not, and why."""
+class Card:
+    """One board among others: who leads, how much is measured, and where all of it is.
 
-    phase: Phase
-    title: str
-    note: str
-    standing: Standing
-    charts: list[Chart]
-    fronts: dict[Axis, list[str]]
-    volume: Interval
-    """Hypervolume of all methods with every figure, on the targets' own axis; of no seeds where they are patterns."""
-    summaries: list[Summary]
-    reasons: list[str]
-    sparks: dict[str, str]
-    """Slug -> its differences from the dense control over the targets, as the path of a line 48 wide and 16 high."""
-
-
-@dataclass(frozen=True)
-class BoardView:
-    """A board in words, with its panels, what its reader may choose, and what failed or is missing.
-
-    ``phases`` and ``axes`` are switches: value and words; there is no switch of axes where there is one chart.
+    ``best`` share rank 1, in the order of the table; ``value`` is the ``figure`` of the first, with so many ``digits``.
+    ``absent``: methods that may stand there and do not.
     """
 
     board: Board
     title: str
-    track: TrackWords
-    setup: str
-    division: str
-    recipe: str | None
-    pruning_recipe: str | None
-    names: dict[str, str]
+    href: str
     targets: str
-    trains: bool
     local: bool
     unsandboxed: bool
-    panels: list[Panel]
-    phases: list[tuple[str, str]]
-    axes: list[tuple[str, str]]
-    choice: Choice
-    failures: list[Any]
-    missing: list[str]
-    costs: dict[str, float]
-    """Seconds that a method takes for one network at the costliest target, without retraining."""
+    chart: Chart
+    standing: Standing
+    best: list[str]
+    figure: str
+    value: Interval
+    digits: int
+    absent: list[str]
+    tally: Tally
 
     @property
-    def slugs(self) -> list[str]:
-        return [entry.slug for entry in self.panels[0].standing.methods]
-
-    @property
-    def methods(self) -> int:
-        return len(self.slugs)
-
-    @property
-    def crowded(self) -> bool:
-        """Whether charts draw only the first methods strongly, and with their seeds."""
-        return self.methods > CROWD
-
-    @property
-    def scratch(self) -> bool:
-        return any("scratch-e" in panel.standing.variants for panel in self.panels)
+    def named(self) -> list[str]:
+        return self.best if len(self.best) <= NAMED + 1 else self.best[:NAMED]
 
 
 def pages(site: Site) -> Iterator[Page]:
     """One page for every benchmark of the grid, measured or not."""
     for name, benchmark in site.grid.benchmarks.items():
-        traits = all_traits(site, site.slugs)
-        boards = [view(site, standings, traits) for standings in site.of_benchmark(name)]
-        context = {
-            "name": name,
-            "benchmark": benchmark,
-            "tier": site.grid.tiers[benchmark.tier],
-            "dataset": site.grid.datasets[benchmark.dataset],
-            "architecture": site.grid.architectures[benchmark.architecture],
-            "dense_recipe": site.grid.recipes[benchmark.dense_recipe] if benchmark.dense_recipe else None,
-            "retraining_recipe": site.grid.recipes[benchmark.retraining_recipe],
-            "tracks": [words.TRACKS[track].title.lower() for track in benchmark.tracks],
-            "digest": site.grid.benchmark_digest(name),
-            "boards": boards,
-            "traits": {slug: own for slug, own in traits.items() if any(slug in one.slugs for one in boards)},
-            "waiting": _waits(states(site)[name]),
-        }
-        charts = [chart for one in boards for panel in one.panels for chart in panel.charts]
+        found = site.of_benchmark(name)
         description = f"Pruning methods on {benchmark.title}: accuracy against compression and speedup, measured."
-        yield Page(f"benchmarks/{name}.html", "benchmark.html", benchmark.title, description, context, charts, "home")
+        yield Page(
+            f"benchmarks/{name}.html", "benchmark.html", benchmark.title, description, section="home",
+            parts=[board.part(site, found[0], apart=False)] if len(found) == 1 else [],
+            fill=partial(_content, site, name, benchmark),
+        )  # fmt: skip
+
+
+def _content(site: Site, name: str, benchmark: Benchmark) -> Content:
+    found = site.of_benchmark(name)
+    cards = [_card(site, standings) for standings in found] if len(found) > 1 else []
+    context: dict[str, Any] = {
+        "name": name,
+        "benchmark": benchmark,
+        "tier": site.grid.tiers[benchmark.tier],
+        "dataset": site.grid.datasets[benchmark.dataset],
+        "architecture": site.grid.architectures[benchmark.architecture],
+        "dense_recipe": site.grid.recipes[benchmark.dense_recipe] if benchmark.dense_recipe else None,
+        "retraining_recipe": site.grid.recipes[benchmark.retraining_recipe],
+        "tracks": [words.TRACKS[track].title.lower() for track in benchmark.tracks],
+        "digest": site.grid.benchmark_digest(name),
+        "cards": cards,
+        "waiting": _waits(states(site)[name]),
+    }
+    return Content(context, [card.chart for card in cards])
 
 
 def _waits(progress: State) -> bool:
@@ -128,135 +86,53 @@ def _waits(progress: State) -> bool:
     return progress.measured + progress.failed + progress.missing == 0 and progress.waiting > 0
 
 
-def view(site: Site, standings: Standings, traits: Mapping[str, Traits]) -> BoardView:
-    board, first = board_of(standings), next(iter(standings.values()))
-    key = board.key
-    training = site.grid.method_recipe(key.benchmark, board.track)
-    division: Division = board.division
-    return BoardView(
-        board=board,
-        title=board_title(site, board),
-        track=words.TRACKS[key.track],
-        setup=words.setup(key.track),
-        division=words.DIVISIONS[key.division],
-        recipe=site.grid.recipes[key.recipe].title if key.recipe in site.grid.recipes else None,
-        pruning_recipe=training.title if training else None,
-        names=words.CONTROLS[key.division],
-        targets=_targets(site, key.benchmark, division),
-        trains=words.trains(key.track),
+def _card(site: Site, standings: Standings) -> Card:
+    of, first = board_of(standings), next(iter(standings.values()))
+    key, axis, absent = of.key, first.frame.primary, _absent(site, first)
+    best = [entry.slug for entry in first.methods if first.ranking().get(entry.slug, (0, 0))[0] == 1]
+    return Card(
+        board=of,
+        title=board_title(site, of),
+        href=site.page_of(key),
+        targets=board.asked(site.grid, key.benchmark, of.division),
         local=key.origin == LOCAL,
-        unsandboxed=any(row.sandbox == "none" for row in board.records),
-        panels=[_panel(site, phase, standing) for phase, standing in standings.items()],
-        phases=[(phase, words.TRACKS[key.track].phases[phase]) for phase in standings],
-        axes=[("both", "both"), *((axis, axis) for axis in first.axes if axis)] if len(first.axes) > 1 else [],
-        choice=choice({entry.slug: traits[entry.slug] for entry in first.methods if entry.slug in traits}),
-        failures=[row for rows in board.by_submission.values() for row in rows if row.status != "ok"],
-        missing=_missing(site, first),
-        costs={entry.slug: pruning_seconds(board, entry.slug) for entry in first.methods},
+        unsandboxed=any(row.sandbox == "none" for row in of.records),
+        chart=_chart(site, first),
+        standing=first,
+        best=best,
+        figure="Mean drop" if axis is None else f"NAUC, {axis}",
+        value=first.figures[best[0]].interval if best else first.figures[first.methods[0].slug].interval,
+        digits=2 if axis is None else 4,
+        absent=absent,
+        tally=_tally(first, len(absent)),
     )
 
 
-def _targets(site: Site, name: str, division: Division) -> str:
-    """Such as "speedup 1.5, 2, 3"."""
-    values = [value if isinstance(value, str) else f"{value:g}" for value in site.grid.targets_of(name, division)]
-    return f"{site.grid.targets[division].axis} {', '.join(values)}"
-
-
-def _panel(site: Site, phase: Phase, standing: Standing) -> Panel:
-    track = words.TRACKS[standing.board.key.track]
-    axes: tuple[Axis, ...] = ("compression", "speedup")
-    return Panel(
-        phase=phase,
-        title=track.phases[phase],
-        note=track.notes.get(phase, ""),
-        standing=standing,
-        charts=[_chart(site, standing, axis) for axis in standing.axes],
-        fronts={axis: standing.front(axis) for axis in axes},
-        volume=_volume(standing),
-        summaries=_summaries(standing),
-        reasons=_reasons(standing),
-        sparks=_sparks(standing),
-    )
-
-
-def _volume(standing: Standing) -> Interval:
-    axis = standing.frame.primary
-    complete = [entry for entry in standing.methods if entry.mean_drop.gap is None]
-    return standing.hypervolume(axis, complete) if axis is not None else interval(())
-
-
-def _sparks(standing: Standing) -> dict[str, str]:
-    """Over the whole board one scale, of the root of the loss: small losses are told apart beside large ones."""
-    width = len(standing.frame.targets) - 1
-    losses = {
-        entry.slug: [(i, max(0.0, -p.drop.mean)) for i, p in enumerate(entry.points) if p.drop.n]
-        for entry in standing.methods
-    }
-    largest = max((loss for own in losses.values() for _, loss in own), default=0.0)
-    if not largest or width < 1:
-        return {}
-    place = {slug: [f"{48 * i / width:.4g} {1 + 14 * (loss / largest) ** 0.5:.3g}" for i, loss in own]
-             for slug, own in losses.items()}  # fmt: skip
-    return {slug: f"M{'L'.join(places)}" for slug, places in place.items() if len(places) > 1}
-
-
-def _chart(site: Site, standing: Standing, axis: Axis | None) -> Chart:
-    count = len(standing.methods)
-    key = standing.board.key
-    spec = tradeoff(compare(standing, axis, site.looks, site.titles))
+def _chart(site: Site, standing: Standing) -> Chart:
+    """Methods alone, on the board's own axis, without names at the ends of lines."""
+    key, axis = standing.board.key, standing.axes[0]
     caption, phase = words.caption(axis, key.division), words.TRACKS[key.track].phases[standing.frame.phase]
-    label = f"{caption}, {phase}: {count} methods. The table below holds the same figures."
-    return Chart(f"{standing.id}-{axis or 'pattern'}", caption, label, spec, axis)
+    drawing = replace(compare(standing, axis, site.looks, site.titles), controls=[], named={})
+    label = f"{caption}, {phase}: {len(standing.methods)} methods."
+    return Chart(f"card-{key.anchor}", f"{caption}, {phase}", label, tradeoff(drawing))
 
 
-def _summaries(standing: Standing) -> list[Summary]:
-    """Columns of the figures that are defined on the board, its own axis first; none where the targets are patterns."""
-    materialised = standing.board.key.division == "structured"
-    speedup = "materialised speedup" if materialised else "theoretical speedup"
-    axes = [axis for axis in standing.axes if axis is not None]
-    full = {"compression": "compression", "speedup": speedup}
-    areas = []
-    for axis in axes:
-        if (span := standing.frame.span(axis)) is not None:
-            over = f"area under accuracy against log2 of {full[axis]} from {span[0]:g} to {span[1]:g}"
-            hint = f"{over}, from chance (0) to the dense control (1)"
-            areas.append(Summary("area", axis, f"NAUC, {axis}", hint, f"{span[0]:g} to {span[1]:g}{TIMES}"))
-    within = "within one point of the dense control; below it, within half a point and within two"
-    reaches = [Summary("reach", axis, f"{axis[0].upper()}@1", f"largest {full[axis]} {within}") for axis in axes]
-    return areas + reaches
+def _absent(site: Site, standing: Standing) -> list[str]:
+    """Nobody is expected to be measured on each machine, and by another recipe than the usual one."""
+    key = standing.board.key
+    if key.origin == LOCAL or site.grid.recipe_name(key.benchmark, standing.board.track) != key.recipe:
+        return []
+    kinds = {slug: one.metadata for slug, one in site.submissions.items()}
+    able = [slug for slug, kind in kinds.items() if kind.division == key.division and key.track in kind.tracks]
+    return [slug for slug in able if standing.entry(slug) is None]
 
 
-def _reasons(standing: Standing) -> list[str]:
-    """In words: which summary figures the whole board lacks, and why one ends where it does."""
-    frame = standing.frame
-    if frame.primary is None:
-        return [words.NO_AXIS]
-    reasons = []
-    largest = max((target.factor for target in frame.feasible), default=1.0)
-    for axis in standing.axes:
-        span = frame.span(axis) if axis is not None else None
-        if axis is None or (axis == frame.primary and span is not None):
-            continue
-        if span is not None:
-            reasons.append(
-                f"NAUC against {axis} ends at {span[1]:g}{TIMES}, a quarter of the largest target: {axis} is not asked for "
-                "but comes out, and further on some methods have no point."
-            )
-        elif axis == frame.primary:
-            reasons.append(f"NAUC against {axis} needs two targets.")
-        else:
-            reasons.append(
-                f"NAUC against {axis} runs from 1 to a quarter of the largest target; that is {largest / 4:g} here, "
-                "so there is none."
-            )
-    return reasons
-
-
-def _missing(site: Site, standing: Standing) -> list[str]:
-    """In words, per method: which cells were not measured."""
-    lines = []
-    for entry in standing.methods:
-        gaps = [f"{point.target.label} ({point.missing})" for point in entry.points if point.missing]
-        if gaps:
-            lines.append(f"{site.titles[entry.slug]}: {', '.join(gaps)}")
-    return lines
+def _tally(standing: Standing, absent: int) -> Tally:
+    """Cells of the methods that stand on a board, and of those that may."""
+    feasible = [point for entry in standing.methods for point in entry.points if point.target.feasible]
+    each = len(standing.frame.feasible) * len(standing.frame.seeds)
+    return Tally(
+        measured=sum(point.accuracy.n for point in feasible),
+        failed=sum(len(point.failed) for point in feasible),
+        missing=sum(point.missing for point in feasible) + absent * each,
+    )

@@ -40,6 +40,8 @@ class Listing:
     slug: str
     rows: list[Any]
     title: str
+    place: str
+    """Where its board stands, below the site's root."""
     names: dict[str, str]
     option: str
     signer: str | None
@@ -119,6 +121,7 @@ def _page(site: Site, board: Board, slug: str, rows: list[Any]) -> Page:
         slug=slug,
         rows=rows,
         title=board_title(site, board),
+        place=site.place_of(key),
         names={"method": title, "dense": "dense", **words.CONTROLS[key.division]},
         option="" if usual else f" --recipe {key.recipe}",
         signer=None if key.origin == LOCAL else site.results.signers.get((key.benchmark, slug)),

@@ -15,7 +15,7 @@ from evaluator.records.record import DENSE
 from leaderboard import words
 from leaderboard.charts import Spec
 from leaderboard.entries import Axis, Phase
-from leaderboard.load import Board, Results
+from leaderboard.load import LOCAL, Board, BoardKey, Results
 from leaderboard.pictures import key
 from leaderboard.series import Look, looks
 from leaderboard.standings import Standing
@@ -99,7 +99,7 @@ class Page:
     @property
     def specifications(self) -> str:
         """Path of the file that has its charts' specifications, which a reader needs after everything else."""
-        return f"data/charts/{self.path.removesuffix('.html')}.js"
+        return specifications(self.path)
 
     @property
     def findable(self) -> bool:
@@ -150,11 +150,40 @@ class Site:
         return {slug: title if seen[title] == 1 else f"{title} ({slug})" for slug, title in titles.items()}
 
     def of_benchmark(self, name: str) -> list[Standings]:
-        return [standings for standings in self.standings if board_of(standings).key.benchmark == name]
+        return self._by_benchmark.get(name, [])
+
+    @cached_property
+    def _by_benchmark(self) -> dict[str, list[Standings]]:
+        found: dict[str, list[Standings]] = {}
+        for standings in self.standings:
+            found.setdefault(board_of(standings).key.benchmark, []).append(standings)
+        return found
+
+    def page_of(self, key: BoardKey) -> str:
+        """Path of the page on which a board stands: its own, or its benchmark's where that has no other."""
+        return f"benchmarks/{key.benchmark}{'' if self._alone(key) else '/' + key.anchor}.html"
+
+    def place_of(self, key: BoardKey) -> str:
+        """Where links to a board lead: its page, and where it stands there unless that is all of it."""
+        return f"{self.page_of(key)}#{key.anchor}" if self._alone(key) else self.page_of(key)
+
+    def _alone(self, key: BoardKey) -> bool:
+        return len(self.of_benchmark(key.benchmark)) == 1
+
+
+def specifications(path: str) -> str:
+    """Path of the file with those of the charts of a page."""
+    return f"data/charts/{path.removesuffix('.html')}.js"
 
 
 def board_of(standings: Standings) -> Board:
     return next(iter(standings.values())).board
+
+
+def board_name(site: Site, board: Board) -> str:
+    """Of a board among those of all benchmarks."""
+    local = ", on this machine" if board.key.origin == LOCAL else ""
+    return f"{site.grid.benchmarks[board.key.benchmark].title}: {board_title(site, board).lower()}{local}"
 
 
 def board_title(site: Site, board: Board) -> str:
