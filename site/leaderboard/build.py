@@ -26,6 +26,7 @@ from evaluator.repository import Repository
 from leaderboard import chooser, comparison, discovery, downloads, previews, search
 from leaderboard.address import normal
 from leaderboard.aside import aside
+from leaderboard.charts import layouts_kept
 from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
 from leaderboard.kept import NOTHING, Kept
@@ -99,10 +100,14 @@ def build(
     _refuse_foreign(output)
     say("reading records")
     keeper = Kept(kept or repository.cache / "site")
-    with _staging(output) as folder, _gathered(repository, local=local, notice=notice, url=url, kept=keeper) as site:
+    with (
+        _staging(output) as folder,
+        layouts_kept(keeper),
+        _gathered(repository, local=local, notice=notice, url=url, kept=keeper) as site,
+    ):
         say(f"{len(site.results.rows)} records, {len(site.slugs)} methods; writing downloads")
         worthwhile = len(site.results.rows) > FEW
-        with aside(lambda: downloads.write(site, folder / "data", snapshots), worthwhile=worthwhile) as offered:
+        with aside(lambda: _write_data(site, folder, snapshots), worthwhile=worthwhile) as offered:
             pages = all_pages(site, offered)
             say(f"writing {len(pages)} pages")
             written = _write_pages(folder, site, pages, keeper)
@@ -123,10 +128,17 @@ def _write_pages(folder: Path, site: Site, pages: list[Page], kept: Kept) -> dic
     return early | late
 
 
+def _write_data(site: Site, folder: Path, snapshots: Path | None) -> Downloads:
+    """What is to be taken away, and what scripts ask for."""
+    for name, text in (chooser.file(site), *comparison.files(site)):
+        write(folder / name, text)
+    return downloads.write(site, folder / "data", snapshots)
+
+
 def _finish(folder: Path, site: Site, pages: list[Page], written: Mapping[str, Written], say: Say) -> list[str]:
     """Write what is about all pages, and look at everything: what is wrong, a line each."""
     write(folder / search.FILE, search.index([one.entry for one in written.values() if one.entry is not None]))
-    for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
+    for name, text in discovery.files(site, pages):
         write(folder / name, text)
     shutil.copytree(STATIC, folder / "static")
     write(folder / MARKER, _marker(site))

@@ -1,7 +1,7 @@
 """Standings to Vega-Lite specifications: a layout, filled with data.
 
-The layout of a chart is made once (``layouts``), by Altair, which takes long to begin: so it begins where a chart is made,
-and a build that has kept all of them does without.
+The layout of a chart is made once (``layouts``), by Altair, which takes long to begin: so it begins where one is made, and a
+build that has kept them does without.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from evaluator.canonical import digest
 from leaderboard import labels, scales
+from leaderboard.kept import NOTHING, Kept, code
 from leaderboard.labels import Upright
 from leaderboard.series import PATHS
 
@@ -139,9 +142,26 @@ def _differences(title: str, names: Mapping[str, str], values: list[float], ends
     return {"fields": {name: names[name] for name in ("y", "top", "bottom", "l")}, "scale": scale, "axis": axis}
 
 
+@contextmanager
+def layouts_kept(kept: Kept) -> Iterator[None]:
+    """Layouts are kept there meanwhile."""
+    _KEPT.append(kept)
+    try:
+        yield
+    finally:
+        _KEPT.pop()
+
+
+_KEPT = [NOTHING]
+
+
 @cache
 def _layout_text(patterns: tuple[str, ...]) -> str:
     """Many charts share a layout; reading it is ten times as fast as copying it."""
+    return _KEPT[-1].text(f"{digest([code(), patterns])}.layout", lambda: _make(patterns))
+
+
+def _make(patterns: tuple[str, ...]) -> str:
     from leaderboard.layouts import layout
 
     return json.dumps(layout(patterns))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,8 +20,9 @@ WITHIN = 1.0
 """Points of accuracy that a network may lose and still count as nearly the dense one."""
 
 
+@lru_cache(maxsize=1)
 def findings(site: Site) -> list[Finding]:
-    """Those for which there are records, the most telling first."""
+    """Those for which there are records, the most telling first; found once for all pages."""
     boards = telling(site)
     makers: tuple[Callable[[Site, list[Standings]], Finding | None], ...] = (
         score_or_allocation, tied_best, retraining_order, random_allocation, axes_differ, nearly_dense,

@@ -31,6 +31,8 @@ def _plain(value: Any) -> Any:
     """As JSON has it, a list with the name of its type where JSON has no such type."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
+    if isinstance(value, Fields):
+        return source_of(value)
     for kind, parts in _PARTS.items():
         if isinstance(value, kind):
             return [kind.__name__, *map(_plain, parts(value))]
@@ -41,7 +43,6 @@ def _plain(value: Any) -> Any:
 
 _PARTS: dict[type, Callable[[Any], Any]] = {
     float: lambda value: [repr(value)],
-    Fields: source_of,
     list: list,
     tuple: list,
     Mapping: lambda value: [part for item in value.items() for part in item],
