@@ -17,6 +17,7 @@ from typing import Any
 
 from evaluator.canonical import digest
 from leaderboard import labels, scales
+from leaderboard.expressions import HEIGHT, NAME_LAYERS, NAMES_WIDTH, TOLD, WIDTH
 from leaderboard.kept import NOTHING, Kept, code
 from leaderboard.labels import Upright
 from leaderboard.series import PATHS
@@ -100,24 +101,20 @@ def skeleton(spec: Spec) -> Spec:
 
     Fitting a size and asking for the page's fonts would double the time of drawing; the style sheet sets the font anyway.
     """
-    from leaderboard import layouts
-
     bare = copy.deepcopy({name: value for name, value in spec.items() if name not in ("datasets", "usermeta")})
     bare["config"] = {name: value for name, value in spec["config"].items() if name not in ("font", "autosize")}
     nothing, plain = Drawing("", [], [], [], {"m": ("black", "circle")}), {"domain": [1, 2], "axis": {"values": [1]}}
     named = any("lx" in row for row in spec["datasets"]["means"])
     shown = {name for name, rows in spec["datasets"].items() if rows or name == "means"}
-    bare["layer"] = [
-        layer for layer in bare["layer"][: None if named else -layouts.NAME_LAYERS] if layer["data"]["name"] in shown
-    ]
+    bare["layer"] = [layer for layer in bare["layer"][: None if named else -NAME_LAYERS] if layer["data"]["name"] in shown]
     for layer in bare["layer"]:
         if layer["encoding"].pop("tooltip", None):
-            layer["transform"] = [step for step in layer["transform"] if step.get("as") not in layouts.TOLD]
+            layer["transform"] = [step for step in layer["transform"] if step.get("as") not in TOLD]
         _fit(layer["encoding"], plain, plain, ["m"], nothing)
     for param in bare["params"]:
         param["value"] = []
-    width = layouts.WIDTH - 64 - (layouts.NAMES_WIDTH if named else 0)
-    return {**bare, "width": width, "height": layouts.HEIGHT - 62, "datasets": {name: [] for name in spec["datasets"]}}
+    width = WIDTH - 64 - (NAMES_WIDTH if named else 0)
+    return {**bare, "width": width, "height": HEIGHT - 62, "datasets": {name: [] for name in spec["datasets"]}}
 
 
 def _fit(encoding: Spec, x: Spec, y: Spec, names: list[str], drawing: Drawing) -> None:

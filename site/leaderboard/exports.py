@@ -116,10 +116,13 @@ def _write_records(rows: Sequence[Row], folder: Path, download: Download) -> Dow
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(names)
         for row in rows:
-            values = row.whole[: len(names)]
-            lines.writerow([" ".join(map(str, value)) if isinstance(value, list) else value for value in values])
+            values = list(row.whole[: len(names)])
             write(dict(zip(names, values, strict=True)))
-            held |= {place: values[place] for place in _LISTS if place not in held and values[place]}
+            for place in _LISTS:
+                if (found := values[place]) is not None:
+                    held[place] = held.get(place) or found
+                    values[place] = " ".join(map(str, found))
+            lines.writerow(values)
     _write_parquet(rows, stem, [_arrow_type(column, held.get(place)) for place, column in enumerate(COLUMNS)])
     return download
 

@@ -18,7 +18,7 @@ from typing import Literal
 from evaluator.canonical import canonical_json, digest
 from leaderboard.charts import Spec, skeleton
 from leaderboard.errors import SiteError
-from leaderboard.kept import NOTHING, Kept
+from leaderboard.kept import NOTHING, Kept, code
 from leaderboard.vega import WORK, Job
 
 DRAWING = 3
@@ -26,7 +26,7 @@ DRAWING = 3
 
 _CONVERTER = version("vl-convert-python")
 
-Kind = Literal["svg", "png"]
+Kind = Literal["vega", "svg", "png"]
 
 
 class Drawer:
@@ -56,16 +56,21 @@ class Drawer:
         Args:
             name: the specification's ``key``, where it is known.
         """
-        return self._made("svg", name or key(spec), lambda: (_vega_lite(), canonical_json(skeleton(spec)), spec))
+        return self._made("svg", name or key(spec), lambda: (self._compiled(spec), spec))
 
     def rasterise(self, card: str) -> bytes:
         """An SVG as a PNG; kept as drawings are."""
         return base64.b64decode(self._made("png", key(card), lambda: card))
 
-    def _made(self, kind: Kind, name: str, job: Callable[[], Job | str]) -> str:
+    def _compiled(self, spec: Spec) -> str:
+        """Its layout in Vega, which many charts share."""
+        layout = canonical_json(skeleton(spec))
+        return self._made("vega", digest([code(), layout]), lambda: (_vega_lite(), layout))
+
+    def _made(self, kind: Kind, name: str, job: Callable[[], Job]) -> str:
         return self._kept.text(f"{name}.{kind}", lambda: self._elsewhere(kind, job()) if self._apart else WORK[kind](job()))
 
-    def _elsewhere(self, kind: Kind, job: Job | str) -> str:
+    def _elsewhere(self, kind: Kind, job: Job) -> str:
         """By the other process, which starts without Altair."""
         if self._process is None:
             self._process = subprocess.Popen(
@@ -84,7 +89,7 @@ class Drawer:
 
 
 def _vega_lite() -> str:
-    from leaderboard.layouts import VEGA_LITE
+    from leaderboard.layouts import VEGA_LITE  # only here: it begins Altair
 
     return VEGA_LITE
 
