@@ -6,14 +6,16 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaderboard.columns import COLUMNS, Column
 from leaderboard.entries import Axis, Entry, Phase
+from leaderboard.lines import as_csv, as_json
 from leaderboard.load import LOCAL, PUBLISHED, Results
 from leaderboard.rows import Row, to_frame
 from leaderboard.standings import Standing
@@ -29,7 +31,6 @@ PART = 20_000
 """Records of a group of rows in Parquet."""
 ARROW = {"string": "large_string", "float64": "float64", "int64": "int64", "Int64": "int64", "boolean": "bool_"}
 """Type of a column -> its type in Parquet."""
-_LISTS = [place for place, column in enumerate(COLUMNS) if column.dtype not in ARROW]
 SUMMARY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("benchmark, track, division, recipe, device_class", "the board; figures are comparable only within one"),
     ("phase", "before or after retraining"),
@@ -110,19 +111,18 @@ def _summary(standing: Standing, entry: Entry) -> dict[str, Any]:
 
 def _write_records(rows: Sequence[Row], folder: Path, download: Download) -> Download:
     """A part at a time, since all of them as a table would take more memory than everything else."""
-    names, stem = [column.name for column in COLUMNS], folder / download.stem
+    stem, names = folder / download.stem, [column.name for column in COLUMNS]
     held: dict[int, Any] = {}
-    with stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file, _json(stem) as write:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(names)
-        for row in rows:
-            values = list(row.whole[: len(names)])
-            write(dict(zip(names, values, strict=True)))
-            for place in _LISTS:
-                if (found := values[place]) is not None:
-                    held[place] = held.get(place) or found
-                    values[place] = " ".join(map(str, found))
-            lines.writerow(values)
+    with stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as csv_file, _json(stem) as write:
+        csv_file.write(",".join(names) + "\n")
+        for file, own in groupby(rows, lambda row: row.file):
+            packed = file.load()[: len(COLUMNS)]
+            lines, objects = as_csv(packed), as_json(packed, names)
+            for row in own:
+                csv_file.write(lines[row.at])
+                write(objects[row.at])
+            for place, (values, _) in enumerate(packed):
+                held[place] = held.get(place) or next(filter(None, values), None)
     _write_parquet(rows, stem, [_arrow_type(column, held.get(place)) for place, column in enumerate(COLUMNS)])
     return download
 
@@ -162,20 +162,19 @@ def _write_summary(frame: pd.DataFrame, folder: Path, download: Download) -> Dow
     frame.to_parquet(stem.with_suffix(".parquet"), index=False)
     with _json(stem) as write:
         for row in frame.astype(object).where(frame.notna(), None).to_dict("records"):
-            write(row)
+            write(json.dumps(row, ensure_ascii=False, allow_nan=False))
     return download
 
 
 @contextmanager
-def _json(stem: Path) -> Iterator[Callable[[Mapping[Any, Any]], None]]:
-    """Writes a row a line."""
-    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+def _json(stem: Path) -> Iterator[Callable[[str], None]]:
+    """Writes a row, which is JSON already, a line."""
     between = "[\n"
     with stem.with_suffix(".json").open("w", encoding="utf-8") as file:
 
-        def write(row: Mapping[Any, Any]) -> None:
+        def write(row: str) -> None:
             nonlocal between
-            file.write(between + encode(row))
+            file.write(between + row)
             between = ",\n"
 
         yield write

@@ -13,7 +13,7 @@ from evaluator.records.store import read_file
 from leaderboard import rows
 from leaderboard.errors import SiteError
 from leaderboard.kept import NOTHING, Kept, code
-from leaderboard.rows import File, Row, Values
+from leaderboard.rows import File, Packed, Row, unpacked
 
 
 def read(store: Store, origin: str, kept: Kept) -> Iterator[Row]:
@@ -30,18 +30,19 @@ def read(store: Store, origin: str, kept: Kept) -> Iterator[Row]:
         if text is None:
             text = _packed([rows.values(record) for record in read_file(path, content)])
             kept.write(name, text)
-        yield from rows.make(_unpacked(text), origin, File(source, _again(kept, name, text)))
+        yield from rows.make(unpacked(json.loads(text)), origin, File(source, _again(kept, name, text)))
 
 
-def _again(kept: Kept, name: str, text: str) -> Callable[[], list[Values]]:
-    """Reads the values of a file from what is kept of it; where nothing is kept, from the text itself."""
+def _again(kept: Kept, name: str, text: str) -> Callable[[], Packed]:
+    """Reads the columns of a file from what is kept of it; where nothing is kept, from the text itself."""
     held = text if kept is NOTHING else None
 
-    def load() -> list[Values]:
+    def load() -> Packed:
         found = held or kept.read(name)
         if found is None:
             raise SiteError(f"{name} is gone, which this build had kept", fix="build again")
-        return list(zip(*_unpacked(found), strict=True))
+        packed: Packed = json.loads(found)
+        return packed
 
     return load
 
@@ -61,7 +62,3 @@ def _column(column: list[Any]) -> tuple[list[Any], list[int] | None]:
             distinct.append(value)
         at.append(place)
     return (distinct, at) if 2 * len(distinct) <= len(column) else (column, None)
-
-
-def _unpacked(text: str) -> list[list[Any]]:
-    return [[values[i] for i in at] if at is not None else values for values, at in json.loads(text)]

@@ -21,6 +21,8 @@ Row = Any
 """``Fields``: typing knows no tuple whose names come from a list."""
 Values = tuple[Any, ...]
 """Of one record in all columns, in their order."""
+Packed = list[tuple[list[Any], list[int] | None]]
+"""Of each column its distinct values, and which of them each row has; or its values as they come."""
 
 _ALL = (*COLUMNS, LOG)
 NAMES = tuple(column.name for column in _ALL)
@@ -39,9 +41,9 @@ _Held: Any = cast(Any, namedtuple)("_Held", (*HELD, "inputs", "origin", "before"
 
 
 class File:
-    """Where rows are from. ``source``: the digest of its content and of our code; ``load`` reads all values again."""
+    """Where rows are from. ``source``: the digest of its content and of our code; ``load`` reads all columns again."""
 
-    def __init__(self, source: str, load: Callable[[], list[Values]]) -> None:
+    def __init__(self, source: str, load: Callable[[], Packed]) -> None:
         self.source = source
         self.load = load
 
@@ -66,7 +68,12 @@ class Fields(_Held):  # type: ignore[misc]
 
 @lru_cache(maxsize=AT_HAND)
 def _loaded(file: File) -> list[Values]:
-    return file.load()
+    return list(zip(*unpacked(file.load()), strict=True))
+
+
+def unpacked(packed: Packed) -> list[list[Any]]:
+    """A value for each row."""
+    return [[values[i] for i in at] if at is not None else values for values, at in packed]
 
 
 def _taker(column: Column) -> Callable[[Record], Any]:
