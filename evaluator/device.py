@@ -33,6 +33,9 @@ def repeatable() -> None:
     torch._C._set_deterministic_fill_uninitialized_memory(False)
     torch.backends.cudnn.benchmark = False
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    # fused kernels of attention have no second derivative, and not all of them add up in the same order twice
+    torch.backends.cuda.enable_flash_sdp(False)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
 
 
 def cohort_size(device: torch.device, together: int) -> int:

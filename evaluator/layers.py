@@ -41,7 +41,9 @@ class Layer:
         if isinstance(self.module, nn.Linear):
             return inputs.reshape(1, -1, inputs.shape[-1])
         conv = self.module
-        columns = F.unfold(inputs, conv.kernel_size, conv.dilation, conv.padding, conv.stride)  # type: ignore[arg-type]
+        rim = conv._reversed_padding_repeated_twice  # in numbers, also where it is given by a word
+        around = F.pad(inputs, rim, "constant" if conv.padding_mode == "zeros" else conv.padding_mode)
+        columns = F.unfold(around, conv.kernel_size, conv.dilation, 0, conv.stride)
         number, features, positions = columns.shape
         grouped = columns.view(number, self.groups, features // self.groups, positions)
         return grouped.permute(1, 0, 3, 2).reshape(self.groups, number * positions, features // self.groups)

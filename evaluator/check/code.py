@@ -75,6 +75,8 @@ def _encoding(path: Path, text: str) -> Iterator[Problem]:
 def _names(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
     own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    imports = (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+    imported = {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
     for node in nodes:
         if isinstance(node, ast.Name) and node.id in FORBIDDEN and node.id not in own:
             fix = "a method computes with tensors; whatever it needs, the job offers"
@@ -82,6 +84,15 @@ def _names(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
         elif isinstance(node, ast.Attribute) and node.attr in INTROSPECTION:
             fix = "write it without reaching into Python's internals"
             yield error(path, node.lineno, "introspection", f"{quoted(node.attr)} reaches into Python's internals", fix)
+        elif isinstance(node, ast.Attribute) and _is_private(node, imported):
+            fix = "use what the job offers; where that is not enough, open an issue: then the contract is wrong"
+            yield error(path, node.lineno, "private", f"{quoted(node.attr)} is private to the evaluator", fix)
+
+
+def _is_private(node: ast.Attribute, imported: set[str]) -> bool:
+    """Of neither the method's own object nor a module that it imports."""
+    whose = node.value.id if isinstance(node.value, ast.Name) else ""
+    return node.attr.startswith("_") and not node.attr.startswith("__") and whose not in imported | {"self", "cls"}
 
 
 def _data(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:

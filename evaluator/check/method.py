@@ -131,6 +131,9 @@ def _needs(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
     for node in nodes:
         if isinstance(node, ast.Attribute):
             lines.setdefault(node.attr, node.lineno)
+    if (line := _trains(nodes)) and not needs.get("training_epochs"):
+        fix = "set needs.training_epochs, and stage: during, or after for the iterative track"
+        yield error(path, line, "needs", "job.train is used, but needs.training_epochs is 0", fix)
     for key, calls in (("data", READS_DATA), ("gradients", TAKES_GRADIENTS)):
         called = next((name for name in calls if name in lines), None)
         if called and needs.get(key) is False:
@@ -143,14 +146,42 @@ def _needs(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
             )
 
 
+def _trains(nodes: list[ast.AST]) -> int | None:
+    """The line of the first ``job.train(...)``; the ``train()`` of a network is another."""
+    calls = (node.func for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    return next((call.lineno for call in calls if call.attr == "train" and _last_name(call.value) == "job"), None)
+
+
 def _own_training(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
-    """An optimiser in a method that reads labelled data: no epoch of its own loop would be counted."""
+    """Signs of a training loop in a method that reads labelled data: no epoch of its own would be counted."""
     if not isinstance(needs, dict) or not (needs.get("data") and needs.get("labels")):
         return
+    fix = "train the network by job.train, whose epochs are counted; say under deviations what else is optimised"
     line = next((node.lineno for node in nodes if _is_optimiser(node)), None)  # type: ignore[attr-defined]
     if line is not None:
-        fix = "train the network by job.train, whose epochs are counted; say under deviations what else is optimised"
         yield warning(path, line, "own-training", "an optimiser beside labelled data: is this training of its own?", fix)
+    elif needs.get("training_epochs") and (line := _descends(nodes)):
+        message = "gradients, and numbers taken from others in place: is this training of its own?"
+        yield warning(path, line, "own-training", message, fix)
+
+
+def _descends(nodes: list[ast.AST]) -> int | None:
+    """Where gradients are taken outside the hooks of ``job.train``, if something is subtracted in place as well."""
+    taken = (node for node in nodes if isinstance(node, ast.Attribute) and _takes_gradients(node))
+    return next((node.lineno for node in taken), None) if any(map(_subtracts, nodes)) else None
+
+
+def _takes_gradients(node: ast.Attribute) -> bool:
+    differentiates = node.attr == "grad" and _last_name(node.value) == "autograd"
+    return differentiates or node.attr in (*TAKES_GRADIENTS, "backward")
+
+
+def _subtracts(node: ast.AST) -> bool:
+    if isinstance(node, ast.AugAssign):
+        return isinstance(node.op, ast.Sub)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr == "sub_" or (node.func.attr == "add_" and any(word.arg == "alpha" for word in node.keywords))
+    return False
 
 
 def _is_optimiser(node: ast.AST) -> bool:

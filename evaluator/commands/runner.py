@@ -23,8 +23,8 @@ from evaluator.repository import Repository
 from evaluator.runner.attempts import FAILURES
 from evaluator.runner.git import Clone
 from evaluator.runner.lease import Lease
-from evaluator.runner.publication import Branch, Command, Folder, Target
 from evaluator.runner.runner import Runner
+from evaluator.runner.targets import Branch, Command, Folder, Target
 from evaluator.runner.workspace import Workspaces
 from evaluator.terminal import err, safe
 
@@ -116,7 +116,7 @@ def _target(clone: Clone, home: Path, folder: Path | None, branch: str | None, p
         return Folder(Path(folder).absolute())
     if branch is not None:
         return Branch(clone, branch)
-    return Command(program, home / "published") if program is not None else None
+    return Command(program, Folder(home / "published")) if program is not None else None
 
 
 @contextmanager

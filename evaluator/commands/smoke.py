@@ -102,11 +102,13 @@ def run_smoke(group: Group, setting: Setting, scorers: Scorers) -> Iterator[Smok
 def _show(smoked: list[Smoked]) -> None:
     def row(s: Smoked) -> tuple[object, ...]:
         r = s.record
-        realised = f"{r.counts.compression:.3f}" if r.counts else ""
+        figures = (r.counts.compression, r.counts.speedup) if r.counts else (None, None)
+        reached = ["" if figure is None else f"{figure:.3f}" for figure in figures]
         scores = [f"{score.accuracy:.1f}" if score else "" for score in (r.before, r.after)]
-        return (r.cell.id, r.status, realised, *scores, f"{r.cost.pruning_seconds:.1f}", "yes" if s.repeatable else "NO")
+        return (r.cell.id, r.status, *reached, *scores, f"{r.cost.pruning_seconds:.1f}", "yes" if s.repeatable else "NO")
 
-    print_table(("cell", "status", ">compression", ">before %", ">after %", ">seconds", "repeatable"), map(row, smoked))
+    columns = ("cell", "status", ">compression", ">speedup", ">before %", ">after %", ">seconds", "repeatable")
+    print_table(columns, map(row, smoked))
     for alike in _alike(smoked):
         _explain(alike)
     out.print("\nfine" if all(s.fine for s in smoked) else "\nnot fine")

@@ -66,9 +66,14 @@ def approve(bare: Bare, number: Number, by: By, commit: Annotated[str | None, ty
 
 
 @app.command()
-def merge(bare: Bare, number: Number, by: By = "maintainer") -> None:
+def merge(
+    bare: Bare,
+    number: Number,
+    by: By = "maintainer",
+    how: Annotated[people.How, typer.Option(help="by a merge commit, as one commit, or commit by commit")] = "merge",
+) -> None:
     """Merge a change."""
-    _tell(people.merge(LocalForge(bare), number, by))
+    _tell(people.merge(LocalForge(bare), number, by, how))
 
 
 @app.command()

@@ -4,13 +4,14 @@
     refs/pull/N/head                  the commit that change N proposes
     refs/pull/N/change                a blob, written once: JSON with number, title, author and base
     refs/pull/N/closed                there when the change was turned down
+    refs/pull/N/merged                the last commit that its base got of it, where these are others (squash, rebase)
     refs/notes/espalier-status        on a head: JSON, a status by context
     refs/notes/espalier-comments      on refs/pull/N/change: JSON, a list of comments
     refs/notes/espalier-approvals     on a head: JSON, a list of who approved it for which change
     config espalier.maintainer        whose approvals count; one value a maintainer
 
-A change is merged when its base contains its head, however that came about. `evaluator.forges.people` opens, changes,
-approves and merges.
+A change is merged when its base contains its head, or what was made of it, however that came about.
+`evaluator.forges.people` opens, changes, approves and merges.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class LocalForge:
     def _change(self, number: int, refs: dict[str, str]) -> Change:
         content = self._read(refs["change"])
         base, head = text(content, "base"), refs["head"]
-        merge = self._merge_commit(f"refs/heads/{base}", head)
+        merge = self._merge_commit(f"refs/heads/{base}", head, refs.get("merged"))
         seconds = int(git(self.path, "log", "-1", "--format=%ct", merge)) if merge else 0
         return Change(
             number=number,
@@ -152,12 +153,15 @@ class LocalForge:
         except ValueError:
             raise ForgeError(f"{blob} does not describe a change", where=self.path) from None
 
-    def _merge_commit(self, base: str, head: str) -> str | None:
-        """The commit by which the base branch got the head; None while it has not."""
+    def _merge_commit(self, base: str, head: str, made: str | None) -> str | None:
+        """The commit by which the base branch got the head, or what was ``made`` of it; None while it has not."""
+        if made is not None and found(self.path, "merge-base", "--is-ancestor", made, base) is not None:
+            return made
         if found(self.path, "merge-base", "--is-ancestor", head, base) is None:
             return None
-        later = git(self.path, "rev-list", "--first-parent", "--ancestry-path", f"{head}..{base}").splitlines()
-        return later[-1] if later else head
+        ways = ("rev-list", "--first-parent", "--ancestry-path", "--parents", f"{head}..{base}")
+        lines = [line.split() for line in git(self.path, *ways).splitlines()]
+        return lines[-1][0] if lines and lines[-1][1] != head else head
 
     def _anchor(self, change: Change) -> str:
         return git(self.path, "rev-parse", "--verify", f"refs/pull/{change.number}/change")

@@ -7,13 +7,17 @@ python -m evaluator.forges approve forge.git 1 --by me
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+from typing import Literal
 
 from evaluator.canonical import canonical_json
 from evaluator.errors import ForgeError
 from evaluator.forges.forge import Change
 from evaluator.forges.git import alone, found, git
 from evaluator.forges.local import LocalForge
+
+How = Literal["merge", "squash", "rebase"]
 
 
 def create(path: Path, checkout: Path, commit: str = "HEAD", *, maintainers: list[str] | None = None) -> LocalForge:
@@ -56,22 +60,49 @@ def approve(forge: LocalForge, number: int, by: str, commit: str | None = None) 
     return change
 
 
-def merge(forge: LocalForge, number: int, by: str = "maintainer") -> Change:
-    """Merge with a commit of two parents, whatever else happened to the base branch meanwhile."""
+def merge(forge: LocalForge, number: int, by: str = "maintainer", how: How = "merge") -> Change:
+    """Bring a change to its base branch, whatever else happened to that meanwhile.
+
+    Args:
+        how: as forges offer it: by a commit of two parents, as one new commit, or commit by commit.
+    """
     with alone(forge.path):
         change = forge.change(number)
         if change.state != "open":
             raise ForgeError(f"change {number} is {change.state}", where=forge.path)
         base = git(forge.path, "rev-parse", "--verify", f"refs/heads/{change.base}")
-        tree = found(forge.path, "merge-tree", "--write-tree", base, change.head)
-        if tree is None:
+        made = _rebased(forge.path, change, base, by) if how == "rebase" else _merged(forge.path, change, base, by, how)
+        if made is None:
             fix = f"merge {change.base} into it and push (or install git 2.38 or later)"
             raise ForgeError(f"change {number} cannot be merged as it is", where=forge.path, fix=fix)
-        message = f"Merge change {number}: {change.title}"
-        parents = ["-p", base, "-p", change.head]
-        commit = git(forge.path, "commit-tree", tree, *parents, stdin=message, person=by)
-        git(forge.path, "update-ref", f"refs/heads/{change.base}", commit, base)
+        if how != "merge":
+            git(forge.path, "update-ref", f"refs/pull/{number}/merged", made)
+        git(forge.path, "update-ref", f"refs/heads/{change.base}", made, base)
     return forge.change(number)
+
+
+def _merged(bare: Path, change: Change, base: str, by: str, how: How) -> str | None:
+    """The commit that merges a change into ``base``; None where they do not fit together."""
+    tree = found(bare, "merge-tree", "--write-tree", base, change.head)
+    if tree is None:
+        return None
+    parents = ["-p", base, *(["-p", change.head] if how == "merge" else [])]
+    message = f"Merge change {change.number}: {change.title}"
+    return git(bare, "commit-tree", tree, *parents, stdin=message, person=by)
+
+
+def _rebased(bare: Path, change: Change, base: str, by: str) -> str | None:
+    """The last of the commits of a change, made anew on ``base``; None where they do not fit on it."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        git(bare, "worktree", "add", "--quiet", "--detach", str(tree), change.head)
+        try:
+            git(tree, "rebase", "--quiet", "--no-ff", base, person=by)
+            return git(tree, "rev-parse", "HEAD")
+        except ForgeError:
+            return None
+        finally:
+            git(bare, "worktree", "remove", "--force", str(tree))
 
 
 def close(forge: LocalForge, number: int) -> Change:

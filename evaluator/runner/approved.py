@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from evaluator.forges import Change, Forge, Status
 from evaluator.records import Store
 from evaluator.runner.attempts import Overtaken
-from evaluator.runner.changes import still
+from evaluator.runner.changes import is_approved, still
 from evaluator.runner.greeting import Checked
 from evaluator.runner.previews import Previews
 from evaluator.runner.sentinels import Sentinels
@@ -50,9 +51,10 @@ class Approved:
             Overtaken: the change was pushed to or closed meanwhile, or another was merged.
         """
         change, slug, repository = checked.change, checked.slug, checked.repository
-        if not any(approval.commit == change.head for approval in self.forge.approvals(change)):
+        if not is_approved(self.forge, change):
             log.info("waits for approval", extra={"change": change.number, "commit": change.head[:12]})
             return
+        self.watch.taken.add((change.number, change.head))
         if self.dry:
             self.voice.tell("would measure", change=change.number)
             return
@@ -60,9 +62,13 @@ class Approved:
             return
         self.workspaces.prepare(change.number, change.head, slug)  # whatever was looked at since then
         progress = Progress.of(repository, slug, self.selection)
-        if progress.done < progress.cells and not self.sentinels.are_well():
-            self.forge.set_status(change, Status("error", UNMEASURED))
-            return
+        if progress.done < progress.cells:
+            if not self.sentinels.are_well():
+                self.forge.set_status(change, Status("error", UNMEASURED))
+                return
+            if self._has_moved(change):  # they take long, and what was pushed meanwhile lies in the folder now
+                return
+            self.workspaces.prepare(change.number, change.head, slug)
         before = -1
         while before < progress.done < progress.cells:  # again, as long as it gets on: one device is used at a time
             self.voice.tell("measuring", change=change.number, submission=slug, cells=progress.cells)
@@ -106,7 +112,7 @@ class Approved:
         whole = progress.done == progress.cells
         summary = f"{progress.done}/{progress.cells} cells" + (f", {failed} failed" if failed else "")
         if whole:
-            self.previews.build(change.number, repository, slug, self.watch.alive)
+            self.previews.build(change.number, repository, slug, partial(self.watch.beside, change))
         self.voice.say(
             change,
             "error" if not whole else "failure" if failed else "success",

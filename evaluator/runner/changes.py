@@ -6,12 +6,14 @@ import re
 
 from evaluator.errors import EspalierError, ForgeRefused
 from evaluator.forges import Change, Forge
-from evaluator.runner.git import Clone, Entry
+from evaluator.runner.git import Clone, Entry, TooLarge
 
 FOLDER = "submissions"
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 PLAIN = ("100644", "100755")
 MOST_FILES = 20
+MOST_COMMITS = 20
+"""Of a change that was merged by a rebase."""
 MOST_BYTES = 256_000
 MOST_NAME, MOST_PATH = 100, 200
 """Characters; a file system takes little more."""
@@ -38,18 +40,25 @@ def still(forge: Forge, number: int) -> Change | None:
         return None
 
 
+def is_approved(forge: Forge, change: Change) -> bool:
+    """Whether somebody who may merge approved this very commit."""
+    return any(approval.commit == change.head for approval in forge.approvals(change))
+
+
 def submission_of(clone: Clone, head: str) -> str:
     """The slug of the one submission that a commit adds or changes, compared with where it left main.
 
     Raises:
         Refused: it touches something else, removes the submission, or holds what is no plain small file.
     """
-    base = clone.merge_base(clone.main, head)
+    base = clone.left_main(head)
     if base is None:
         raise Refused("this branch has no history in common with main", fix="start it from main")
-    entries = list(clone.touched(base, head))
-    slug = _one_slug(entries)
-    files = list(clone.files(head, f"{FOLDER}/{slug}"))
+    try:
+        slug = _one_slug(list(clone.touched(base, head)))
+        files = list(clone.files(head, f"{FOLDER}/{slug}"))
+    except TooLarge:
+        raise Refused("this touches more files than can be listed", fix="propose the two files of a submission") from None
     if not files:
         raise Refused(f"this removes {FOLDER}/{slug}", fix="a maintainer removes methods by hand")
     _check_files(clone, files)
@@ -57,11 +66,17 @@ def submission_of(clone: Clone, head: str) -> str:
 
 
 def merged_submission(clone: Clone, commit: str) -> str | None:
-    """The slug of the one submission that a commit of main brought; None where it brought something else."""
-    try:
-        return _one_slug(list(clone.touched(f"{commit}^", commit)))
-    except Refused:
-        return None
+    """The slug of the one submission that a merge brought to main; None where it brought something else.
+
+    Of a rebase forges name the last commit, which alone may be empty, or undo what another did beside the submission: as
+    many of those before it are taken together as make one submission.
+    """
+    for base in clone.before(commit, MOST_COMMITS):
+        try:
+            return _one_slug(list(clone.touched(base, commit)))
+        except (Refused, TooLarge):
+            continue
+    return None
 
 
 def _one_slug(entries: list[Entry]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +14,31 @@ from evaluator.errors import ForgeError
 from evaluator.forges.git import drop_locks
 
 MAIN = "main"
+LOOKED_AT = "refs/espalier/main"
 SETTINGS = (
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "fetch.fsckObjects=true"),
+    *("-c", "fetch.unpackLimit=1"),
+    *("-c", "pack.threads=2"),
+    *("-c", "core.packedGitWindowSize=32m"),
+    *("-c", "core.packedGitLimit=256m"),
     *("-c", "gc.auto=0"),
     *("-c", "user.name=Espalier"),
     *("-c", "user.email=espalier@localhost"),
 )
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "XDG_CONFIG_HOME")
+KEPT = ("PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "XDG_CONFIG_HOME")
+ALWAYS = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8"}
+FULL = (b"File too large", b"ut of memory", b"Cannot allocate memory")
+"""What is said where a file, or a process, may not become larger."""
 PATIENCE = 300.0
 """Seconds for git to answer; one that waits for a dead connection must not wait longer than a lease lasts."""
 COMPLAINTS = (" ! ", "error: ", "fatal: ")
+MOST_FETCHED = 20_000_000
+"""Bytes of the commits of a change, history and all, as git packs them."""
+MOST_LISTED = 2_000_000
+"""Bytes of a list of files: a few trees that hold each other often name more files than there is room for on earth."""
+MEMORY = 2 << 30
+"""For git, at work on what a stranger made."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,10 @@ class Entry:
     mode: str
     blob: str
     path: str
+
+
+class TooLarge(ForgeError):
+    """Git had more to write than it may."""
 
 
 class Clone:
@@ -54,9 +74,13 @@ class Clone:
             self.run("fetch", "--quiet", "--no-tags", self.url, f"refs/heads/{MAIN}", check=True, limit=None)
         self.fetch(self.url, f"refs/heads/{MAIN}", f"refs/heads/{MAIN}")
 
-    def fetch(self, url: str, ref: str, into: str) -> str:
-        """The commit that a ref of another repository has now; kept under ``into``."""
-        self.git("fetch", "--quiet", "--no-tags", "--force", url, f"+{ref}:{into}")
+    def fetch(self, url: str, ref: str, into: str, most: int | None = None) -> str:
+        """The commit that a ref of another repository has now; kept under ``into``.
+
+        Raises:
+            TooLarge: more than ``most`` bytes would come; what did is removed by :meth:`tidy`.
+        """
+        self.run("fetch", "--quiet", "--no-tags", "--force", url, f"+{ref}:{into}", check=True, most=most)
         return self.git("rev-parse", f"{into}^{{commit}}")
 
     def forget(self, ref: str) -> None:
@@ -83,35 +107,50 @@ class Clone:
 
     def look_at_main(self) -> str:
         """The commit of main as it is in the project now; what was fetched of it before stays what we work with."""
-        return self.fetch(self.url, f"refs/heads/{MAIN}", "refs/espalier/main")
+        return self.fetch(self.url, f"refs/heads/{MAIN}", LOOKED_AT)
 
-    def merge_base(self, one: str, other: str) -> str | None:
-        found = self.run("merge-base", one, other)
+    def left_main(self, commit: str) -> str | None:
+        """Where a commit left main, be that as it was fetched or as it was looked at; None where it was never part of it."""
+        later = self.run("rev-parse", "--quiet", "--verify", LOOKED_AT).stdout.decode().split()
+        found = self.run("merge-base", commit, self.main, *later)
         return found.stdout.decode().strip() or None
 
     def is_ancestor(self, commit: str, of: str) -> bool:
         """Whether a commit is here, and part of the history of another."""
         return self.run("merge-base", "--is-ancestor", commit, of).returncode == 0
 
+    def before(self, commit: str, most: int) -> Iterator[str]:
+        """Commits on which one rests, the nearest first: its first parent, and so on as far as no merge lies between."""
+        lines = self.git("rev-list", "--first-parent", "--parents", f"--max-count={most}", commit).splitlines()
+        for _, *parents in map(str.split, lines):
+            yield from parents[:1]
+            if len(parents) > 1:
+                return
+
     def touched(self, base: str, head: str) -> Iterator[Entry]:
-        """Every file that differs between two commits."""
-        listed = self.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head, check=True).stdout
-        fields = listed.decode("utf-8", "surrogateescape").split("\0")
+        """Every file that differs between two commits. Raises TooLarge where the list has no end."""
+        fields = self._listed("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head)
         for meta, path in zip(fields[::2], fields[1::2], strict=False):
             _, mode, _, blob, _ = meta.lstrip(":").split(" ")
             yield Entry(mode, blob, path)
 
     def files(self, commit: str, folder: str) -> Iterator[Entry]:
-        """Every file that a commit has in ``folder``."""
-        listed = self.run("ls-tree", "-r", "-z", "--full-tree", commit, f"{folder}/", check=True).stdout
-        for line in filter(None, listed.decode("utf-8", "surrogateescape").split("\0")):
+        """Every file that a commit has in ``folder``. Raises TooLarge where the list has no end."""
+        for line in filter(None, self._listed("ls-tree", "-r", "-z", "--full-tree", commit, f"{folder}/")):
             meta, path = line.split("\t", 1)
             mode, _, blob = meta.split(" ")
             yield Entry(mode, blob, path)
 
+    def _listed(self, *arguments: str) -> list[str]:
+        return self.run(*arguments, check=True, most=MOST_LISTED).stdout.decode("utf-8", "surrogateescape").split("\0")
+
     def size(self, blob: str) -> int:
         """In bytes."""
         return int(self.git("cat-file", "-s", blob))
+
+    def show(self, commit: str, path: str) -> bytes:
+        """What a file has in a commit; nothing where there is no such file, or no such commit."""
+        return self.run("cat-file", "blob", f"{commit}:{path}").stdout
 
     def read(self, blob: str) -> bytes:
         return self.run("cat-file", "blob", blob, check=True).stdout
@@ -127,6 +166,7 @@ class Clone:
         folder: Path | None = None,
         index: Path | None = None,
         limit: float | None = PATIENCE,
+        most: int | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run git without a shell, without questions, and without the secrets of our environment.
 
@@ -135,28 +175,55 @@ class Clone:
             folder: where to run it; the clone by default.
             index: to be used in place of the usual one.
             limit: seconds.
+            most: bytes that it may write, to any file or to us.
 
         Raises:
+            TooLarge: it would write more.
             ForgeError: it fails, or takes longer.
         """
         kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("GIT_SSH")}
         kept |= {"GIT_INDEX_FILE": str(index)} if index else {}
+        command, where = ["git", *SETTINGS, *arguments], folder or self.folder
         try:
-            done = subprocess.run(
-                ["git", *SETTINGS, *arguments],
-                cwd=folder or self.folder,
-                env=kept | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=limit,
-                check=False,
-            )
+            done = _confined(command, where, kept | ALWAYS, limit, most)
         except subprocess.TimeoutExpired:
             fix = "is the project in reach? It is tried again in the next pass"
             raise ForgeError(f"git {arguments[0]} did not end within {limit:g} s", where=self.folder, fix=fix) from None
+        if most is not None and done.returncode and any(sign in done.stderr for sign in FULL):
+            raise TooLarge(f"git {arguments[0]}: more than {most / 1e6:g} MB", where=self.folder)
         if check and done.returncode:
             raise ForgeError(f"git {arguments[0]}: {cause(done)}", where=self.folder)
         return done
+
+
+def _confined(
+    command: list[str], folder: Path, env: dict[str, str], limit: float | None, most: int | None
+) -> subprocess.CompletedProcess[bytes]:
+    """A program that may write ``most`` bytes to any file, that of its output among them."""
+    with tempfile.TemporaryFile() as out:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            timeout=limit,
+            check=False,
+            restore_signals=most is None,  # it is to say that a file is full, not to be killed for it
+            preexec_fn=None if most is None else _confine(most),
+        )
+        out.seek(0)
+        return subprocess.CompletedProcess(done.args, done.returncode, out.read(), done.stderr)
+
+
+def _confine(most: int) -> Callable[[], None]:
+    def confine() -> None:
+        for what, value in ((resource.RLIMIT_FSIZE, most), (resource.RLIMIT_AS, MEMORY)):
+            _, hard = resource.getrlimit(what)
+            resource.setrlimit(what, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+    return confine
 
 
 def cause(failed: subprocess.CompletedProcess[bytes]) -> str:

@@ -12,6 +12,7 @@ from evaluator.forges import Change, Forge, Status, words
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.changes import Refused, fetched, submission_of
+from evaluator.runner.git import MOST_FETCHED, TooLarge
 from evaluator.runner.report import origin
 from evaluator.runner.verdicts import FINDINGS, Finding, Verdict
 from evaluator.runner.voice import Voice
@@ -73,12 +74,15 @@ class Greeting:
             log.info("another runner has decided; waits for a push", extra={"change": change.number})
             return None
         try:
-            if not self._is_fetched(change):
-                return None  # pushed to meanwhile: the next pass sees the new commit
-            slug = submission_of(clone, change.head)
+            slug = self._submission(change)
         except Refused as refusal:
             self._refuse(change, refusal, verdict)
+            clone.forget(fetched(change.number))
+            if verdict.is_known("refused"):
+                clone.tidy()  # of all that a stranger made, nothing stays
             return None
+        if slug is None:
+            return None  # pushed to meanwhile: the next pass sees the new commit
         checked = Checked(change, slug, self.workspaces.prepare(change.number, change.head, slug), verdict)
         if verdict.is_known("sound"):
             return checked
@@ -86,6 +90,18 @@ class Greeting:
         if not self.dry:
             verdict.keep("sound" if sound else "unsound")
         return checked if sound else None
+
+    def _submission(self, change: Change) -> str | None:
+        """Its slug; None where the change is another commit by now. Raises Refused."""
+        clone = self.workspaces.clone
+        for last in (False, True):
+            try:
+                return submission_of(clone, change.head) if self._is_fetched(change) else None
+            except Refused:
+                if last:
+                    raise
+                clone.look_at_main()  # what looks like the change's may have come to main meanwhile
+        return None
 
     def _is_fetched(self, change: Change) -> bool:
         """Whether the change is what was fetched of it.
@@ -96,7 +112,10 @@ class Greeting:
         """
         clone, ref = self.workspaces.clone, self.forge.source(change).ref
         try:  # from the project itself, by the way on which git reaches it: a forge keeps the heads of changes there
-            return clone.fetch(clone.url, ref, fetched(change.number)) == change.head
+            return clone.fetch(clone.url, ref, fetched(change.number), MOST_FETCHED) == change.head
+        except TooLarge:
+            fix = "a submission is two small files: make the commits anew, without what is large, and push them"
+            raise Refused(f"the commits of this change have more than {MOST_FETCHED / 1e6:g} MB", fix=fix) from None
         except ForgeError as error:
             there = clone.at(clone.url, ref)
             if there == change.head:

@@ -26,7 +26,7 @@ class Housekeeping:
 
     Args:
         mark: its time says when artifacts were collected last.
-        keep_lease: called now and then, as long as that takes.
+        meanwhile: called now and then, as long as that takes.
         dry: only say what would go.
     """
 
@@ -34,7 +34,7 @@ class Housekeeping:
     workspaces: Workspaces
     previews: Previews
     mark: Path
-    keep_lease: Callable[[], None]
+    meanwhile: Callable[[], None]
     dry: bool = False
 
     def forget(self, number: int) -> None:
@@ -60,7 +60,7 @@ class Housekeeping:
         """Once a day, what no record of main names."""
         if self.dry or (self.mark.exists() and now - self.mark.stat().st_mtime < DAY):
             return
-        freed = stages.ask(self.workspaces.main, "gc", meanwhile=self.keep_lease)["bytes"]
+        freed = stages.ask(self.workspaces.main, "gc", meanwhile=self.meanwhile)["bytes"]
         self.workspaces.clone.tidy()
         self.mark.touch()
         os.utime(self.mark, (now, now))

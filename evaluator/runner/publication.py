@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.canonical import write_atomically
-from evaluator.errors import EspalierError, ForgeError
-from evaluator.forges.token import VARIABLE
+from evaluator.errors import ForgeError
 from evaluator.records import Store
 from evaluator.repository import Repository
 from evaluator.runner import stages
-from evaluator.runner.git import MAIN, Clone
+from evaluator.runner.git import MAIN
+from evaluator.runner.targets import Duty, Target, beat
 from evaluator.runner.workspace import Workspaces
-
-RELEASES = 3
-"""How many published sites are kept, the present one with them."""
-SNAPSHOTS = "data/espalier-*.zip"
-"""Where a site has the data of a day that others may have cited."""
-
-Duty = Callable[[], None]
-
-
-def _nothing() -> None:
-    pass
-
-
-class PublishError(EspalierError):
-    """The site could not be published; the one that was there before still is."""
 
 
 def commit_records(workspaces: Workspaces, slug: str, title: str, key: Path | None) -> bool:
@@ -93,132 +74,11 @@ def _link(source: str, target: str) -> None:
         new.replace(target)
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A site in a folder that a web server shows: a link that points to the release of the day."""
-
-    path: Path
-
-    def shows(self, commit: str) -> bool:
-        return self.path.is_symlink() and self.path.resolve().name == commit
-
-    def snapshots(self, folder: Path) -> None:
-        """Copy those of the present site, to be carried over into the next one."""
-        _copy(self.path.glob(SNAPSHOTS), folder)
-
-    def beat(self, seconds: int) -> None:
-        """Say in the footer of the pages when the runner was last seen."""
-        script = self.path / "static" / "heartbeat.js"
-        if script.is_file():
-            text = re.sub(r"\(\d+\);\s*$", f"({seconds});\n", script.read_text(encoding="utf-8"))
-            write_atomically(script, text.encode())
-
-    def publish(self, site: Path, commit: str, meanwhile: Duty = _nothing) -> None:
-        """Raises PublishError where something else than such a link is there."""
-        if self.path.exists() and not self.path.is_symlink():
-            raise PublishError("this is no link of ours", where=self.path, fix="name a place where nothing is yet")
-        releases = self.path.with_name(f"{self.path.name}.releases")
-        release = releases / commit
-        if not release.is_dir():
-            releases.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=releases, prefix=".") as folder:
-                shutil.copytree(site, Path(folder) / "site")
-                (Path(folder) / "site").rename(release)
-        meanwhile()
-        with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".") as folder:
-            link = Path(folder) / "link"
-            link.symlink_to(release.relative_to(self.path.parent))
-            link.replace(self.path)
-        old = sorted((path for path in releases.iterdir() if path != release), key=lambda path: path.stat().st_mtime)
-        for path in old[: -(RELEASES - 1)]:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A site as the only content of a branch, as forges show it: each publication is one commit."""
-
-    clone: Clone
-    name: str
-
-    def shows(self, commit: str) -> bool:
-        head = self._head()
-        return head is not None and self.clone.git("log", "-1", "--format=%B", head).endswith(commit)
-
-    def snapshots(self, folder: Path) -> None:
-        """As those of a :class:`Folder`."""
-        head = self._head()
-        for entry in self.clone.files(head, "data") if head else ():
-            if entry.mode == "100644" and Path(entry.path).match(SNAPSHOTS):
-                (folder / Path(entry.path).name).write_bytes(self.clone.read(entry.blob))
-
-    def _head(self) -> str | None:
-        """The branch as it is in the project now, if there is one."""
-        ref = f"refs/heads/{self.name}"
-        there = self.clone.git("ls-remote", self.clone.url, ref)
-        return self.clone.fetch(self.clone.url, ref, ref) if there else None
-
-    def publish(self, site: Path, commit: str, meanwhile: Duty = _nothing) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            index = Path(folder) / "index"
-            place = ("--git-dir", str(self.clone.folder), "--work-tree", str(site))
-            (site / ".nojekyll").touch()
-            self.clone.run(*place, "add", "--all", "--force", ".", check=True, folder=site, index=index)
-            tree = self.clone.run(*place, "write-tree", check=True, folder=site, index=index).stdout.decode().strip()
-        head = self._head()
-        parents = ("-p", head) if head else ()
-        made = self.clone.git("commit-tree", tree, *parents, "-m", f"Site of {commit}")
-        meanwhile()
-        self.clone.git("push", "--quiet", "--no-verify", self.clone.url, f"{made}:refs/heads/{self.name}")
-
-
-@dataclass(frozen=True)
-class Command:
-    """A program of the maintainer's that puts the site where it belongs; it gets the folder and the commit as arguments.
-
-    Args:
-        state: remembers which commit it was last called for, in a file.
-    """
-
-    program: str
-    state: Path
-
-    def shows(self, commit: str) -> bool:
-        return self.state.is_file() and self.state.read_text() == commit
-
-    @property
-    def _published(self) -> Path:
-        """Snapshots that it was called for: the site may be anywhere by now."""
-        return self.state.with_name(f"{self.state.name}.snapshots")
-
-    def snapshots(self, folder: Path) -> None:
-        """As those of a :class:`Folder`."""
-        _copy(self._published.glob("*"), folder)
-
-    def publish(self, site: Path, commit: str, meanwhile: Duty = _nothing) -> None:
-        known = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        done = stages.run([self.program, str(site), commit], known, None, meanwhile)
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or ["it said nothing"]
-            raise PublishError(f"it ended with {done.returncode}: {said[-1]}", where=self.program)
-        self._published.mkdir(exist_ok=True)
-        _copy(site.glob(SNAPSHOTS), self._published)
-        self.state.write_text(commit)
-
-
-Target = Folder | Branch | Command
-
-
-def _copy(files: Iterable[Path], folder: Path) -> None:
-    for file in files:
-        if file.is_file() and not file.is_symlink():
-            shutil.copyfile(file, folder / file.name)
-
-
-def publish_site(workspaces: Workspaces, target: Target, meanwhile: Duty, url: str = "") -> bool:
+def publish_site(workspaces: Workspaces, target: Target, now: float, meanwhile: Duty, url: str = "") -> bool:
     """Build main's site and put it in place unless it is there; whether it was.
 
     Args:
+        now: when a runner was seen, which its footer says.
         meanwhile: done now and then, and before the site is put in place; what it raises ends it.
         url: where it will be read, if that is known.
 
@@ -235,5 +95,6 @@ def publish_site(workspaces: Workspaces, target: Target, meanwhile: Duty, url: s
         options = ("--no-local", "--strict", "--url", url, "--snapshots", str(earlier), "--output", str(site))
         stages.do(repository, "site", "build", *options, meanwhile=meanwhile)
         stages.do(repository, "verify", "--site", str(site), meanwhile=meanwhile)
+        beat(site, int(now))
         target.publish(site, commit, meanwhile)
     return True

@@ -27,9 +27,10 @@ from evaluator.runner.housekeeping import DAY, Housekeeping
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
 from evaluator.runner.previews import Previews
-from evaluator.runner.publication import Folder, Target, adopt, commit_records, publish_site
+from evaluator.runner.publication import adopt, commit_records, publish_site
 from evaluator.runner.sentinels import Sentinels
 from evaluator.runner.stages import Progress
+from evaluator.runner.targets import Target
 from evaluator.runner.verdicts import was_ever
 from evaluator.runner.voice import Voice
 from evaluator.runner.watch import Duty, Watch, Work
@@ -96,7 +97,7 @@ class Runner:
         self._try, self._voice = Attempts(), Voice(self.forge, self.workspaces.clone)
         self._meter = Meter(gpus(self.workers), self.now)
         passed = self.home / "sentinels.json"
-        self._sentinels = Sentinels(self.workspaces.main, passed, self.selection, self._keep_lease, self.now)
+        self._sentinels = Sentinels(self.workspaces.main, passed, self.selection, self._beside, self.now)
         self.workspaces.clone.open()
         if not self.dry and not self.lease.take():
             held = self.lease.holder()
@@ -152,7 +153,7 @@ class Runner:
 
         def alive() -> None:
             self._keep_lease()
-            self._heartbeat("measuring")
+            self._heartbeat("working")
 
         workers = (f"--workers={self.workers}",) if self.workers else ()
         return Watch(self.forge, self._try, look, alive, is_news, self._meter, workers, self.poll)
@@ -220,7 +221,7 @@ class Runner:
                 self._voice.tell("would publish the site")
             return
         self._keep_lease()
-        if publish_site(self.workspaces, self.target, self._keep_lease, self.url):
+        if publish_site(self.workspaces, self.target, self.now(), self._beside, self.url):
             self._voice.tell("site published", commit=self.workspaces.clone.main)
 
     def _unpublished(self) -> list[dict[str, Any]]:
@@ -241,6 +242,7 @@ class Runner:
                 what = "would measure for main" if self.dry else "the night's budget is spent"
                 self._voice.tell(what, waiting=len(waiting) - number, night=night_of(self.now()))
                 return
+            self._watch.give_way()
             if not self._sentinels.are_well():
                 return
             deadline = self.now() + left / self._meter.gpus
@@ -278,12 +280,16 @@ class Runner:
     @property
     def _housekeeping(self) -> Housekeeping:
         mark = self.home / "collected"
-        return Housekeeping(self.forge, self.workspaces, self._previews, mark, self._keep_lease, dry=self.dry)
+        return Housekeeping(self.forge, self.workspaces, self._previews, mark, self._beside, dry=self.dry)
 
     @property
     def _approved(self) -> Approved:
         parts = (self.forge, self.workspaces, self._voice, self._watch, self._sentinels, self._previews)
         return Approved(*parts, self.selection, dry=self.dry)
+
+    def _beside(self) -> None:
+        """As long as the sentinels are measured, the site is built, or what nobody needs is collected."""
+        self._watch.beside()
 
     def _keep_lease(self) -> None:
         if not self.dry and not self.lease.keep():
@@ -295,5 +301,5 @@ class Runner:
             return
         content = {"seen": int(self.now()), "doing": doing, "main": self.workspaces.clone.main}
         write_atomically(self.home / HEARTBEAT, (json.dumps(content) + "\n").encode())
-        if isinstance(self.target, Folder):
-            self.target.beat(int(self.now()))
+        if self.target is not None:
+            self._try(self.target.beat, int(self.now()), self._keep_lease, grave=False)

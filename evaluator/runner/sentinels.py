@@ -35,13 +35,13 @@ class Sentinels:
         main: the checkout in which they are measured.
         path: remembers in which environments they passed, and when.
         selection: of which part of the grid.
-        keep_lease: called now and then, as long as that takes.
+        meanwhile: called now and then, as long as that takes.
     """
 
     main: Repository
     path: Path
     selection: Sequence[str]
-    keep_lease: Callable[[], None]
+    meanwhile: Callable[[], None]
     now: Callable[[], float]
     deviations: list[str] | None = field(init=False, default=None)
     """None: not looked at in this pass."""
@@ -71,8 +71,8 @@ class Sentinels:
 
     def _look(self) -> Any:
         try:
-            self.keep_lease()
-            return stages.ask(self.main, "sentinels", WALLED, *self.selection, meanwhile=self.keep_lease)
+            self.meanwhile()
+            return stages.ask(self.main, "sentinels", WALLED, *self.selection, meanwhile=self.meanwhile)
         except (Interrupted, Over):
             raise
         except EspalierError as error:

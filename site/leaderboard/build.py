@@ -154,7 +154,7 @@ def gather(repository: Repository, *, local: bool = True, notice: str = "", url:
     warnings = list(results.warnings)
     submissions = dict(_submissions(repository, warnings))
     standings = [make_standings(board, grid) for board in results.boards]
-    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address)
+    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address, kept)
 
 
 def all_pages(site: Site, offered: Callable[[], Downloads]) -> list[Page]:

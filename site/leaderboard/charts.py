@@ -79,7 +79,8 @@ def tradeoff(drawing: Drawing) -> Spec:
     names = list(drawing.series)
     for layer in spec["layer"]:
         _fit(layer["encoding"], x, y, names, drawing)
-    means = labels.with_ends(drawing.means, {} if drawing.patterns else drawing.named, x_domain[1], x_domain[0])
+    near = labels.EDGE_OF_PATTERNS if drawing.patterns else labels.EDGE * math.log2(x_domain[1] / x_domain[0])
+    means = labels.with_ends(drawing.means, drawing.named, x_domain[1], near)
     ends = [row for row in means if "lx" in row]
     labels.place([(row, 100 - row["a"]) for row in ends], "l", Upright(low, high, math.log, math.exp))
     spec["datasets"] = {
@@ -93,7 +94,7 @@ def tradeoff(drawing: Drawing) -> Spec:
         name: _differences(title, names, values, ends) for name, title, names in OTHERS
         if (values := [one for row in rows if names["y"] in row for one in (row[names["y"]], *row.get(names["seeds"], ()))])
     }  # fmt: skip
-    return {**spec, "usermeta": others} if others else spec
+    return {**spec, "usermeta": {"near": round(near, 4), **others}}
 
 
 def skeleton(spec: Spec) -> Spec:

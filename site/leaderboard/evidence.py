@@ -11,6 +11,10 @@ from leaderboard.standings import Standing
 MINUS = "\N{MINUS SIGN}"
 
 
+WORDS = {"Score": "", "Which": "text", "Loses most": "text"}
+"""Columns of evidence that hold words, and no figures, with the class of their cells."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One line of evidence: where it holds, and its figures in the order of the columns.
@@ -34,6 +38,10 @@ class Finding:
     how: str
     columns: tuple[str, ...]
     lines: list[Line]
+
+    def aligned(self, column: str) -> str:
+        """The class of a column's cells."""
+        return WORDS.get(column, "figure")
 
 
 def telling(site: Site) -> list[Standings]:

@@ -9,9 +9,12 @@ from functools import lru_cache
 import numpy as np
 
 from leaderboard import statistics, words
+from leaderboard.audit import class_name
 from leaderboard.contests import Tally, against, retraining_orders, reversals, tally
 from leaderboard.entries import Phase
 from leaderboard.evidence import MINUS, Finding, Line, first, line_of, plain, telling
+from leaderboard.harm import Case, cases
+from leaderboard.load import Board
 from leaderboard.pages.site import Site, Standings, board_of
 from leaderboard.standings import Standing
 
@@ -25,7 +28,7 @@ def findings(site: Site) -> list[Finding]:
     """Those for which there are records, the most telling first; found once for all pages."""
     boards = telling(site)
     makers: tuple[Callable[[Site, list[Standings]], Finding | None], ...] = (
-        score_or_allocation, tied_best, retraining_order, random_allocation, axes_differ, nearly_dense,
+        score_or_allocation, tied_best, retraining_order, random_allocation, axes_differ, nearly_dense, class_harm,
     )  # fmt: skip
     return [found for maker in makers if (found := maker(site, boards)) is not None]
 
@@ -174,6 +177,46 @@ def nearly_dense(site: Site, boards: list[Standings]) -> Finding | None:
     )
     columns = ("Largest target", "Methods", "Which")
     return Finding("nearly-dense", "How much costs nearly nothing?", sentence, how, columns, lines)
+
+
+def class_harm(site: Site, boards: list[Standings]) -> Finding | None:
+    """Where a class pays for the others, at all losses and at small ones."""
+    lines: list[Line] = []
+    totals = np.zeros(4, dtype=int)
+    for standings in boards:
+        board, standing = board_of(standings), first(standings)
+        found = [(entry.slug, case) for entry in standing.methods for case in cases(site, board, entry.slug)
+                 if case.phase == standing.frame.phase and case.tested]  # fmt: skip
+        harmed = [(slug, case) for slug, case in found if case.harmed]
+        small = [case for _, case in found if case.top1 > -WITHIN]
+        counts = len(harmed), len(found), sum(case.harmed for case in small), len(small)
+        totals += counts
+        if found:
+            figures = f"{counts[0]} of {counts[1]}", f"{counts[2]} of {counts[3]}", _heaviest(site, board, harmed)
+            lines.append(line_of(site, standing, figures))
+    if not lines:
+        return None
+    sentence = (
+        f"In {totals[0]} of {totals[1]} cases, a method at a target, at least one class loses significantly more than the "
+        f"whole test set does; where that loses less than one point, in {totals[2]} of {totals[3]}."
+    )
+    how = (
+        "Recall of every class against the dense networks, minus the change of top-1: Welch's t test over the seeds, "
+        "Benjamini and Hochberg's correction over the classes, 5 %. With few seeds only large differences are significant. "
+        "What each method forgets, class by class, stands on its page."
+    )
+    columns = ("Cases with such a class", "Of those within one point", "Loses most")
+    return Finding("class-harm", "Does pruning harm some classes more?", sentence, how, columns, lines)
+
+
+def _heaviest(site: Site, board: Board, harmed: list[tuple[str, Case]]) -> str:
+    """The class that loses most beyond top-1, in words."""
+    if not harmed:
+        return "none"
+    slug, case = min(harmed, key=lambda pair: pair[1].loss)
+    name = class_name(site.grid, board.key.benchmark, case.which)
+    at = case.target if ":" in case.target else f"{case.target}{TIMES}"
+    return f"{name}: {plain(case.loss)} points, {site.titles[slug]} at {at}"
 
 
 _DUEL = (

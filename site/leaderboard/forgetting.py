@@ -55,6 +55,11 @@ class Forgetting:
     def significant(self) -> NDArray[np.bool_]:
         return np.asarray(np.nan_to_num(self.adjusted, nan=1.0) < 1 - LEVEL, dtype=np.bool_)
 
+    @cached_property
+    def harmed(self) -> NDArray[np.bool_]:
+        """Classes that lose significantly more than the whole test set."""
+        return np.asarray(self.significant & (self.beyond < 0), dtype=np.bool_)
+
     @property
     def tested(self) -> int:
         """Classes that could be tested."""

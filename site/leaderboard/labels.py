@@ -14,6 +14,8 @@ ROOM = 0.055
 """Share of the upright axis that a name takes where a chart is lowest, on a phone."""
 EDGE = 0.17
 """Share of the axis of factors before its end within which a line ends beside it: the names of these form a column."""
+EDGE_OF_PATTERNS = 1.0
+"""The same in patterns: all that stand at the last one."""
 
 
 class Upright(NamedTuple):
@@ -25,16 +27,15 @@ class Upright(NamedTuple):
     back: Callable[[float], float]
 
 
-def with_ends(rows: Rows, named: Mapping[str, str], edge: float, first: float) -> Rows:
+def with_ends(rows: Rows, named: Mapping[str, str], edge: float, near: float) -> Rows:
     """The rows, of which the last of every series says so; with ``lx``, the place of its name, where it has one.
 
     Args:
         named: series -> name at its end, which is written where it is not that of the row.
-        edge: end of the axis of factors. ``first``: its beginning.
+        edge: end of the axis. ``near``: so far before it, in log2, a name stands there.
     """
     last = {row["m"]: position for position, row in enumerate(rows)}
     marked = list(rows)
-    near = math.log2(edge / first) * EDGE
     for series, position in last.items():
         row = {**rows[position], "last": True}
         if series in named:

@@ -85,6 +85,11 @@ class Board:
         return found
 
     @cached_property
+    def unsandboxed(self) -> list[str]:
+        """Slugs of the methods with a record that was made without a sandbox."""
+        return [slug for slug, rows in self.by_submission.items() if any(row.sandbox == "none" for row in rows)]
+
+    @cached_property
     def images(self) -> int | None:
         """In the test set; None where nothing was scored."""
         return next((row.images for row in self.records if row.images is not None), None)

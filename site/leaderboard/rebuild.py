@@ -24,6 +24,8 @@ BEAT = "static/heartbeat.js"
 """Ends with the time at which a runner was last seen."""
 MARK_OF_BRANCH = ".nojekyll"
 """Empty; tells a forge that shows a branch to show it as it is."""
+_SHOWN = 20
+"""Characters of what is there, and of what should be."""
 _SECONDS = re.compile(rb"\d{1,12}(?=\);\s*\Z)")
 
 
@@ -81,8 +83,22 @@ def _difference(found: Path, expected: Path) -> str:
         pair = [path.read_text(encoding="utf-8").splitlines() for path in (found, expected)]
     except UnicodeDecodeError:
         return "differs"
-    line = next((number for number, (a, b) in enumerate(zip_longest(*pair), 1) if a != b), None)
-    return f"differs from line {line} on" if line else "differs in how its lines end"
+    first = next(((line, a, b) for line, (a, b) in enumerate(zip_longest(*pair), 1) if a != b), None)
+    if first is None:
+        return "differs in how its lines end"
+    line, there, made = first
+    return f"differs from line {line} on" + (_words(there, made) if there and made else "")
+
+
+def _words(there: str, made: str) -> str:
+    """What stands in a line, and what the records make of it, from the first word on that is another."""
+    begin = next(
+        (place for place, (a, b) in enumerate(zip(there, made, strict=False)) if a != b), min(len(there), len(made))
+    )
+    while begin and (there[begin - 1].isalnum() or there[begin - 1] in "+-."):
+        begin -= 1
+    found, expected = (line[begin : begin + _SHOWN].partition("<")[0].strip() for line in (there, made))
+    return f": it says {found!r}, the records say {expected!r}" if found != expected else ""
 
 
 def _hint(differences: list[Difference], site: Path, again: Path) -> str:

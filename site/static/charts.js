@@ -9,7 +9,7 @@
   const vega = new URL("vendor/vega.js", src).href;
   const CROWD = 12; // up to so many methods, all are drawn strongly
   const [NARROW, SHORT] = [420, 13]; // in a chart of less pixels, names at the ends of lines have so many characters
-  const [LONGEST, ROOM, EDGE, NEAR] = [22, 0.055, 0.17, 0.5]; // of `labels.py` and `scales.py`
+  const [LONGEST, ROOM, NEAR] = [22, 0.055, 0.5]; // of `labels.py` and `scales.py`
   const views = new WeakMap(); // figure -> Vega view, and how to end it
   const turns = new WeakMap(); // figure -> how often it was asked for
   const asked = new WeakMap(); // list of methods -> what its reader asked for
@@ -85,7 +85,7 @@
     const { type, domain } = spec.layer.at(-1).encoding.y.scale;
     const to = type === "log" ? Math.log : (value) => Math.sign(value) * Math.log1p(Math.abs(value) / NEAR);
     const back = type === "log" ? Math.exp : (place) => Math.sign(place) * Math.expm1(Math.abs(place)) * NEAR;
-    const [first, edge] = spec.layer.at(-1).encoding.x.scale.domain;
+    const [, edge] = spec.layer.at(-1).encoding.x.scale.domain;
     const [low, high] = domain.map(to);
     const value = (row) => Math.min(Math.max(fields.y === "y" ? 100 - row.a : row[fields.y], domain[0]), domain[1]);
     const ends = spec.datasets.means.filter((row) => row.last && Number.isFinite(value(row)));
@@ -93,7 +93,7 @@
     for (const [i, row] of ends.entries()) {
       row[fields.l] = back(low + places[i] * (high - low));
       row.short ??= cut(row.name, LONGEST);
-      row.lx ??= Math.log(edge / row.x) <= EDGE * Math.log(edge / first) ? edge : row.x;
+      row.lx ??= Math.log2(edge / row.x) <= spec.usermeta.near ? edge : row.x;
     }
   };
 

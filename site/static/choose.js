@@ -74,7 +74,8 @@
 
   const show = () => {
     const offered = inDivision();
-    const kept = offered.find(({ id }) => id === select.value) ?? offered[0];
+    const beside = (known) => offered.find(({ id }) => id.split("/")[0] === known.split("/")[0]); // on the same benchmark
+    const kept = offered.find(({ id }) => id === select.value) ?? beside(select.value) ?? beside(place.dataset.first) ?? offered[0];
     select.replaceChildren(...offered.map(({ id, title }) => make("option", { value: id, textContent: title })));
     if (!kept) {
       result.replaceChildren();

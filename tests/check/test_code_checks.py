@@ -59,6 +59,8 @@ LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in
         (LAST, "        batch[0].normal_()\n" + LAST, "warning", 16, "own-randomness"),
         (LAST, "        torch.Generator()\n" + LAST, "warning", 16, "own-randomness"),
         (LAST, "        torch.optim.SGD(job.model.parameters())\n" + LAST, "warning", 16, "own-training"),
+        (LAST, "        job._training.used = 0\n" + LAST, "error", 16, "private"),
+        (LAST, "        job.layers()[0]._position = 1\n" + LAST, "error", 16, "private"),
         (IMPORT, "from torch import optim\n", "warning", 3, "own-training"),
         (IMPORT, "from torch.optim import Adam\n", "warning", 3, "own-training"),
         (IMPORT, "import torch.optim\n", "warning", 3, "own-training"),
@@ -112,6 +114,24 @@ def test_the_class_is_found_under_any_name_of_its_base(tmp_path, head):
 def test_needs_are_those_of_the_code(tmp_path, old, new, severity):
     result = found(tmp_path, changed(METADATA, old, new))
     assert any(entry[0] == "method.py" and entry[1] == severity and entry[3] == "needs" for entry in result)
+
+
+def test_training_needs_epochs_and_a_network_in_training_mode_needs_none(tmp_path):
+    trains = changed(METHOD, "        _, gradients", "        job.train(job.epochs)\n        _, gradients")
+    assert ("method.py", "error", 15, "needs") in found(tmp_path, METADATA, trains)
+    epochs = changed(METADATA, "  gradients: true", "  gradients: true\n  training_epochs: 200")
+    assert problems(tmp_path, epochs, trains) == []
+    mode = changed(METHOD, "        _, gradients", "        job.model.train()\n        _, gradients")
+    assert problems(tmp_path, METADATA, mode) == []
+
+
+@pytest.mark.parametrize(
+    "step", ["w.sub_(0.1 * gradients[i])", "w -= 0.1 * gradients[i]", "w.add_(gradients[i], alpha=-0.1)"]
+)
+def test_a_loop_of_its_own_beside_the_training_that_is_counted(tmp_path, step):
+    epochs = changed(METADATA, "  gradients: true", "  gradients: true\n  training_epochs: 200")
+    loop = f"        job.train(1)\n        for i, w in job.weights():\n            {step}\n{LAST}"
+    assert ("method.py", "warning", 15, "own-training") in found(tmp_path, epochs, changed(METHOD, LAST, loop))
 
 
 def test_needs_that_the_code_does_not_use_are_pointed_out(tmp_path):

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from evaluator.channels import silence
 from evaluator.contract import Pruned, PruningMethod
 from evaluator.errors import ContractError, InvalidOutcome
+from evaluator.layers import Layer
 from evaluator.metadata import Needs
 from tests.submissions.specimens import NETWORKS, images, job, layers, network, total
 
@@ -44,6 +45,18 @@ def test_a_layer_is_its_matrix_times_its_patches(kind, memory_format):
             output = output - layer.module.bias.view(-1, *(1,) * (output.dim() - 2))
         flat = output.movedim(1, 0).reshape(product.shape)
         torch.testing.assert_close(product, flat, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding", [(2, 1), "same", "valid"])
+def test_patches_hold_what_a_convolution_pads_its_inputs_with(padding, mode):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 6, (3, 5), padding=padding, padding_mode=mode, dilation=(2, 1), groups=2, bias=False)
+    inputs = torch.randn(5, 4, 9, 8)
+    layer = Layer(0, conv)
+    expected = conv(inputs).detach()
+    product = layer.matrix @ layer.patches(inputs).mT
+    torch.testing.assert_close(product, expected.movedim(1, 0).reshape(product.shape), rtol=1e-4, atol=1e-4)
 
 
 @every_network

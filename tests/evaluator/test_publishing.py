@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -196,7 +197,9 @@ def test_a_site_follows_from_the_records_or_not(mini: Miniature) -> None:
     beat.write_text(beat.read_text().replace("(0);", "(1764000000);"))  # as a runner does, which is no difference
     (mini.root / "public" / ".nojekyll").touch()
     page, table = mini.root / "public" / "methods" / "largest.html", mini.root / "public" / "data" / "records.csv"
-    page.write_text(page.read_text().replace('<td class="figure">', '<td class="figure">9', 1))
+    figure = re.search(r'<td class="figure">(\d+\.\d+)', page.read_text())
+    assert figure is not None
+    page.write_text(page.read_text().replace(figure[0], '<td class="figure">99.99', 1))
     table.write_text(table.read_text() + "one,more\n")
     (mini.root / "public" / "extra.html").write_text("")
     (mini.root / "public" / "methods.html").unlink()
@@ -204,6 +207,7 @@ def test_a_site_follows_from_the_records_or_not(mini: Miniature) -> None:
     found = mini.json("verify", "--site", "public", code=1)["site"]
     lines = {one["file"]: one["what"] for one in found["differences"]}
     assert lines["methods/largest.html"].startswith("differs from line ")
+    assert lines["methods/largest.html"].endswith(f": it says '99.99', the records say '{figure[1]}'")
     assert lines["data/records.csv"] == f"differs from line {len(table.read_text().splitlines())} on"
     assert lines["extra.html"] == "is not made from these records"
     assert lines["methods.html"] == "is missing"

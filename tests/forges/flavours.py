@@ -53,7 +53,7 @@ class GitHubFlavour:
             "head": {"sha": p.head, "ref": "patch", "repo": None},
             "base": {"ref": p.base},
             "merged_at": p.merged_at,
-            "merge_commit_sha": "f" * 40,  # GitHub has one for open ones too: of the merge that it tried
+            "merge_commit_sha": p.made or "f" * 40,  # GitHub has one for open ones too: of the merge that it tried
             "html_url": f"{WEB}/pull/{p.number}",
         }
 
@@ -136,7 +136,7 @@ class GiteaFlavour(GitHubFlavour):
 
     def pull(self, p: Proposal) -> dict:
         merged = p.state == "merged"
-        return super().pull(p) | {"merged": merged, "merge_commit_sha": "f" * 40 if merged else None}
+        return super().pull(p) | {"merged": merged, "merge_commit_sha": p.made}
 
     def combined(self, world: World, asked: Asked, commit: str) -> Reply:
         return super().combined(world, asked, commit) if world.statuses.get(commit) else Reply(200)
@@ -174,7 +174,6 @@ class GitLabFlavour:
         return Reply(200, self.request(_proposal(world, number)))
 
     def request(self, p: Proposal) -> dict:
-        merged = p.state == "merged"
         return {
             "iid": p.number,
             "title": p.title,
@@ -183,8 +182,8 @@ class GitLabFlavour:
             "target_branch": p.base,
             "state": "opened" if p.state == "open" else p.state,
             "merged_at": p.merged_at,
-            "merge_commit_sha": "f" * 40 if merged else None,
-            "squash_commit_sha": None,
+            "merge_commit_sha": p.made if p.how == "merge" else None,  # none where a project has no merge commits
+            "squash_commit_sha": p.made if p.how == "squash" else None,
             "source_project_id": 2 if p.from_fork else 1,
             "target_project_id": 1,
             "source_branch": "patch",

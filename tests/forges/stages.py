@@ -21,7 +21,7 @@ class Stage(Protocol):
     def say(self, number: int, by: str, body: str) -> None: ...
     def bodies(self, number: int) -> list[str]: ...
     def approve(self, number: int, by: str) -> None: ...
-    def merge(self, number: int) -> None: ...
+    def merge(self, number: int, how: people.How = "merge") -> str: ...
     def close(self, number: int) -> None: ...
 
 
@@ -58,8 +58,10 @@ class RestStage:
         else:
             self.world.review(number, by)
 
-    def merge(self, number: int) -> None:
-        self.world.merge(number)
+    def merge(self, number: int, how: people.How = "merge") -> str:
+        """What main got."""
+        rebases = "forward" if self.kind == "gitlab" and how == "rebase" else how  # GitLab rebases the change itself before
+        return self.world.merge(number, rebases)
 
     def close(self, number: int) -> None:
         self.world.proposals[number].state = "closed"
@@ -100,8 +102,9 @@ class LocalStage:
     def approve(self, number: int, by: str) -> None:
         people.approve(self.forge, number, by)
 
-    def merge(self, number: int) -> None:
-        people.merge(self.forge, number)
+    def merge(self, number: int, how: people.How = "merge") -> str:
+        people.merge(self.forge, number, how=how)
+        return subprocess.check_output(["git", "-C", str(self.forge.path), "rev-parse", "main"], text=True).strip()
 
     def close(self, number: int) -> None:
         people.close(self.forge, number)

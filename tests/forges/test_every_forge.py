@@ -47,6 +47,18 @@ def test_merged_changes_come_latest_first_with_what_the_base_got(stage):
     assert stage.forge.change(1).state == "merged"
 
 
+@pytest.mark.parametrize("how", ["merge", "squash", "rebase"])
+def test_a_change_is_merged_however_it_was(stage, how):
+    """And what main got of it is named, whatever main got later."""
+    change = stage.propose()
+    made = stage.merge(change.number, how)
+    stage.merge(stage.propose().number)
+    found = stage.forge.change(change.number)
+    assert (found.state, found.head, found.merge_commit) == ("merged", change.head, made)
+    assert [one.merge_commit for one in stage.forge.merged_changes()][1:] == [made]
+    assert stage.forge.open_changes() == []
+
+
 def test_a_push_shows_as_another_head(stage):
     change = stage.propose()
     head = stage.push(change.number)

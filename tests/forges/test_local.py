@@ -29,6 +29,9 @@ def test_a_merge_by_hand_is_a_merge(local):
     merged = local.forge.change(1)
     assert (merged.state, merged.merge_commit) == ("merged", change.head)
     assert local.forge.open_changes() == []
+    git(local.checkout, "fetch", "--quiet", str(local.forge.path), "main:main")
+    people.merge(local.forge, local.propose().number, how="squash")
+    assert local.forge.change(1).merge_commit == change.head, "and not what main got next"
 
 
 def test_the_merge_commit_is_what_main_got_and_not_what_came_later(local):
@@ -46,8 +49,9 @@ def test_a_change_that_does_not_fit_is_not_merged(local):
     first, second = local.propose(), local.propose()
     people.push(local.forge, local.checkout, second.number, _other_version(local, first.head))
     people.merge(local.forge, first.number)
-    with pytest.raises(ForgeError, match="cannot be merged as it is"):
-        people.merge(local.forge, second.number)
+    for how in ("merge", "squash", "rebase"):
+        with pytest.raises(ForgeError, match="cannot be merged as it is"):
+            people.merge(local.forge, second.number, how=how)
     with pytest.raises(ForgeError, match="change 1 is merged"):
         people.merge(local.forge, first.number)
 

@@ -42,6 +42,9 @@ class Proposal:
     base: str = "main"
     state: str = "open"
     merged_at: str | None = None
+    how: str = "merge"
+    made: str | None = None
+    """What the base got, once merged."""
     from_fork: bool = True
     comments: list[dict] = field(default_factory=list)
     reviews: list[dict] = field(default_factory=list)
@@ -82,9 +85,12 @@ class World:
         commit = commit or proposal.head
         proposal.reviews.append({"id": self.new_id(), "by": by, "state": state, "commit": commit, "dismissed": dismissed})
 
-    def merge(self, number: int) -> None:
+    def merge(self, number: int, how: str = "merge") -> str:
+        """As "merge", "squash", "rebase", or "forward": as it is, without a commit of its own."""
         proposal = self.proposals[number]
         proposal.state, proposal.merged_at = "merged", OPENED_AT.format(number)
+        proposal.how, proposal.made = how, proposal.head if how == "forward" else sha(proposal.head, how)
+        return proposal.made
 
     def set_status(self, commit: str, content: dict) -> dict:
         status = {"id": self.new_id(), **content}

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import EspalierError
+from evaluator.forges import Change, LocalForge, people
 from evaluator.runner.stages import Progress
+from tests.runner.project import git
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 MINUTE, HOUR = 60.0, 3600.0
@@ -18,6 +20,16 @@ MINUTE, HOUR = 60.0, 3600.0
 
 def cell(benchmark: str, slug: str, state: str = "stale", todo: tuple[str, ...] = ("method",)) -> dict[str, Any]:
     return {"submission": slug, "cell": f"{benchmark}/one-shot/unstructured/2/0", "state": state, "todo": list(todo)}
+
+
+def propose(forge: LocalForge, author: Path, slug: str = "new", base: str = "main") -> Change:
+    """An open change with one submission."""
+    git(author, "checkout", "--quiet", "--force", "--detach", "origin/main")
+    (author / "submissions" / slug).mkdir(exist_ok=True)
+    (author / "submissions" / slug / "method.py").write_text("new = 1\n")
+    git(author, "add", "--all")
+    git(author, "commit", "--quiet", "-m", f"A method: {slug}")
+    return people.open_change(forge, author, title=f"Add {slug}", author="somebody", base=base)
 
 
 @dataclass
@@ -42,12 +54,14 @@ class Stage:
     done: list[tuple[str, ...]] = field(default_factory=list)
     measured: list[tuple[str, ...]] = field(default_factory=list)
     committed: list[str] = field(default_factory=list)
+    beside: dict[str, Callable[[Callable[[], None]], None]] = field(default_factory=dict)
+    """What happens while something is at work, once; it may do what is done meanwhile."""
 
     def ask(self, _: object, verb: str, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
         self.asked.append(verb)
         self.options[verb] = arguments
         self.time += MINUTE if verb == "smoke" else 0
-        meanwhile()
+        self._at(verb, meanwhile)
         if verb == "sentinels":
             found = {"deviations": self.deviations, "accepted": [], "environments": self.environments}
             return {"ok": not self.deviations, "cells": self.sentinels, **found}
@@ -60,13 +74,18 @@ class Stage:
 
     def do(self, _: object, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.done.append(arguments)
-        meanwhile()
+        self._at("preview" if "--notice" in arguments else arguments[0], meanwhile)
         if arguments[:2] == ("site", "build"):
             site = Path(arguments[arguments.index("--output") + 1])
             site.mkdir(parents=True, exist_ok=True)
             (site / "index.html").write_text(f"site {sum(one[:2] == ('site', 'build') for one in self.done)}")
         if arguments[0] == "verify" and self.problem:
             raise EspalierError(self.problem)
+
+    def _at(self, work: str, meanwhile: Callable[[], None]) -> None:
+        if (happens := self.beside.pop(work, None)) is not None:
+            happens(meanwhile)
+        meanwhile()
 
     def evaluation(self, _: object, slug: str, options: tuple[str, ...]) -> Stage:
         self.measured.append((slug, *options))

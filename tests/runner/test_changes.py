@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from evaluator.errors import ForgeError
 from evaluator.forges import LocalForge
 from evaluator.runner.changes import Refused, submission_of
-from evaluator.runner.git import Clone
+from evaluator.runner.git import MOST_FETCHED, Clone
 from evaluator.runner.workspace import Workspaces
 from tests.runner.project import git
 
@@ -99,6 +100,26 @@ def test_names_that_no_file_system_or_reader_takes_are_refused(clone: Clone, aut
     git(author, "push", "--quiet", "origin", "HEAD:refs/pull/1/head")
     head = clone.fetch(clone.url, "refs/pull/1/head", "refs/espalier/changes/1")
     with pytest.raises(Refused, match="plain names: submissions/new/"):
+        submission_of(clone, head)
+
+
+@pytest.mark.parametrize("place", ["submissions/new", "elsewhere"])
+def test_a_few_trees_that_name_files_without_end_are_refused(clone: Clone, author: Path, place: str) -> None:
+    """A hundred in each of ten folders that hold each other: more than there is memory for."""
+    blob = git(author, "hash-object", "-w", "README.md")
+    entry = f"100644 blob {blob}"
+    for _ in range(10):
+        lines = "".join(f"{entry}\t{number:02}\n" for number in range(100))
+        made = subprocess.run(["git", "mktree"], cwd=author, input=lines, capture_output=True, text=True, check=True)
+        entry = f"040000 tree {made.stdout.strip()}"
+    for part in reversed(place.split("/")):
+        line = f"{entry}\t{part}\n"
+        made = subprocess.run(["git", "mktree"], cwd=author, input=line, capture_output=True, text=True, check=True)
+        entry = f"040000 tree {made.stdout.strip()}"
+    head = git(author, "commit-tree", made.stdout.strip(), "-p", "origin/main", "-m", "A bomb")
+    git(author, "push", "--quiet", "origin", f"{head}:refs/pull/1/head")
+    head = clone.fetch(clone.url, "refs/pull/1/head", "refs/espalier/changes/1", MOST_FETCHED)
+    with pytest.raises(Refused, match="more files than can be listed"):
         submission_of(clone, head)
 
 

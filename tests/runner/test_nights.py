@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from evaluator.errors import EspalierError
+from evaluator.forges import LocalForge, people
 from evaluator.grid import Grid
 from evaluator.records import Store
 from evaluator.runner import nights
 from evaluator.runner.greeting import WALLED
 from evaluator.runner.nights import Nights, Step, by_readers, gpus, night_of, steps
 from evaluator.runner.runner import HEARTBEAT, Runner
-from tests.runner.stage import HOUR, NOON, Lines, Stage, cell
+from tests.runner.project import git
+from tests.runner.stage import HOUR, MINUTE, NOON, Lines, Stage, cell, propose
 
 
 def publish(folder: Path, *names: str) -> Store:
@@ -122,6 +125,62 @@ def test_the_night_ends_with_its_budget_over_several_passes(work: Runner, stage:
     stage.time += 24 * HOUR
     work.once()
     assert [slug for slug, *_ in stage.measured] == ["a", "b", "c"]
+
+
+def test_the_night_gives_way_to_what_is_approved_once_a_cell_is_done_and_goes_on_afterwards(
+    work: Runner, stage: Stage, project: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """Once: what was taken up, and could not be measured, does not end the night again."""
+    forge = LocalForge(project)
+    git(project, "config", "--add", "espalier.maintainer", "maintainer")
+    change = propose(forge, project.parent / "author")
+    stage.cells = [cell("digits-mlp", "a", "missing"), cell("digits-mlp", "b", "missing")]
+    record = work.workspaces.main.local / "digits-mlp" / "a.jsonl"
+    looks: list[str] = []
+
+    def write() -> None:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.touch()
+        os.utime(record, ns=(len(looks), len(looks)))
+
+    steps = iter([write, lambda: people.approve(forge, change.number, "maintainer"), lambda: None, write])
+
+    def wait(_: float) -> bool:
+        stage.time += MINUTE
+        step = next(steps, None)
+        looks.append(stage.measured[-1][0])
+        if step is not None:
+            step()
+        return step is None
+
+    monkeypatch.setattr(stage, "wait", wait)
+    assert work.once()
+    assert looks[:4] == ["a"] * 4, "not before a cell has come to its end"
+    assert [slug for slug, *_ in stage.measured] == ["a", "new", "a", "b"]
+    assert len(lines.of("a maintainer has approved a change, which comes first")) == 1
+    assert Nights(work.home / "nights.json", 0).spent(stage.time) == 2 * MINUTE * (len(looks) - 1), (
+        "both parts, and not the change"
+    )
+    assert stage.committed == ["a", "b"]
+
+
+def test_between_two_steps_the_night_gives_way_as_well(
+    work: Runner, stage: Stage, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge = LocalForge(project)
+    git(project, "config", "--add", "espalier.maintainer", "maintainer")
+    change = propose(forge, project.parent / "author")
+    stage.cells = [cell("digits-mlp", slug, "missing") for slug in ("a", "b")]
+    wait = stage.wait
+
+    def approve(seconds: float) -> bool:
+        people.approve(forge, change.number, "maintainer")
+        return wait(seconds)
+
+    stage.seconds = MINUTE
+    monkeypatch.setattr(stage, "wait", approve)
+    assert work.once()
+    assert [slug for slug, *_ in stage.measured] == ["a", "new", "b"]
 
 
 def test_sentinels_that_deviate_stop_the_night_too(work: Runner, stage: Stage, lines: Lines) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -16,33 +17,23 @@ from evaluator.commands import runner as command
 from evaluator.errors import EspalierError, ForgeError, Interrupted, SandboxError
 from evaluator.forges import Change, DryRun, LocalForge, Source, Status, people
 from evaluator.repository import Repository
-from evaluator.runner import runner, stages, watch
+from evaluator.runner import greeting, runner, stages, watch
 from evaluator.runner.approved import UNMEASURED
 from evaluator.runner.git import Clone
 from evaluator.runner.greeting import UNTRIED, WALLED
 from evaluator.runner.lease import Lease
-from evaluator.runner.publication import Branch, Command, Folder, Target
 from evaluator.runner.runner import HEARTBEAT, Runner
 from evaluator.runner.stages import Progress
+from evaluator.runner.targets import Branch, Command, Folder, Target
 from evaluator.runner.workspace import Workspaces
 from evaluator.sandbox import require, session
 from tests.runner.project import git
-from tests.runner.stage import HOUR, Lines, Stage, cell
+from tests.runner.stage import HOUR, Lines, Stage, cell, propose
 
 
 @pytest.fixture
 def author(tmp_path: Path) -> Path:
     return tmp_path / "author"
-
-
-def propose(forge: LocalForge, author: Path, slug: str = "new", base: str = "main") -> Change:
-    """An open change with one submission."""
-    git(author, "checkout", "--quiet", "--force", "--detach", "origin/main")
-    (author / "submissions" / slug).mkdir(exist_ok=True)
-    (author / "submissions" / slug / "method.py").write_text("new = 1\n")
-    git(author, "add", "--all")
-    git(author, "commit", "--quiet", "-m", f"A method: {slug}")
-    return people.open_change(forge, author, title=f"Add {slug}", author="somebody", base=base)
 
 
 def approved(forge: LocalForge, author: Path) -> Change:
@@ -120,6 +111,48 @@ def test_a_change_that_git_does_not_take_is_told_so_once(
     places.clear()
     assert work.once()
     assert (forge.status(gone) or odd).state == "pending"
+
+
+def test_commits_that_are_too_large_are_refused_and_nothing_of_them_stays(
+    work: Runner, project: Path, author: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """Whatever the last of them is: what is gone again is fetched as well. What main got meanwhile is not counted."""
+    forge, clone = LocalForge(project), work.workspaces.clone
+    monkeypatch.setattr(greeting, "MOST_FETCHED", 100_000)
+    (author / "weights").write_bytes(os.urandom(300_000))
+    git(author, "add", "--all")
+    git(author, "commit", "--quiet", "-m", "Weights")
+    weights = git(author, "rev-parse", "HEAD")
+    large = people.open_change(forge, author, title="Large", author="somebody")
+    git(author, "reset", "--quiet", "--hard", "origin/main")
+    (author / "main").write_bytes(os.urandom(300_000))
+    git(author, "add", "--all")
+    git(author, "commit", "--quiet", "-m", "Main has much")
+    clone.open()
+    monkeypatch.setattr(clone, "open", lambda: None)
+    git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    innocent = propose(forge, author)
+    assert work.once()
+    assert forge.status(large) == Status("failure", "not one submission")
+    assert "the commits of this change have more than 0.1 MB" in (forge.comment(large) or "")
+    assert "without what is large" in (forge.comment(large) or "")
+    assert (forge.status(innocent) or Status("error", "")).state == "pending"
+    assert clone.run("cat-file", "-e", weights).returncode
+    assert clone.run("cat-file", "-e", innocent.head).returncode == 0
+    assert [path.name for path in clone.folder.rglob("tmp_*")] == []
+    assert work.once()
+    assert [line["change"] for line in lines.of("refused before; waits for a push")] == [large.number]
+
+
+def test_of_what_was_refused_nothing_stays(work: Runner, project: Path, author: Path) -> None:
+    """A workspace has none of it, and neither has the clone."""
+    forge = LocalForge(project)
+    (author / "README.md").write_text("Mine\n")
+    git(author, "commit", "--quiet", "--all", "-m", "Not a method")
+    change = people.open_change(forge, author, title="Read me", author="somebody")
+    assert work.once()
+    assert (forge.status(change) or Status("error", "")).state == "failure"
+    assert work.workspaces.clone.run("cat-file", "-e", change.head).returncode
 
 
 def unless(ref: str, ask: Callable[..., Any]) -> Callable[..., Any]:
@@ -237,6 +270,63 @@ def test_what_comes_while_a_change_is_measured_does_not_wait_for_it(
     assert (stage.committed, first.number in work.workspaces.numbers()) == (["ready"], True)
 
 
+@pytest.mark.parametrize("at_work", ["sentinels", "site", "verify", "preview", "gc"])
+def test_what_comes_while_something_else_is_at_work_does_not_wait_for_it_either(
+    work: Runner, stage: Stage, project: Path, author: Path, at_work: str
+) -> None:
+    """Whatever takes minutes. In the folder of the change of which a preview is made nothing is moved."""
+    forge = LocalForge(project)
+    first = approved(forge, author)
+    work.target = Folder(work.home / "public")
+    stage.progress = Progress(0, 1, None) if at_work == "sentinels" else Progress(1, 1, None)
+    said: dict[int, str] = {}
+
+    def come(meanwhile: Callable[[], None]) -> None:
+        there = [propose(forge, author, "later")]
+        git(author, "commit", "--quiet", "--allow-empty", "-m", "Again")
+        there.append(people.push(forge, author, first.number))
+        stage.time += work.poll
+        meanwhile()
+        found = {change.number: forge.status(change) for change in there}
+        said.update({number: status.description if status else "" for number, status in found.items()})
+
+    stage.beside[at_work] = come
+    assert work.once()
+    greeted = "checks passed; waits for a maintainer's approval"
+    assert said == {first.number: "" if at_work == "preview" else greeted, first.number + 1: greeted}
+
+
+def test_what_was_greeted_meanwhile_has_its_turn_in_the_same_pass(
+    work: Runner, stage: Stage, project: Path, author: Path
+) -> None:
+    forge = LocalForge(project)
+    work.target = Folder(work.home / "public")
+    change = approved(forge, author)
+    assert work.once()
+    assert [slug for slug, *_ in stage.measured] == ["new"]
+    assert "smoke" in stage.asked[: stage.asked.index("sentinels")], "beside the site, which is built first"
+    assert change.number in work.workspaces.numbers()
+
+
+def test_what_is_pushed_while_the_sentinels_are_measured_is_not_measured_in_place_of_what_was_approved(
+    work: Runner, stage: Stage, project: Path, author: Path
+) -> None:
+    """It was greeted meanwhile, and lies in the folder."""
+    forge = LocalForge(project)
+    change = approved(forge, author)
+
+    def push(meanwhile: Callable[[], None]) -> None:
+        (author / "submissions" / "new" / "method.py").write_text("evil = 1\n")
+        git(author, "commit", "--quiet", "--all", "-m", "Another")
+        people.push(forge, author, change.number)
+        stage.time += work.poll
+        meanwhile()
+
+    stage.beside["sentinels"] = push
+    assert work.once()
+    assert stage.measured == []
+
+
 def silent(*_: object) -> None:
     raise ForgeError("it does not answer")
 
@@ -254,6 +344,31 @@ def test_what_was_measured_is_published_before_what_is_to_be_measured(
     monkeypatch.setattr(stage, "wait", lambda _: known.append([*stage.committed]) is None)
     work.once()
     assert (known, stage.committed) == ([["ready"]], ["ready", "long"])
+
+
+@pytest.mark.parametrize("how", ["merge", "squash", "rebase"])
+def test_what_was_merged_is_published_however_it_was(
+    work: Runner, stage: Stage, project: Path, author: Path, how: people.How
+) -> None:
+    """Even if its last commit undoes what another did beside the submission. Its folder goes with the publication."""
+    forge = LocalForge(project)
+    (author / "README.md").write_text("Oops\n")
+    git(author, "commit", "--quiet", "--all", "-m", "Not of the method")
+    oops = git(author, "rev-parse", "HEAD")
+    change = propose(forge, author)
+    git(author, "cherry-pick", oops)
+    git(author, "revert", "--no-edit", "HEAD")
+    people.push(forge, author, change.number)
+    work.once()
+    assert work.workspaces.numbers() == [change.number]
+    other = propose(forge, author, "other")
+    stage.cells = [cell("digits-mlp", slug, "missing") for slug in ("new", "other")]
+    people.merge(forge, change.number, how=how)
+    people.merge(forge, other.number, how=how)
+    work.budget = 0
+    work.once()
+    assert stage.committed == ["new", "other"]
+    assert work.workspaces.numbers() == []
 
 
 def test_a_measured_change_has_one_preview_until_it_is_decided(
@@ -371,7 +486,7 @@ def test_a_site_that_cannot_be_published_does_not_keep_from_open_changes(
     """The pass says that something of main's failed, and the next runner need not wait for the lease."""
     forge = LocalForge(project)
     change = propose(forge, author)
-    work.target = Command("/bin/false", work.home / "published")
+    work.target = Command("/bin/false", Folder(work.home / "published"))
     assert work.once()
     assert work.failed
     assert lines.of("/bin/false: it ended with 1: it said nothing")
@@ -393,7 +508,7 @@ def test_a_site_that_does_not_say_what_the_records_say_leaves_the_one_before(
     ways: dict[str, Target] = {
         "folder": Folder(public),
         "branch": Branch(work.workspaces.clone, "pages"),
-        "program": Command(str(program), tmp_path / "state"),
+        "program": Command(str(program), Folder(tmp_path / "state")),
     }
     work.target = ways[way]
 

@@ -10,7 +10,8 @@ from evaluator.records import Store
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.git import Clone
-from evaluator.runner.publication import RELEASES, Branch, Command, Folder, PublishError, adopt, commit_records
+from evaluator.runner.publication import adopt, commit_records
+from evaluator.runner.targets import RARELY, RELEASES, SCRIPT, Branch, Command, Folder, PublishError, Target
 from evaluator.runner.workspace import Workspaces
 from tests.miniature import ROOT
 from tests.runner.project import TOKEN, git
@@ -108,7 +109,7 @@ def test_a_program_is_called_once_for_a_commit_and_without_the_token(site: Path,
     program = tmp_path / "publish"
     program.write_text(f'#!/bin/sh\nenv > {tmp_path}/seen\necho "$1 $2" > {tmp_path}/called\n')
     program.chmod(0o755)
-    target = Command(str(program), tmp_path / "state")
+    target = Command(str(program), Folder(tmp_path / "state"))
     target.publish(site, "commit1")
     assert (tmp_path / "called").read_text() == f"{site} commit1\n"
     assert TOKEN not in (tmp_path / "seen").read_text()
@@ -117,6 +118,48 @@ def test_a_program_is_called_once_for_a_commit_and_without_the_token(site: Path,
     with pytest.raises(PublishError, match="ended with 3: no room"):
         target.publish(site, "commit2")
     assert not target.shows("commit2")
+
+
+@pytest.mark.parametrize("way", ["branch", "program"])
+def test_where_a_sign_of_life_is_a_publication_there_is_one_an_hour(
+    site: Path, clone: Clone, project: Path, tmp_path: Path, way: str
+) -> None:
+    """The site is the same else; a branch has one commit for the last of them, a program is called for the same commit."""
+    program, shown, calls = tmp_path / "publish", tmp_path / "shown", tmp_path / "calls"
+    program.write_text(f'#!/bin/sh\nrm -rf {shown}; cp -r "$1" {shown}; echo "$2" >> {calls}\n')
+    program.chmod(0o755)
+    target: Target = Branch(clone, "pages") if way == "branch" else Command(str(program), Folder(tmp_path / "state"))
+
+    def said(name: str = SCRIPT) -> str:
+        return git(project, "show", f"pages:{name}") if way == "branch" else (shown / name).read_text().strip()
+
+    def number() -> int:
+        log = git(project, "log", "--format=%H", "pages") if way == "branch" else calls.read_text()
+        return len(log.splitlines())
+
+    target.beat(1)  # before there is a site
+    (site / SCRIPT).write_text("((seen) => {})(1000);\n")
+    target.publish(site, "commit1")
+    target.beat(1000 + RARELY - 1)
+    assert (said(), number()) == ("((seen) => {})(1000);", 1)
+    for hours in (1, 2, 3):
+        target.beat(1000 + hours * RARELY)
+        assert said() == f"((seen) => {{}})({1000 + hours * RARELY});"
+        assert (said("index.html"), target.shows("commit1")) == ("first", True)
+    assert number() == (2 if way == "branch" else 4)
+    (site / SCRIPT).write_text("((seen) => {})(20000);\n")
+    (site / "index.html").write_text("second")
+    target.publish(site, "commit2")
+    target.beat(20001)
+    assert (said(), said("index.html"), target.shows("commit2")) == ("((seen) => {})(20000);", "second", True)
+    if way == "branch":
+        assert git(project, "log", "--format=%s", "pages").splitlines() == [
+            "Site of commit2",
+            "Seen again",
+            "Site of commit1",
+        ]
+    else:
+        assert calls.read_text().split() == ["commit1"] * 4 + ["commit2"]
 
 
 def test_the_next_site_gets_the_snapshots_of_the_present_one(
@@ -130,7 +173,7 @@ def test_the_next_site_gets_the_snapshots_of_the_present_one(
     program = tmp_path / "publish"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    targets = (Folder(tmp_path / "public"), Branch(clone, "pages"), Command(str(program), tmp_path / "state"))
+    targets = (Folder(tmp_path / "public"), Branch(clone, "pages"), Command(str(program), Folder(tmp_path / "state")))
     for number, target in enumerate(targets):
         carried = tmp_path / f"carried{number}"
         carried.mkdir()

@@ -88,6 +88,18 @@ def test_whatever_leads_to_a_board_leads_to_its_page(many, gathered):
         assert all(f'"chart-{phase["chart"]}-{axis["id"]}"' in figures for phase in data["phases"] for axis in phase["axes"])
 
 
+def test_who_was_measured_without_a_sandbox_is_named(many, gathered):
+    """On the card and on the board, with the way to the records; on published boards there is nobody."""
+    local = board_of(gathered.standings[-1])
+    named = f'<a class="own" href="../{{}}{local.key.records("global-magnitude")}">Global magnitude</a>'
+    for path, root in ((PAGE, ""), (gathered.page_of(local.key), "../")):
+        text = (many.folder / path).read_text(encoding="utf-8")
+        [banner] = re.findall(r"<p class=\"banner alarm\">.*?</p>", text)
+        assert named.format(root) in banner
+    published = gathered.page_of(board_of(gathered.standings[0]).key)
+    assert "banner alarm" not in (many.folder / published).read_text(encoding="utf-8")
+
+
 def test_old_addresses_lead_on(many, visit):
     """A place on the benchmark's page is the card now; a view of a board is that of its page."""
     seen = visit(many.folder / PAGE, fragment=f"#{BOARD}")

@@ -13,6 +13,7 @@ from leaderboard.formats import duration
 from leaderboard.pages.site import board_of
 
 BOARD = "digits-mlp/one-shot-unstructured-digits-retraining-cpu-published"
+MANY = "digits-cnn/one-shot-unstructured-digits-retraining-cpu-published"
 GAPS = "mnist-lenet-300-100/one-shot-unstructured-lenet-300-100-retraining-cpu-published"
 
 
@@ -114,6 +115,18 @@ def test_reader_chooses_at_one_target(site, menus, visit):
     page.get_by_role("link", name="See them in the charts").click()
     page.wait_for_url("**/benchmarks/mnist-lenet-300-100.html*")
     assert page.locator(".panel.after thead th[aria-sort=descending]").inner_text().startswith("2\N{MULTIPLICATION SIGN}")
+
+
+def test_another_division_is_shown_on_the_same_benchmark(many, visit):
+    """Where it has such a board; not on whatever stands first."""
+    seen = visit(many.folder / "index.html", fragment=f"#choose={MANY}")
+    boards = list(data(many).values())
+    others = [{**board, "id": board["id"].replace("digits-cnn/", "another/")} for board in boards]
+    seen.page.evaluate("boards => espalierChooser(boards)", [*others, *boards])
+    seen.page.locator("#chooser").get_by_text("channels", exact=True).click()
+    assert seen.page.locator("#choose-board").input_value().startswith("digits-cnn/")
+    assert seen.page.locator("#choose-board option").first.get_attribute("value").startswith("another/")
+    assert seen.console == []
 
 
 def test_unknown_cost_meets_no_limit(site, visit):

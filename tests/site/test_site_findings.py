@@ -11,7 +11,8 @@ import pytest
 from leaderboard import contests
 from leaderboard.build import build, gather
 from leaderboard.evidence import telling
-from leaderboard.findings import findings, nearly_dense, retraining_order, score_or_allocation, tied_best
+from leaderboard.findings import class_harm, findings, nearly_dense, retraining_order, score_or_allocation, tied_best
+from leaderboard.forgetting import Forgetting
 from leaderboard.pages.site import board_of
 from scipy import stats
 
@@ -111,6 +112,35 @@ def test_nearly_dense_names_only_methods_whose_interval_is_inside(gathered):
             entry.points[i].drop.low for entry in standing.methods for i in range(place + 1, len(standing.frame.targets))
         ]
         assert not [low for low in later if low > -1]
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")
+def test_harm_is_counted_class_by_class(gathered, monkeypatch):
+    """By scipy from the records alone; the whole test set hides a class that goes while it loses little itself."""
+    frame = gathered.results.frame
+    here = frame[(frame["benchmark"] == "mnist-lenet-300-100") & (frame["status"] == "ok")]
+    images = np.array(here["class_images"].iloc[0], dtype=float)
+    beyond = {}
+    for (slug, variant, target), own in here.groupby(["submission", "variant", "target"]):
+        correct = np.array(own["after_class_correct"].tolist(), dtype=float)
+        beyond[slug, variant, target] = 100 * correct / images - 100 * (correct.sum(axis=1) / images.sum()).mean()
+    [dense] = [recall for (slug, _, _), recall in beyond.items() if slug == DENSE]
+    harmed = 0
+    for (_, variant, _), recall in beyond.items():
+        if variant == "method":
+            p = np.nan_to_num(stats.ttest_ind(recall, dense, equal_var=False).pvalue, nan=1.0)
+            lost = recall.mean(axis=0) < dense.mean(axis=0)
+            harmed += bool(((stats.false_discovery_control(p) < 0.05) & lost).any())
+    found = class_harm(gathered, telling(gathered))
+    cases = sum(variant == "method" for _, variant, _ in beyond)
+    assert found.lines[0].figures[0] == f"{harmed} of {cases}"
+    assert f"In {harmed} of {cases} cases" in found.sentence
+    monkeypatch.setattr(Forgetting, "harmed", property(lambda one: np.arange(len(one.recall)) == one.worst))
+    told = class_harm(gathered, telling(gathered))
+    assert told.lines[0].figures[0] == f"{cases} of {cases}"
+    assert re.fullmatch(
+        r"class \d: \N{MINUS SIGN}?[\d.]+ points, .+ at \d+\N{MULTIPLICATION SIGN}", told.lines[0].figures[2]
+    )
 
 
 def test_reversals_by_hand(gathered):

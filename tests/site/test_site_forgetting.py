@@ -160,6 +160,11 @@ def test_a_failed_target_has_no_column(repository):
 def test_method_page_says_what_it_forgets(repository):
     text = page(repository)
     assert "What it forgets" in text
+    glance = text[text.index('<h2 id="glance">') :].split("</table>")[0]
+    harmful = {one.target for one in rows(repository) if one.phase == "after" and one.forgetting.harmed.any()}
+    assert f">at {len(harmful)} of 2 targets</a>" in glance
+    assert "1 failed" not in glance
+    assert "3 failed" in glance
     assert 'href="../protocol.html#forgetting"' in text
     assert '<th scope="row">class 9</th>' in text
     assert "The same before retraining" in text

@@ -275,6 +275,30 @@ def test_phone_has_results_first(site, visit):
     assert page.get_by_label("Scope").is_visible()
 
 
+@pytest.mark.parametrize("width", [1280, 360])
+def test_headings_stay_while_a_long_table_scrolls(site, visit, width):
+    """And the first column; what is reached by keys is not hidden behind them."""
+    page = visit(site.folder / BENCHMARK, width=width).page
+    page.set_viewport_size({"width": width, "height": 420})
+    box = page.locator(".panel.after .scroll")
+    places = """box => ['thead th:nth-child(2)', 'thead th', 'tbody[data-slug] th'].map(name => {
+      const [own, outer] = [box.querySelector(name), box].map(one => one.getBoundingClientRect());
+      return [Math.round(own.top - outer.top), Math.round(own.left - outer.left)];
+    })"""
+    [[top, _], corner, [_, left]] = box.evaluate(places)
+    box.evaluate("box => box.scrollTo(60, 120)")
+    assert box.evaluate("box => [box.scrollLeft, box.scrollTop]") == [60, 120]
+    after = box.evaluate(places)
+    assert (after[0][0], after[1], after[2][1]) == (top, corner, left)
+    link = box.locator("tbody[data-slug] a.source").first
+    box.evaluate("box => box.scrollTo(400, 400)")
+    link.focus()
+    seen = (
+        "a => { const b = a.getBoundingClientRect(); return a.contains(document.elementFromPoint(b.left + 4, b.top + 4)); }"
+    )
+    page.wait_for_function(seen, arg=link.element_handle())
+
+
 def test_facets_in_which_all_are_alike_are_no_filter():
     one = {"criterion": "magnitude", "scope": "global", "needs": ["data"]}
     base = dict.fromkeys(("schedule", "data_use", "supervision", "weight_update", "learned_by", "fusion"), "none")
@@ -369,5 +393,5 @@ def test_is_it_the_score_or_the_allocation(site, visit):
 def test_script_and_build_place_names_by_the_same_numbers():
     """What the page's script draws anew stands where the static drawing has it."""
     text = (STATIC / "charts.js").read_text(encoding="utf-8")
-    [written] = re.findall(r"\[LONGEST, ROOM, EDGE, NEAR\] = \[(.*?)\];", text)
-    assert [float(one) for one in written.split(",")] == [labels.LONGEST, labels.ROOM, labels.EDGE, scales.NEAR]
+    [written] = re.findall(r"\[LONGEST, ROOM, NEAR\] = \[(.*?)\];", text)
+    assert [float(one) for one in written.split(",")] == [labels.LONGEST, labels.ROOM, scales.NEAR]

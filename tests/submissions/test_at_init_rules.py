@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evaluator.device import repeatable
 from tests.submissions.specimens import NETWORKS, images, job, layers, method, module, network, outcome, total
 
 every_network = pytest.mark.parametrize("kind", NETWORKS)
@@ -128,6 +129,38 @@ def test_grasp_removes_the_highest_scores(kind):
     mask = flat(outcome("grasp", kind, 3).masks)
     assert float(scores[~mask].min()) >= float(scores[mask].max()) - 1e-6 * float(scores.abs().max())
     assert float(scores[mask].mean()) < 0 < float(scores[~mask].mean()) + 1e-12
+
+
+class Attending(nn.Module):
+    """Attention in one fused operation, as many networks have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = nn.Linear(18, 12)
+        self.classifier = nn.Linear(4, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        query, key, value = self.inputs(images.flatten(2).unflatten(2, (2, 18)).flatten(1, 2)).chunk(3, dim=2)
+        return self.classifier(F.scaled_dot_product_attention(query, key, value).mean(1))
+
+
+@pytest.fixture
+def as_in_the_sandbox():
+    before = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    fused = torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.mem_efficient_sdp_enabled()
+    repeatable()
+    yield
+    torch.use_deterministic_algorithms(before[0])
+    torch.utils.deterministic.fill_uninitialized_memory = before[1]
+    torch.backends.cuda.enable_flash_sdp(fused[0])
+    torch.backends.cuda.enable_mem_efficient_sdp(fused[1])
+
+
+@pytest.mark.usefixtures("as_in_the_sandbox")
+def test_attention_has_second_derivatives_where_methods_run():
+    work = job(Attending().eval(), 50)
+    mask = method("grasp").prune(work).masks[0]
+    assert int(mask.sum()) == 50
 
 
 # -- SynFlow --------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Card:
     href: str
     targets: str
     local: bool
-    unsandboxed: bool
+    unsandboxed: list[str]
     chart: Chart
     standing: Standing
     best: list[str]
@@ -96,7 +96,7 @@ def _card(site: Site, standings: Standings) -> Card:
         href=site.page_of(key),
         targets=board.asked(site.grid, key.benchmark, of.division),
         local=key.origin == LOCAL,
-        unsandboxed=any(row.sandbox == "none" for row in of.records),
+        unsandboxed=of.unsandboxed,
         chart=_chart(site, first),
         standing=first,
         best=best,

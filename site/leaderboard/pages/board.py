@@ -74,7 +74,7 @@ class BoardView:
     targets: str
     trains: bool
     local: bool
-    unsandboxed: bool
+    unsandboxed: list[str]
     panels: list[Panel]
     phases: list[tuple[str, str]]
     axes: list[tuple[str, str]]
@@ -176,7 +176,7 @@ def view(site: Sources) -> BoardView:
         targets=asked(site.grid, key.benchmark, division),
         trains=words.trains(key.track),
         local=key.origin == LOCAL,
-        unsandboxed=any(row.sandbox == "none" for row in board.records),
+        unsandboxed=board.unsandboxed,
         panels=[_panel(site, phase, standing) for phase, standing in site.standings.items()],
         phases=[(phase, words.TRACKS[key.track].phases[phase]) for phase in site.standings],
         axes=[("both", "both"), *((axis, axis) for axis in first.axes if axis)] if len(first.axes) > 1 else [],

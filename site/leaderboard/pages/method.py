@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from leaderboard import costs, words
 from leaderboard.code import highlight
-from leaderboard.entries import Axis
+from leaderboard.entries import Axis, Phase
+from leaderboard.harm import Case, at_first, cases
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages import beside, result
 from leaderboard.pages.changes import Revision, revisions
@@ -37,6 +38,11 @@ class Head:
     seconds: tuple[float, float]
     """What one network takes: pruning at the costliest target, and retraining; nan where not known."""
     records: list[Any]
+    harm: list[Case]
+
+    @property
+    def phases(self) -> list[Phase]:
+        return list(self.standings)
 
     @property
     def axis(self) -> Axis | None:
@@ -148,6 +154,7 @@ def head(site: Site, standings: Standings, slug: str) -> Head:
         standings=standings,
         seconds=(costs.pruning_seconds(board, slug), costs.retraining_seconds(board)),
         records=rows,
+        harm=at_first(cases(site, board, slug)),
     )
 
 

@@ -15,6 +15,7 @@ from evaluator.records.record import DENSE
 from leaderboard import words
 from leaderboard.charts import Spec
 from leaderboard.entries import Axis, Phase
+from leaderboard.kept import NOTHING, Kept
 from leaderboard.load import LOCAL, Board, BoardKey, Results
 from leaderboard.pictures import key
 from leaderboard.series import Look, looks
@@ -121,6 +122,8 @@ class Site:
     """On top of every page, where this is not the published site."""
     url: str = ""
     """Where the site can be read, with a slash at its end; empty where nobody has said so."""
+    kept: Kept = NOTHING
+    """What builds before have found."""
 
     @property
     def faults(self) -> list[str]:
