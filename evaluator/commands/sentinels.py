@@ -23,6 +23,7 @@ from evaluator.records.acceptance import Acceptance, accept, accepted
 from evaluator.records.changes import place
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
+from evaluator.sandbox.confine import leave_with_parent
 from evaluator.sentinels import SLUGS, Wanted, cells, deviations, elsewhere
 from evaluator.setting import Setting
 from evaluator.terminal import err, out, print_json, safe
@@ -159,7 +160,11 @@ def _evaluate(repository: Repository, wanted: Sequence[Wanted], how: Sequence[st
         where = ("--store", folder, "--root", str(repository.root))
         command = ["evaluate", *slugs, *options, *how, "--here", "--force", *where]
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "evaluator", *command], capture_output=True, text=True, check=False
+            [sys.executable, "-P", "-m", "evaluator", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=leave_with_parent,
         )
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["it said nothing"]

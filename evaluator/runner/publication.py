@@ -7,13 +7,21 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from evaluator.errors import ForgeError
-from evaluator.records import Store
+from evaluator.errors import ForgeError, SignatureError
+from evaluator.records import AllowedSigners, Store
+from evaluator.records.signatures import SIGNERS
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.git import MAIN
 from evaluator.runner.targets import Duty, Target, beat
 from evaluator.runner.workspace import Workspaces
+
+
+def require_key(repository: Repository, key: Path | None) -> None:
+    """Raises SignatureError where records have to be signed, and there is no key: no site would be built of them."""
+    if key is None and AllowedSigners.of(repository.published) is not None:
+        what = "records are signed here, and this runner has no key: nothing is published"
+        raise SignatureError(what, where=repository.published / SIGNERS, fix="give it `--key KEY`, one that this file names")
 
 
 def commit_records(workspaces: Workspaces, slug: str, title: str, key: Path | None) -> bool:

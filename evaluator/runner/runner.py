@@ -27,7 +27,7 @@ from evaluator.runner.housekeeping import DAY, Housekeeping
 from evaluator.runner.lease import Lease
 from evaluator.runner.nights import Meter, Nights, gpus, hours, night_of, steps
 from evaluator.runner.previews import Previews
-from evaluator.runner.publication import adopt, commit_records, publish_site
+from evaluator.runner.publication import adopt, commit_records, publish_site, require_key
 from evaluator.runner.sentinels import Sentinels
 from evaluator.runner.stages import Progress
 from evaluator.runner.targets import Target
@@ -257,6 +257,7 @@ class Runner:
     def _catch_up(self, slug: str, title: str, only: Sequence[str], deadline: float) -> bool:
         """Measure what is missing of a submission of main, and publish what there is; False where there is no time to."""
         main = self.workspaces.main
+        require_key(main, self.key)
         self._sentinels.sift(Store(main.local), (slug, DENSE))
         progress = Progress.of(main, slug, only)
         if progress.done < progress.cells:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -52,6 +55,46 @@ def test_three_standard_errors_may_be_chance(was: int, now: int, beyond: bool) -
 
 def test_another_number_of_test_images_is_no_chance() -> None:
     assert _beyond(score(93, 100), score(93, 101)) is not None
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from evaluator.commands import sentinels
+from evaluator.repository import Repository
+
+sys.executable = sys.argv[1]
+sentinels._evaluate(Repository(Path()), [("dense", "a")], ())
+"""
+
+
+def test_what_measures_them_goes_with_who_asked(tmp_path: Path) -> None:
+    """A runner that is killed leaves nothing at work on the device."""
+    program, seen = tmp_path / "python", tmp_path / "pid"
+    program.write_text(f"#!/bin/sh\necho $$ > {seen}.new; mv {seen}.new {seen}; exec sleep 60\n")
+    program.chmod(0o755)
+    asking = subprocess.Popen([sys.executable, "-c", KILLED, str(program)])
+    until(seen.exists)
+    measuring = seen.read_text().strip()
+    until(lambda: "sleep" in said_by(measuring))
+    asking.kill()
+    asking.wait()
+    until(lambda: not said_by(measuring))
+
+
+def said_by(process: str) -> str:
+    """By which words it was started; nothing once it is over."""
+    try:
+        return Path("/proc", process, "cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
 
 
 @pytest.mark.usefixtures("bubblewrap")

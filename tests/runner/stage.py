@@ -123,4 +123,8 @@ class Lines(logging.Handler):
     def of(self, what: str) -> list[dict[str, Any]]:
         return [vars(record) for record in self.seen if record.getMessage() == what]
 
+    def seen_of(self, part: str) -> list[dict[str, Any]]:
+        """Lines that have this in them."""
+        return [vars(record) for record in self.seen if part in record.getMessage()]
+
     __hash__ = object.__hash__

@@ -371,6 +371,30 @@ def test_what_was_merged_is_published_however_it_was(
     assert work.workspaces.numbers() == []
 
 
+def test_where_records_are_signed_a_runner_without_a_key_publishes_none(
+    work: Runner, stage: Stage, project: Path, author: Path, lines: Lines
+) -> None:
+    """No site would be built of them. Nothing is lost: the change is published once there is a key."""
+    forge = LocalForge(project)
+    change = propose(forge, author)
+    work.once()
+    git(author, "checkout", "--quiet", "--force", "--detach", "origin/main")
+    (author / "results").mkdir()
+    (author / "results" / "allowed_signers").write_text("runner ssh-ed25519 AAAA\n")
+    git(author, "add", "--all")
+    git(author, "commit", "--quiet", "-m", "Records are signed")
+    git(author, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    people.merge(forge, change.number)
+    stage.cells = [cell("digits-mlp", "new", "missing")]
+    work.budget = 0
+    assert work.once()
+    assert (work.failed, stage.measured, stage.committed, work.workspaces.numbers()) == (True, [], [], [change.number])
+    assert [line["change"] for line in lines.seen_of("this runner has no key")] == [change.number]
+    work.key = project
+    assert work.once()
+    assert (work.failed, stage.committed) == (False, ["new"])
+
+
 def test_a_measured_change_has_one_preview_until_it_is_decided(
     work: Runner, stage: Stage, project: Path, author: Path, lines: Lines
 ) -> None:

@@ -97,12 +97,13 @@ def test_killed_at_random_and_two_at_once(tmp_path: Path) -> None:
             runner.wait()
     again(project, lambda: project.status(change.number) == ("success", f"{CELLS}/{CELLS} cells"))
     assert len(project.comments(change.number)) == 1
-    people.merge(project.forge, change.number, "maintainer")
+    people.merge(project.forge, change.number, "maintainer", how="rebase")
     again(project, lambda: bool(project.published()))
     lines = project.published()["results/digits-mlp/good.jsonl"]
     identities = [tuple(json.loads(line)[name] for name in ("variant", "target", "seed")) for line in lines]
     assert len(set(identities)) == len(identities) == 3 * CELLS
     assert (project.site / "methods" / "good.html").is_file()
+    assert_no_token(tmp_path, project)
 
 
 def again(project: Project, condition: Callable[[], bool]) -> None:
