@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from evaluator.grid import Grid
 from evaluator.records import Churn
+from evaluator.records.audit import Place
 from leaderboard.entries import Phase
 from leaderboard.forgetting import Forgetting, Population, forgetting, population
 from leaderboard.load import Board, Results
@@ -33,10 +34,11 @@ def audit(results: Results, grid: Grid) -> Iterator[Audited]:
     """Every method on every board, in the order of the boards, slugs, targets and phases."""
     for board in results.boards:
         for slug in sorted(board.by_submission):
-            yield from audit_method(results, grid, board, slug)
+            churn = results.churn.get((board.key.origin, board.key.benchmark, slug), {})
+            yield from audit_method(churn, grid, board, slug)
 
 
-def audit_method(results: Results, grid: Grid, board: Board, slug: str) -> Iterator[Audited]:
+def audit_method(churn: Mapping[Place, Churn], grid: Grid, board: Board, slug: str) -> Iterator[Audited]:
     """One method on one board; a target or phase without scores, or without a dense control, is left out."""
     division: Any = board.key.division
     own = [row for row in board.by_submission.get(slug, []) if row.variant == "method"]
@@ -48,8 +50,10 @@ def audit_method(results: Results, grid: Grid, board: Board, slug: str) -> Itera
             pruned, control = population(at, phase), dense[phase]
             if pruned is not None and control is not None:
                 found = forgetting(pruned, control)
-                churn = _published(results, board, slug, label, phase, pruned, control)
-                yield Audited(board, slug, label, phase, pruned, control, found, churn)
+                key = board.key
+                place = (key.track, key.division, key.recipe, key.device_class, label, phase)
+                known = _published(churn.get(place), pruned, control)
+                yield Audited(board, slug, label, phase, pruned, control, found, known)
 
 
 def class_name(grid: Grid, benchmark: str, index: int) -> str:
@@ -59,12 +63,8 @@ def class_name(grid: Grid, benchmark: str, index: int) -> str:
     return f"class {name}" if name.isdigit() else name.replace("_", " ")
 
 
-def _published(results: Results, board: Board, slug: str, label: str, phase: Phase, pruned: Population,
-               dense: Population) -> Churn | None:  # fmt: skip
+def _published(found: Churn | None, pruned: Population, dense: Population) -> Churn | None:
     """The figure that is known for these very predictions; one for others says nothing about these records."""
-    key = board.key
-    place = (key.track, key.division, key.recipe, key.device_class, label, phase)
-    found = results.churn.get((key.origin, key.benchmark, slug, place))
     if found is None or found.images != pruned.images:
         return None
     return found if (found.pruned, found.dense) == (pruned.predictions, dense.predictions) else None

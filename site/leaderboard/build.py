@@ -11,20 +11,22 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from evaluator.errors import SubmissionError
 from evaluator.grid import load_grid
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard import chooser, comparison, discovery, downloads, pictures, previews, search
+from leaderboard import chooser, comparison, discovery, downloads, previews, search
 from leaderboard.address import normal
 from leaderboard.aside import aside
+from leaderboard.charts import layouts_kept
 from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
 from leaderboard.kept import NOTHING, Kept
@@ -46,10 +48,9 @@ from leaderboard.pages import (
 )
 from leaderboard.pages import search as search_page
 from leaderboard.pages.site import Page, Site
-from leaderboard.render import environment
 from leaderboard.standings import make_standings
 from leaderboard.verify import problems
-from leaderboard.writing import write, write_pages
+from leaderboard.writing import Written, write, write_pages
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 MARKER = "build.json"
@@ -99,14 +100,18 @@ def build(
     _refuse_foreign(output)
     say("reading records")
     keeper = Kept(kept or repository.cache / "site")
-    with _undisturbed(), _staging(output) as folder:
-        site = gather(repository, local=local, notice=notice, url=url, kept=keeper)
-        say(f"{len(site.results.rows)} records, {len(site.slugs)} methods; laying out pages, writing downloads")
-        with aside(
-            lambda: downloads.write(site, folder / "data", snapshots), worthwhile=len(site.results.rows) > FEW
-        ) as offered:
+    with (
+        _staging(output) as folder,
+        layouts_kept(keeper),
+        _gathered(repository, local=local, notice=notice, url=url, kept=keeper) as site,
+    ):
+        say(f"{len(site.results.rows)} records, {len(site.slugs)} methods; writing downloads")
+        worthwhile = len(site.results.rows) > FEW
+        with aside(lambda: _write_data(site, folder, snapshots), worthwhile=worthwhile) as offered:
             pages = all_pages(site, offered)
-        found = _write(folder, site, pages, keeper, say)
+            say(f"writing {len(pages)} pages")
+            written = _write_pages(folder, site, pages, keeper)
+        found = _finish(folder, site, pages, written, say)
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise SiteError(f"the new site was not put in place: {found[0]}{more}", where=output, fix="report this as a bug")
@@ -115,19 +120,26 @@ def build(
     return Built(output, shown, len(site.results.rows), site.warnings, site.faults)
 
 
-def _write(folder: Path, site: Site, pages: list[Page], keeper: Kept, say: Say) -> list[str]:
-    """Write everything but the downloads, and look at it: what is wrong, a line each."""
-    specs = {chart.key: chart.spec for page in pages for chart in page.charts if chart.drawn}
-    say(f"drawing {len(specs)} charts")
-    env = environment(site, pictures.draw(specs, keeper), chosen := previews.choose(site, pages))
-    say(f"writing {len(pages)} pages")
-    written = write_pages(folder, env, pages, site.url, keeper)
-    write(folder / search.FILE, search.index([one.entry for one in written.values() if one.entry is not None]))
-    for name, text in (chooser.file(site), *comparison.files(site), *discovery.files(site, pages)):
+def _write_pages(folder: Path, site: Site, pages: list[Page], kept: Kept) -> dict[str, Written]:
+    """The page of the downloads last: it waits for them."""
+    front = previews.choose(site, home := pages[0], home.charts)
+    parts = ([page for page in pages if (page.path == data.PATH) == late] for late in (False, True))
+    early, late = (write_pages(folder, site, part, front, kept) for part in parts)
+    return early | late
+
+
+def _write_data(site: Site, folder: Path, snapshots: Path | None) -> Downloads:
+    """What is to be taken away, and what scripts ask for."""
+    for name, text in (chooser.file(site), *comparison.files(site)):
         write(folder / name, text)
-    cards = previews.cards(env, site, chosen)
-    for name, picture in zip(cards, pictures.rasterise(cards.values(), keeper), strict=True):
-        write(folder / name, picture)
+    return downloads.write(site, folder / "data", snapshots)
+
+
+def _finish(folder: Path, site: Site, pages: list[Page], written: Mapping[str, Written], say: Say) -> list[str]:
+    """Write what is about all pages, and look at everything: what is wrong, a line each."""
+    write(folder / search.FILE, search.index([one.entry for one in written.values() if one.entry is not None]))
+    for name, text in discovery.files(site, pages):
+        write(folder / name, text)
     shutil.copytree(STATIC, folder / "static")
     write(folder / MARKER, _marker(site))
     say("verifying")
@@ -142,11 +154,11 @@ def gather(repository: Repository, *, local: bool = True, notice: str = "", url:
     warnings = list(results.warnings)
     submissions = dict(_submissions(repository, warnings))
     standings = [make_standings(board, grid) for board in results.boards]
-    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address)
+    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address, kept)
 
 
 def all_pages(site: Site, offered: Callable[[], Downloads]) -> list[Page]:
-    """Every page, in a fixed order; the downloads are asked for last."""
+    """Every page, in a fixed order, the home page first."""
     found = [*chain(
         home.pages(site),
         benchmark.pages(site),
@@ -160,8 +172,8 @@ def all_pages(site: Site, offered: Callable[[], Downloads]) -> list[Page]:
         literature.pages(site),
         news.pages(site),
         prose.pages(site),
+        data.pages(site, offered),
     )]  # fmt: skip
-    found += data.pages(site, offered())
     return [*found, *search_page.pages(found)]
 
 
@@ -209,13 +221,18 @@ def _refuse_foreign(output: Path) -> None:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _gathered(repository: Repository, **options: Any) -> Iterator[Site]:
     """What is gathered lives until the end: to look for garbage in it again and again takes a tenth of a build."""
     was = gc.isenabled()
     gc.disable()
     try:
-        yield
+        site = gather(repository, **options)
+        gc.freeze()
+        if was:
+            gc.enable()
+        yield site
     finally:
+        gc.unfreeze()
         if was:
             gc.enable()
 

@@ -1,8 +1,7 @@
-"""Standings to Vega-Lite specifications, through Altair.
+"""Standings to Vega-Lite specifications: a layout, filled with data.
 
-Accuracy is drawn on the logarithm of the error (100 - accuracy): halving the error is one step anywhere, so that
-98 against 97 shows as much as 80 against 70, and labels stay accuracies.  The layout of a chart is made once by Altair,
-validated, and then filled with data.  Colours are tokens of the style sheet, so that one drawing serves light and dark.
+The layout of a chart is made once (``layouts``), by Altair, which takes long to begin: so it begins where one is made, and a
+build that has kept them does without.
 """
 
 from __future__ import annotations
@@ -10,72 +9,28 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import altair as alt
-
+from evaluator.canonical import digest
 from leaderboard import labels, scales
+from leaderboard.expressions import HEIGHT, NAME_LAYERS, NAMES_WIDTH, TOLD, WIDTH
+from leaderboard.kept import NOTHING, Kept, code
 from leaderboard.labels import Upright
 from leaderboard.series import PATHS
 
 Spec = dict[str, Any]
 Rows = list[dict[str, Any]]
 
-HEIGHT = 360
-WIDTH = 560
-"""Of the static picture; in a browser a chart takes the width of its place."""
-NAMES_WIDTH = 128
-"""Of the static picture, for the names at the ends of lines."""
-NAME_LAYERS = 2
-"""The last ones of a chart: names, and what leads to them."""
-
-FOCUS = "length(focus) == 0 || indexof(focus, datum.m) >= 0"
-DOTTED = "isArray(datum['as']) && (length(dotted) == 0 || indexof(dotted, datum.m) >= 0)"
-NAMED = "datum.last && (isValid(datum.lx) || indexof(named, datum.m) >= 0)"
 OTHERS = (
     ("drop", "Top-1 against dense, points", {"y": "d", "top": "dt", "bottom": "db", "seeds": "ds", "l": "ld"}),
     ("control", "Top-1 against its magnitude control, points",
      {"y": "g", "top": "gt", "bottom": "gb", "seeds": "gs", "l": "lg"}),
 )  # fmt: skip
 """Upright axes that the page's script puts in the place of accuracies: name, title, and the fields that they show."""
-RANGES = {
-    "top": "100 - datum.a - datum.h",
-    "bottom": "100 - datum.a + datum.h",
-    "dt": "datum.d + datum.e",
-    "db": "datum.d - datum.e",
-    "gt": "datum.g + datum.f",
-    "gb": "datum.g - datum.f",
-}
-"""Ends of intervals on the axis of errors, and of differences."""
-TOLD = {
-    "tip": "datum.tip || format(datum.a, '.2f') + (isValid(datum.h) ? ' ± ' + format(datum.h, '.2f') : '')"
-    " + ' % (n = ' + datum.n + ')'",
-    "drop": "datum.drop || (isValid(datum.d) ? format(datum.d, '+.2f') + ' points' : null)",
-    "gain": "isValid(datum.g) ? format(datum.g, '+.2f') + ' points' : null",
-}
-"""What a mark says of itself, unless its row has words of its own."""
-ENDS = {
-    "l": "isValid(datum.l) ? datum.l : datum.y",
-    "ld": "isValid(datum.ld) ? datum.ld : datum.d",
-    "lg": "isValid(datum.lg) ? datum.lg : datum.g",
-    "place": "isValid(datum.lx) ? datum.lx : datum.x",
-    "end": "datum.short || datum.name",
-}
-"""Where a name stands: where it was given a place, or at the end of its line, for as long as its reader points at it."""
-BESIDE = "isValid(datum.lx)"
-NAMES: Spec = {
-    "align": alt.expr(f"{BESIDE} ? 'left' : 'right'"),
-    "baseline": alt.expr(f"{BESIDE} ? 'middle' : 'alphabetic'"),
-    "dx": alt.expr(f"{BESIDE} ? 9 : 4"),
-    "dy": alt.expr(f"{BESIDE} ? 0 : -12"),
-    "fontSize": 11,
-}
-"""Beside the line, or above its end."""
-DASHES = {"matched-magnitude": [1, 0], "matched-random": [2, 3], "scratch-e": [9, 3], "scratch-b": [9, 3, 2, 3]}
-"""How the line of a control is broken."""
 
 
 @dataclass(frozen=True)
@@ -185,113 +140,26 @@ def _differences(title: str, names: Mapping[str, str], values: list[float], ends
     return {"fields": {name: names[name] for name in ("y", "top", "bottom", "l")}, "scale": scale, "axis": axis}
 
 
+@contextmanager
+def layouts_kept(kept: Kept) -> Iterator[None]:
+    """Layouts are kept there meanwhile."""
+    _KEPT.append(kept)
+    try:
+        yield
+    finally:
+        _KEPT.pop()
+
+
+_KEPT = [NOTHING]
+
+
 @cache
 def _layout_text(patterns: tuple[str, ...]) -> str:
     """Many charts share a layout; reading it is ten times as fast as copying it."""
-    return json.dumps(_layout(patterns))
+    return _KEPT[-1].text(f"{digest([code(), patterns])}.layout", lambda: _make(patterns))
 
 
-def _layout(patterns: tuple[str, ...]) -> Spec:
-    """The layers of every chart, checked against Vega-Lite's schema, which takes its time. Patterns have no lines."""
-    controls, dense, means = (
-        alt.Chart(alt.NamedData(name=name)).transform_calculate(y="100 - datum.a") for name in ("controls", "dense", "means")
-    )
-    ranges = means.transform_calculate(**RANGES)
-    seeds = (
-        alt.Chart(alt.NamedData(name="means"))
-        .transform_filter(DOTTED)
-        .transform_calculate(ds="datum.ds || []", gs="datum.gs || []", xs="datum.xs || []")
-        .transform_flatten(["as", "ds", "gs", "xs"], as_=["a", "d", "g", "own"])
-        .transform_calculate(x="isValid(datum.own) ? datum.own : datum.x", y="100 - datum.a")
-    )
-    x, y = _x(patterns), _y("y")
-    colour = alt.Color("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["var(--s0)"]))
-    shape = alt.Shape("m:N", legend=None, scale=alt.Scale(domain=["m"], range=["circle"]))
-    dash = alt.StrokeDash("v:N", legend=None, scale=alt.Scale(domain=list(DASHES), range=list(DASHES.values())))
-    grey = alt.value("var(--control)")
-    layers = (
-        dense.mark_rule(strokeDash=[7, 4], strokeWidth=1.2).encode(y=y, color=grey),
-        dense.mark_text(align="right", dy=-6, fontSize=12).encode(x=x, y=y, text="label:N", color=alt.value("var(--muted)")),
-        controls.mark_point(size=26, filled=False, strokeWidth=1.2).encode(
-            x=x, y=y, shape=alt.condition("datum.v == 'matched-magnitude'", alt.value("square"), alt.value("circle")),
-            color=grey, opacity=_shown(0.9, 0.1)) if patterns else
-        controls.mark_line(strokeWidth=1, opacity=0.55).encode(
-            x=x, y=y, detail=["m:N", "v:N"], strokeDash=dash, color=grey, opacity=_shown(0.5, 0.06)),
-        ranges.mark_rule(strokeWidth=1).encode(x=x, y=_y("top"), y2="bottom:Q", color=colour, opacity=_shown(0.55, 0.05)),
-        seeds.mark_circle(size=11).encode(x=x, y=y, color=colour, opacity=_shown(0.6, 0.06)),
-        means.mark_line(strokeWidth=0 if patterns else 1.6).encode(
-            x=x, y=y, color=colour, opacity=_shown(1, 0.13),
-            strokeDash=alt.condition("datum.dashed", alt.value([7, 3]), alt.value([1, 0]))),
-        means.transform_calculate(**TOLD).mark_point(filled=True, size=52, stroke="var(--paper)", strokeWidth=0.8).encode(
-            x=x, y=y, color=colour, shape=shape, opacity=_shown(1, 0.13), tooltip=_tooltip()),
-        *_names(means, patterns, colour),
-    )  # fmt: skip
-    params = [alt.param(name=name, value=[]) for name in ("focus", "named", "dotted")]
-    chart = alt.layer(*layers).add_params(*params).properties(width="container", height=HEIGHT, config=_THEME)
-    return dict(chart.to_dict())
+def _make(patterns: tuple[str, ...]) -> str:
+    from leaderboard.layouts import layout
 
-
-def _names(means: alt.Chart, patterns: tuple[str, ...], colour: alt.Color) -> tuple[alt.Chart, alt.Chart]:
-    """At the ends of lines, and what leads to them."""
-    ends = means.transform_filter(NAMED).transform_calculate(**ENDS)
-    return (
-        ends.mark_text(**NAMES).encode(
-            x=_x(patterns, "place"), y=_y("l"), text="end:N", color=colour, opacity=_shown(1, 0)),
-        ends.transform_filter(BESIDE).mark_rule(strokeWidth=0.7, xOffset=4, x2Offset=7).encode(
-            x=_x(patterns), x2="place:Q", y=_y("y"), y2="l:Q", color=colour, opacity=_shown(0.6, 0)),
-    )  # fmt: skip
-
-
-def _shown(strong: float, faint: float) -> Any:
-    """Opacity of what is in focus, and of everything else."""
-    return alt.condition(FOCUS, alt.value(strong), alt.value(faint))
-
-
-def _x(patterns: tuple[str, ...], name: str = "x") -> alt.X:
-    scale = alt.Scale(type="log", base=2, nice=False, domain=[1, 2])
-    label = "datum.value + '\N{MULTIPLICATION SIGN}'"
-    if patterns:
-        label = f"{json.dumps(patterns)}[round(log(datum.value) / LN2)]"
-    return alt.X(
-        f"{name}:Q", scale=scale, axis=alt.Axis(title="", values=[1], labelExpr=label, grid=False, labelOverlap="greedy")
-    )
-
-
-def _y(name: str) -> alt.Y:
-    scale = alt.Scale(type="log", reverse=True, nice=False, clamp=True, domain=[1, 2])
-    label = "format(100 - datum.value, '.4~g')"
-    return alt.Y(f"{name}:Q", scale=scale, axis=alt.Axis(title="Top-1 accuracy, %", values=[1], labelExpr=label))
-
-
-def _tooltip() -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("name:N", title="Method"),
-        alt.Tooltip("t:N", title="Target"),
-        alt.Tooltip("tip:N", title="Top-1"),
-        alt.Tooltip("drop:N", title="Against dense"),
-        alt.Tooltip("gain:N", title="Against its magnitude control"),
-        alt.Tooltip("c:Q", title="Compression", format=".3~f"),
-        alt.Tooltip("s:Q", title="Speedup", format=".3~f"),
-    ]
-
-
-_THEME: Spec = {
-    "background": "transparent",
-    "font": "system-ui, 'Segoe UI', 'Liberation Sans', sans-serif",
-    "autosize": {"type": "fit", "contains": "padding"},
-    "padding": 4,
-    "aria": False,
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": "var(--muted)",
-        "titleColor": "var(--muted)",
-        "gridColor": "var(--line)",
-        "domainColor": "var(--line)",
-        "tickColor": "var(--line)",
-        "labelFontSize": 12,
-        "labelOverlap": False,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "titlePadding": 10,
-    },
-}
+    return json.dumps(layout(patterns))

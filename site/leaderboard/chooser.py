@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from leaderboard import facets
 from leaderboard.comparison import TIMES, identifier
@@ -76,8 +77,9 @@ class Menu:
         return [one for one in ranked if one.slug not in ranked[0].ahead]
 
 
+@lru_cache(maxsize=1)
 def menus(site: Site) -> list[Menu]:
-    """Every board with a method that has its figure, in the order of the site."""
+    """Every board with a method that has its figure, in the order of the site; made once for all pages."""
     found = [_menu(site, standings) for standings in site.standings]
     return [menu for menu in found if menu.best]
 

@@ -6,13 +6,16 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leaderboard.columns import COLUMNS
+from leaderboard.columns import COLUMNS, Column
 from leaderboard.entries import Axis, Entry, Phase
+from leaderboard.lines import as_csv, as_json
 from leaderboard.load import LOCAL, PUBLISHED, Results
 from leaderboard.rows import Row, to_frame
 from leaderboard.standings import Standing
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "json", "parquet")
 LOCAL_PREFIX = "local-"
 """How files begin that hold what a machine measured for itself."""
-PART = 50_000
+PART = 20_000
 """Records of a group of rows in Parquet."""
 ARROW = {"string": "large_string", "float64": "float64", "int64": "int64", "Int64": "int64", "boolean": "bool_"}
 """Type of a column -> its type in Parquet."""
@@ -108,13 +111,19 @@ def _summary(standing: Standing, entry: Entry) -> dict[str, Any]:
 
 def _write_records(rows: Sequence[Row], folder: Path, download: Download) -> Download:
     """A part at a time, since all of them as a table would take more memory than everything else."""
-    names, stem = [column.name for column in COLUMNS], folder / download.stem
-    with stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(names)
-        lines.writerows([_flat(value) for value in row[: len(names)]] for row in rows)
-    _write_json((dict(zip(names, row, strict=False)) for row in rows), stem)
-    _write_parquet(rows, stem)
+    stem, names = folder / download.stem, [column.name for column in COLUMNS]
+    held: dict[int, Any] = {}
+    with stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as csv_file, _json(stem) as write:
+        csv_file.write(",".join(names) + "\n")
+        for file, own in groupby(rows, lambda row: row.file):
+            packed = file.load()[: len(COLUMNS)]
+            lines, objects = as_csv(packed), as_json(packed, names)
+            for row in own:
+                csv_file.write(lines[row.at])
+                write(objects[row.at])
+            for place, (values, _) in enumerate(packed):
+                held[place] = held.get(place) or next(filter(None, values), None)
+    _write_parquet(rows, stem, [_arrow_type(column, held.get(place)) for place, column in enumerate(COLUMNS)])
     return download
 
 
@@ -125,45 +134,48 @@ def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _write_parquet(rows: Sequence[Row], stem: Path) -> None:
+def _write_parquet(rows: Sequence[Row], stem: Path, types: Sequence[pa.DataType]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     # by what pandas notes of its types it reads whole numbers as whole, where some are missing too
     noted = pa.Schema.from_pandas(to_frame([], COLUMNS), preserve_index=False).metadata
-    schema = pa.schema([(column.name, _arrow_type(rows, place)) for place, column in enumerate(COLUMNS)], noted)
+    schema = pa.schema([(column.name, kind) for column, kind in zip(COLUMNS, types, strict=True)], noted)
     with pq.ParquetWriter(stem.with_suffix(".parquet"), schema) as file:
         for start in range(0, len(rows), PART):
-            part = zip(*(row[: len(COLUMNS)] for row in rows[start : start + PART]), strict=True)
+            part = zip(*(row.whole[: len(COLUMNS)] for row in rows[start : start + PART]), strict=True)
             arrays = [pa.array(column, kind) for column, kind in zip(part, schema.types, strict=True)]
             file.write_table(pa.table(arrays, schema=schema))
 
 
-def _flat(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _arrow_type(rows: Sequence[Row], place: int) -> pa.DataType:
-    """Of a column; lists are of what the first that is not empty holds."""
+def _arrow_type(column: Column, held: list[Any] | None) -> pa.DataType:
+    """Of a column; lists are of what the first that is not empty has ``held``."""
     import pyarrow as pa
 
-    known = ARROW.get(COLUMNS[place].dtype)
-    return getattr(pa, known)() if known else pa.infer_type([next((row[place] for row in rows if row[place]), [""])])
+    known = ARROW.get(column.dtype)
+    return getattr(pa, known)() if known else pa.infer_type([held or [""]])
 
 
 def _write_summary(frame: pd.DataFrame, folder: Path, download: Download) -> Download:
     stem = folder / download.stem
     frame.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
     frame.to_parquet(stem.with_suffix(".parquet"), index=False)
-    _write_json(frame.astype(object).where(frame.notna(), None).to_dict("records"), stem)
+    with _json(stem) as write:
+        for row in frame.astype(object).where(frame.notna(), None).to_dict("records"):
+            write(json.dumps(row, ensure_ascii=False, allow_nan=False))
     return download
 
 
-def _write_json(rows: Iterable[Mapping[Any, Any]], stem: Path) -> None:
-    """A row a line."""
-    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+@contextmanager
+def _json(stem: Path) -> Iterator[Callable[[str], None]]:
+    """Writes a row, which is JSON already, a line."""
+    between = "[\n"
     with stem.with_suffix(".json").open("w", encoding="utf-8") as file:
-        file.write("[\n")
-        for position, row in enumerate(rows):
-            file.write((",\n" if position else "") + encode(row))
+
+        def write(row: str) -> None:
+            nonlocal between
+            file.write(between + row)
+            between = ",\n"
+
+        yield write
         file.write("\n]\n")

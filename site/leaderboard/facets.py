@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from evaluator.metadata import Facets, Metadata, Needs
-from leaderboard.pages.site import Site
+from evaluator.metadata import Facets, Metadata, Needs, Submission
 
 NEEDS = ("data", "labels", "gradients", "training")
 """What a method may ask for, by the words in which a reader leaves it out."""
@@ -41,9 +40,9 @@ def traits(metadata: Metadata) -> Traits:
     return {"division": metadata.division, "stage": metadata.stage, **own, "needs": needs(metadata.needs)}
 
 
-def all_traits(site: Site, slugs: Iterable[str]) -> dict[str, Traits]:
+def all_traits(submissions: Mapping[str, Submission], slugs: Iterable[str]) -> dict[str, Traits]:
     """Slug -> traits, of the methods that have metadata."""
-    return {slug: traits(site.submissions[slug].metadata) for slug in slugs if slug in site.submissions}
+    return {slug: traits(submissions[slug].metadata) for slug in slugs if slug in submissions}
 
 
 def choice(known: Mapping[str, Traits]) -> Choice:

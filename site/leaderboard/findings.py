@@ -9,10 +9,12 @@ from functools import lru_cache
 import numpy as np
 
 from leaderboard import statistics, words
-from leaderboard.audit import Audited, audit_method, class_name
+from leaderboard.audit import class_name
 from leaderboard.contests import Tally, against, retraining_orders, reversals, tally
 from leaderboard.entries import Phase
 from leaderboard.evidence import MINUS, Finding, Line, first, line_of, plain, telling
+from leaderboard.harm import Case, cases
+from leaderboard.load import Board
 from leaderboard.pages.site import Site, Standings, board_of
 from leaderboard.standings import Standing
 
@@ -23,7 +25,7 @@ WITHIN = 1.0
 
 @lru_cache(maxsize=1)
 def findings(site: Site) -> list[Finding]:
-    """Those for which there are records, the most telling first."""
+    """Those for which there are records, the most telling first; found once for all pages."""
     boards = telling(site)
     makers: tuple[Callable[[Site, list[Standings]], Finding | None], ...] = (
         score_or_allocation, tied_best, retraining_order, random_allocation, axes_differ, nearly_dense, class_harm,
@@ -183,14 +185,14 @@ def class_harm(site: Site, boards: list[Standings]) -> Finding | None:
     totals = np.zeros(4, dtype=int)
     for standings in boards:
         board, standing = board_of(standings), first(standings)
-        cases = [one for entry in standing.methods for one in audit_method(site.results, site.grid, board, entry.slug)
-                 if one.phase == standing.frame.phase and one.forgetting.tested]  # fmt: skip
-        harmed = [one for one in cases if one.forgetting.harmed.any()]
-        small = [one for one in cases if one.forgetting.top1 > -WITHIN]
-        counts = len(harmed), len(cases), sum(bool(one.forgetting.harmed.any()) for one in small), len(small)
+        found = [(entry.slug, case) for entry in standing.methods for case in cases(site, board, entry.slug)
+                 if case.phase == standing.frame.phase and case.tested]  # fmt: skip
+        harmed = [(slug, case) for slug, case in found if case.harmed]
+        small = [case for _, case in found if case.top1 > -WITHIN]
+        counts = len(harmed), len(found), sum(case.harmed for case in small), len(small)
         totals += counts
-        if cases:
-            figures = f"{counts[0]} of {counts[1]}", f"{counts[2]} of {counts[3]}", _heaviest(site, harmed)
+        if found:
+            figures = f"{counts[0]} of {counts[1]}", f"{counts[2]} of {counts[3]}", _heaviest(site, board, harmed)
             lines.append(line_of(site, standing, figures))
     if not lines:
         return None
@@ -207,16 +209,14 @@ def class_harm(site: Site, boards: list[Standings]) -> Finding | None:
     return Finding("class-harm", "Does pruning harm some classes more?", sentence, how, columns, lines)
 
 
-def _heaviest(site: Site, harmed: list[Audited]) -> str:
+def _heaviest(site: Site, board: Board, harmed: list[tuple[str, Case]]) -> str:
     """The class that loses most beyond top-1, in words."""
-    losses = [(float(np.where(one.forgetting.harmed, one.forgetting.beyond, 0).min()), one) for one in harmed]
-    if not losses:
+    if not harmed:
         return "none"
-    loss, one = min(losses, key=lambda pair: pair[0])
-    index = int(np.where(one.forgetting.harmed, one.forgetting.beyond, 0).argmin())
-    name = class_name(site.grid, one.board.key.benchmark, index)
-    at = one.target if ":" in one.target else f"{one.target}{TIMES}"
-    return f"{name}: {plain(loss)} points, {site.titles[one.submission]} at {at}"
+    slug, case = min(harmed, key=lambda pair: pair[1].loss)
+    name = class_name(site.grid, board.key.benchmark, case.which)
+    at = case.target if ":" in case.target else f"{case.target}{TIMES}"
+    return f"{name}: {plain(case.loss)} points, {site.titles[slug]} at {at}"
 
 
 _DUEL = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evaluator.errors import SubmissionError, Unpinned
 from evaluator.expectation import expected_inputs, of_variant
@@ -13,7 +13,7 @@ from evaluator.metadata import Submission, load_submission
 from evaluator.records import Inputs, Variant, stale_reasons
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
-from leaderboard.rows import Row
+from leaderboard.rows import Row, Values
 
 
 class Verdict(NamedTuple):
@@ -28,8 +28,6 @@ class Verdict(NamedTuple):
 
 
 FRESH = Verdict()
-_INPUTS = {name: name if name.endswith("_protocol") else f"input_{name}" for name in Inputs.model_fields}
-"""Part of what a record rests on -> its column."""
 
 
 class Freshness:
@@ -45,14 +43,15 @@ class Freshness:
         if row.benchmark not in self.grid.benchmarks:
             return FRESH
         what = (row.submission, row.variant, row.benchmark, row.track, row.seed, row.recipe)
-        reasons, by_grid = self._reasons(*what, _inputs(row))
+        reasons, by_grid = self._reasons(*what, row.inputs)
         there = row.submission == DENSE or self._submission(row.submission) is not None
         return Verdict(reasons, by_grid, by_grid and there and self._asks_for(row))
 
     def _compare(
-        self, slug: str, variant: Variant, benchmark: str, track: Track, seed: int, recipe: str, recorded: Inputs
+        self, slug: str, variant: Variant, benchmark: str, track: Track, seed: int, recipe: str, inputs: Values
     ) -> tuple[tuple[str, ...], bool]:
         """Why a record is stale, and whether by the grid alone; the same for all divisions and targets."""
+        recorded = Inputs(**dict(zip(Inputs.model_fields, inputs, strict=True)))
         entry = self.grid.benchmarks[benchmark]
         if recipe not in (self.grid.recipe_name(benchmark, track), *entry.alternative_recipes):
             return (f"the benchmark knows no recipe {recipe!r} for this track",), False
@@ -81,16 +80,6 @@ class Freshness:
             return expected_inputs(self.grid, submission, cell, recipe)
         except Unpinned:
             return None
-
-
-def _inputs(row: Row) -> Inputs:
-    """What a record rests on, as it was recorded."""
-    return _as_inputs(*(getattr(row, name) for name in _INPUTS.values()))
-
-
-@cache
-def _as_inputs(*values: Any) -> Inputs:
-    return Inputs(**dict(zip(_INPUTS, values, strict=True)))
 
 
 def _submission(repository: Repository, slug: str) -> Submission | None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-
-import pydantic
 
 import evaluator
 from evaluator.canonical import digest, digest_bytes
@@ -48,6 +48,13 @@ class Kept:
         part.write_bytes(digest_bytes(content).encode() + b"\n" + content)
         part.replace(self._folder / name)
 
+    def text(self, name: str, make: Callable[[], str]) -> str:
+        """As it was kept by that name, or else as it is made now, and kept."""
+        text = self.read(name)
+        if text is None:
+            self.write(name, text := make())
+        return text
+
     def sweep(self, room: int = ROOM) -> None:
         """Remove what was not used for longest, until the rest has room."""
         files = list(os.scandir(self._folder)) if self._folder and self._folder.is_dir() else []
@@ -60,15 +67,17 @@ class Kept:
 
 
 NOTHING = Kept(None)
+LIBRARIES = ("altair", "jinja2", "markupsafe", "numpy", "pydantic", "pygments", "scipy", "vl-convert-python")
+"""That have a share in what is kept."""
 
 
 @cache
 def code() -> str:
-    """SHA-256 of all code that what is kept may depend on: nothing is taken over from another version."""
+    """SHA-256 of all code on which what is kept may depend: nothing is taken over from another version."""
     folders = [Path(evaluator.__file__).parent, Path(__file__).parent]
     sources = {
         f"{folder.name}/{path.relative_to(folder)}": digest_bytes(path.read_bytes())
         for folder in folders
         for path in sorted(folder.rglob("*.py"))
     }
-    return digest([sources, platform.python_version(), pydantic.VERSION])
+    return digest([sources, platform.python_version(), {name: version(name) for name in LIBRARIES}])

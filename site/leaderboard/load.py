@@ -114,14 +114,14 @@ class Board:
 class Results:
     """Everything that was measured and may be shown.
 
-    ``churn`` is by origin, benchmark, submission and place; ``signers``, who signed published records, by benchmark and
+    ``churn`` is by origin, benchmark and submission, and place; ``signers``, who signed published records, by benchmark and
     submission, has nothing where nobody has to sign. ``changes`` and ``acceptances`` are of what is published.
     """
 
     rows: list[Row]
     boards: list[Board]
     warnings: list[str] = field(default_factory=list)
-    churn: dict[tuple[str, str, str, Place], Churn] = field(default_factory=dict)
+    churn: dict[tuple[str, str, str], dict[Place, Churn]] = field(default_factory=dict)
     signers: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     acceptances: list[Acceptance] = field(default_factory=list)
@@ -167,11 +167,10 @@ def load_results(repository: Repository, grid: Grid, *, local: bool = True, kept
     shown = {origin: _choose(repository, origin, grid, warnings, kept) for origin in origins}
     stale = list(warnings)
     rows = [row for origin in origins for row in _rows(shown[origin], origin, grid, warnings)]
-    churn = {
-        (origin, one.benchmark, one.submission, one.place): one
-        for origin in origins
-        for one in Audits(folder_of(repository, origin))
-    }
+    churn: dict[tuple[str, str, str], dict[Place, Churn]] = {}
+    for origin in origins:
+        for one in Audits(folder_of(repository, origin)):
+            churn.setdefault((origin, one.benchmark, one.submission), {})[one.place] = one
     boards = _boards(rows, grid, shown[PUBLISHED].remeasuring)
     published = repository.published
     return Results(rows, boards, warnings, churn, signers, list(Changes(published)), acceptances(published), stale)

@@ -1,97 +1,99 @@
 """Charts as static SVG: what a reader sees before, or without, a script; and as PNG, where a link to them is shown.
 
-Drawing is the slowest part of a build: the layout is compiled once and then filled, drawings are kept by the digest of
-their specification, and many of them are drawn by several processes.
+Drawing is the slowest part of a build: the layout is compiled once and then filled, and drawings are kept by the digest of
+their specification.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Literal, TypeVar
-
-import altair as alt
+from types import TracebackType
+from typing import Literal
 
 from evaluator.canonical import canonical_json, digest
 from leaderboard.charts import Spec, skeleton
 from leaderboard.errors import SiteError
-from leaderboard.kept import NOTHING, Kept
+from leaderboard.kept import NOTHING, Kept, code
 from leaderboard.vega import WORK, Job
 
 DRAWING = 3
 """Version of what this module makes of a specification; kept drawings of another version are not used."""
-FEW = {"svg": 24, "png": 2}
-"""Up to so many, starting other processes costs more than it saves."""
-AT_ONCE = 1_000
-"""As text, jobs and drawings take much room."""
-VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
 _CONVERTER = version("vl-convert-python")
 
-T = TypeVar("T")
-Kind = Literal["svg", "png"]
+Kind = Literal["vega", "svg", "png"]
 
 
-def draw(specs: Mapping[str, Spec], kept: Kept = NOTHING) -> dict[str, str]:
-    """Key of each specification -> its SVG, ready to stand in a page.
+class Drawer:
+    """Draws what is not kept, as long as it is entered.
 
     Args:
-        specs: by their ``key``, as ``charts.tradeoff`` returns them.
         kept: drawings of builds before.
+        apart: in a process of its own, which begins with the first drawing: a copy of a process that drew cannot.
     """
-    return _made("svg", specs, lambda spec: (VEGA_LITE, canonical_json(skeleton(spec)), spec), kept)
+
+    def __init__(self, kept: Kept = NOTHING, *, apart: bool = False) -> None:
+        self._kept = kept
+        self._apart = apart
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Drawer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+    def draw(self, spec: Spec, name: str = "") -> str:
+        """The SVG of a specification as ``charts.tradeoff`` returns it, ready to stand in a page.
+
+        Args:
+            name: the specification's ``key``, where it is known.
+        """
+        return self._made("svg", name or key(spec), lambda: (self._compiled(spec), spec))
+
+    def rasterise(self, card: str) -> bytes:
+        """An SVG as a PNG; kept as drawings are."""
+        return base64.b64decode(self._made("png", key(card), lambda: card))
+
+    def _compiled(self, spec: Spec) -> str:
+        """Its layout in Vega, which many charts share."""
+        layout = canonical_json(skeleton(spec))
+        return self._made("vega", digest([code(), layout]), lambda: (_vega_lite(), layout))
+
+    def _made(self, kind: Kind, name: str, job: Callable[[], Job]) -> str:
+        return self._kept.text(f"{name}.{kind}", lambda: self._elsewhere(kind, job()) if self._apart else WORK[kind](job()))
+
+    def _elsewhere(self, kind: Kind, job: Job) -> str:
+        """By the other process, which starts without Altair."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "leaderboard.vega"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps([kind, job]) + "\n")
+            self._process.stdin.flush()
+            return str(json.loads(self._process.stdout.readline()))
+        except (OSError, ValueError):
+            said = self._process.communicate()[1].strip().splitlines()[-1:]
+            raise SiteError(f"the charts could not be drawn: {said}", fix="report this as a bug") from None
 
 
-def rasterise(cards: Iterable[str], kept: Kept = NOTHING) -> list[bytes]:
-    """Each SVG as a PNG; kept as drawings are."""
-    named = [(key(card), card) for card in cards]
-    made = _made("png", dict(named), lambda card: card, kept)
-    return [base64.b64decode(made[name]) for name, _ in named]
+def _vega_lite() -> str:
+    from leaderboard.layouts import VEGA_LITE  # only here: it begins Altair
+
+    return VEGA_LITE
 
 
 def key(drawn: Spec | str) -> str:
     """SHA-256 of a specification, or of an SVG, and of what draws it."""
     return digest([DRAWING, drawn, _CONVERTER])
-
-
-def _made(kind: Kind, named: Mapping[str, T], job: Callable[[T], Job | str], kept: Kept) -> dict[str, str]:
-    """What is made of each: kept from before, or made now."""
-    known = {name: text for name in named if (text := kept.read(f"{name}.{kind}")) is not None}
-    todo = [name for name in named if name not in known]
-    for start in range(0, len(todo), AT_ONCE):
-        part = todo[start : start + AT_ONCE]
-        for name, made in zip(part, _spread(kind, [job(named[name]) for name in part]), strict=True):
-            known[name] = made
-            kept.write(f"{name}.{kind}", made)
-    return known
-
-
-def _spread(kind: Kind, jobs: list[Job | str]) -> list[str]:
-    workers = min(os.cpu_count() or 1, 4)
-    if len(jobs) <= FEW[kind] or workers == 1:
-        return [WORK[kind](job) for job in jobs]
-    made = [""] * len(jobs)
-    with ThreadPoolExecutor(workers) as pool:
-        parts = pool.map(lambda first: _elsewhere(kind, jobs[first::workers]), range(workers))
-        for first, part in enumerate(parts):
-            made[first::workers] = part
-    return made
-
-
-def _elsewhere(kind: Kind, jobs: list[Job | str]) -> list[str]:
-    """Draw in a process of its own, which starts without Altair and pandas."""
-    lines = "".join(json.dumps(job) + "\n" for job in jobs)
-    done = subprocess.run(
-        [sys.executable, "-m", "leaderboard.vega", kind], input=lines, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise SiteError(
-            f"the charts could not be drawn: {done.stderr.strip().splitlines()[-1:]}", fix="report this as a bug"
-        )
-    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -7,12 +7,11 @@ has none: a picture goes round without the words beside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import jinja2
+from typing import Any
 
 from leaderboard.drawings import CONTROL_LOOKS
 from leaderboard.pages.site import Chart, Page, Site
@@ -45,32 +44,22 @@ class Key:
     shape: str
 
 
-def choose(site: Site, pages: Iterable[Page]) -> dict[str, Preview]:
-    """Path of each page -> its preview: that of its first measured chart, or else the first page's, where there is one."""
-    found: dict[str, Preview] = {}
+def choose(site: Site, page: Page, charts: Iterable[Chart]) -> Preview | None:
+    """The preview of a page by the first of its charts that is measured; None where there is none, or nobody asks for it."""
     looks = _looks(site)
-    for page in pages if site.url else ():
-        stem = page.path.removesuffix(".html")
-        chart = next((one for one in page.charts if one.drawn and _names(one).keys() <= looks.keys()), None)
-        if chart is not None:
-            found[page.path] = Preview(f"previews/{stem}.png", _covered(page.title, Path(stem).name), chart)
-        elif page.findable and "index.html" in found:
-            found[page.path] = found["index.html"]
-    return found
+    measured = (one for one in charts if one.drawn and _names(one).keys() <= looks.keys())
+    chart = next(measured, None) if site.url else None
+    stem = page.path.removesuffix(".html")
+    return Preview(f"previews/{stem}.png", _covered(page.title, Path(stem).name), chart) if chart is not None else None
 
 
-def cards(env: jinja2.Environment, site: Site, chosen: Mapping[str, Preview]) -> dict[str, str]:
-    """Path of each picture -> its SVG, which stands alone: it asks for nothing, no style sheet and no font."""
-    template = env.get_template("preview.svg")
-    previews = {preview.path: preview for preview in chosen.values()}
-    return {
-        path: _card(template.render(preview=preview, legend=_legend(site, preview.chart), font=FONT))
-        for path, preview in previews.items()
-    }
+def filling(site: Site, preview: Preview) -> dict[str, Any]:
+    """Of the template for its picture."""
+    return {"preview": preview, "legend": _legend(site, preview.chart), "font": FONT}
 
 
-def _card(svg: str) -> str:
-    """With the light colours of the style sheet in place of their names, and the one font."""
+def coloured(svg: str) -> str:
+    """A picture that stands alone, without style sheet and font: with the light colours in place of their names."""
     colours = _colours()
     coloured = _TOKEN.sub(lambda match: f'"{colours[match[1]]}"', svg)
     return coloured.replace('font-family="sans-serif"', f'font-family="{FONT}"')

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import jinja2
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from evaluator.canonical import digest, digest_file
-from leaderboard import words
+from leaderboard import pieces, previews, search, words
 from leaderboard.drawings import CONTROL_LOOKS
 from leaderboard.formats import capitalize_first, duration, factor, finite, fixed, plain, signed, text, thousands, xml
-from leaderboard.kept import NOTHING, Kept, code
+from leaderboard.kept import Kept, code
 from leaderboard.pages.board import BoardView
-from leaderboard.pages.site import Chart, Page, Site
+from leaderboard.pages.site import Chart, Page, Part, Site
+from leaderboard.pictures import Drawer
+from leaderboard.pieces import Piece
 from leaderboard.previews import Preview
 from leaderboard.reported import REPORTED
+from leaderboard.search import Found
 from leaderboard.series import PATHS
+from leaderboard.verify import look_at_part
 
+CALL = "espalierCharts"
+"""Function of the page's script to which a file gives its charts."""
+HEAD = ("id", "caption", "label", "axis", "drawn")
+"""What is kept of a chart beside its specification."""
+NONE = Found([], set())
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
 
 
-def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, Preview]) -> jinja2.Environment:
-    """``drawings``: static SVG by the key of its specification; ``previews``: by the path of their page."""
+def environment() -> jinja2.Environment:
+    """What all templates may say, of this site or another."""
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -34,14 +46,7 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-
-    def svg(chart: Chart) -> Markup:
-        return Markup(drawings[chart.key])  # noqa: S704  (drawn by Vega, which escapes text)
-
     env.globals.update(
-        site=site,
-        previews=previews,
-        svg=svg,
         scratch=words.SCRATCH, controls=words.CONTROLS,
         against=words.AGAINST,
         tracks=words.TRACKS,
@@ -66,32 +71,70 @@ def environment(site: Site, drawings: Mapping[str, str], previews: Mapping[str, 
     return env
 
 
-def render(env: jinja2.Environment, page: Page, kept: Kept = NOTHING) -> str:
-    """The HTML of one page."""
-    part = {"part": Markup(_part(env, page, kept))} if page.part else {}  # noqa: S704  (a template's own outcome)
-    return env.get_template(page.template).render(page=page, **part, **page.context)
+@dataclass(frozen=True)
+class Renderer:
+    """Renders the pages of a site; what a part of a page was is kept."""
+
+    site: Site
+    kept: Kept
+    drawer: Drawer
+
+    @cached_property
+    def env(self) -> jinja2.Environment:
+        return environment()
+
+    def frame(self, page: Page, made: list[Piece], preview: Preview | None) -> str:
+        """The HTML of a page, with places for its parts."""
+        charted = bool(page.charts) or any(piece.heads for piece in made)
+        return self._filled(page.template, page, page.context, site=self.site, preview=preview, charted=charted,
+                            parts=pieces.places(len(made)))  # fmt: skip
+
+    def piece(self, page: Page, part: Part) -> Piece:
+        """A part of a page, kept or made."""
+        name = digest([code(), _templates(), page.path, page.title, page.description, part.template, part.source])
+        kept = self.kept.read(f"{name}.part")
+        if kept is not None:
+            return pieces.unpack(kept)
+        made = self._make(page, part)
+        self.kept.write(f"{name}.part", pieces.pack(made))
+        return made
+
+    def _make(self, page: Page, part: Part) -> Piece:
+        content = part.fill()
+        html = self._filled(part.template, page, content.context)
+        found = search.find(html) if search.is_found(page) else NONE
+        heads = [{name: getattr(chart, name) for name in HEAD} for chart in content.charts]
+        return Piece(html, look_at_part(html), found, heads, [_json(chart.spec) for chart in content.charts])
+
+    def card(self, preview: Preview) -> str:
+        """The picture of a preview as SVG."""
+        return previews.coloured(self._filled("preview.svg", None, previews.filling(self.site, preview)))
+
+    def _filled(self, template: str, page: Page | None, context: Mapping[str, Any], **more: object) -> str:
+        return self.env.get_template(template).render(page=page, svg=self._svg, **more, **context)
+
+    def _svg(self, chart: Chart) -> Markup:
+        return Markup(self.drawer.draw(chart.spec, chart.key))  # noqa: S704  (drawn by Vega, which escapes text)
 
 
-def _part(env: jinja2.Environment, page: Page, kept: Kept) -> str:
-    name = f"{digest([code(), _templates(), page.path, page.title, page.source])}.html"
-    text = kept.read(name)
-    if text is None:
-        text = env.get_template(page.part).render(page=page, **page.context)
-        kept.write(name, text)
-    return text
+def specifications(page: Page, made: list[Piece]) -> str:
+    """A script that hands a page's charts to its own: a page that was opened from a file may not fetch JSON."""
+    own = {chart.id: _json(chart.spec) for chart in page.charts}
+    for piece in made:
+        own |= {head["id"]: specification for head, specification in zip(piece.heads, piece.specifications, strict=True)}
+    members = (f"{_json(f'chart-{name}')}:{specification}" for name, specification in own.items())
+    return f"{CALL}({{{','.join(members)}}});\n"
+
+
+def _json(value: object) -> str:
+    """Safe in a script."""
+    return str(htmlsafe_json_dumps(value, separators=(",", ":")))
 
 
 @cache
 def _templates() -> str:
-    """SHA-256 of all templates, and of what fills them in."""
-    texts = {path.name: digest_file(path) for path in sorted(TEMPLATES.iterdir())}
-    return digest([texts, jinja2.__version__])
-
-
-def specifications(env: jinja2.Environment, page: Page) -> str:
-    """A script that hands the page's charts to its own: a page that was opened from a file may not fetch JSON."""
-    own = {f"chart-{chart.id}": chart.spec for chart in page.charts}
-    return env.get_template("charts.js").render(specifications=own)
+    """SHA-256 of all templates."""
+    return digest({path.name: digest_file(path) for path in sorted(TEMPLATES.iterdir())})
 
 
 def sampling(view: BoardView) -> str:

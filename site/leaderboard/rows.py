@@ -1,15 +1,17 @@
 """Records as rows of one table: tuples with the names of the columns, None where a record has no value.
 
-A row is all that the site needs of a record, in a fraction of its memory.
+A row holds what many pages ask of all records. The rest is read again where somebody asks for it, a file at a time: of half
+a million records it would fill the memory.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from evaluator.records import Record
+from evaluator.records import Inputs, Record
 from leaderboard.columns import COLUMNS, LOG, Column
 
 if TYPE_CHECKING:
@@ -17,11 +19,61 @@ if TYPE_CHECKING:
 
 Row = Any
 """``Fields``: typing knows no tuple whose names come from a list."""
+Values = tuple[Any, ...]
+"""Of one record in all columns, in their order."""
+Packed = list[tuple[list[Any], list[int] | None]]
+"""Of each column its distinct values, and which of them each row has; or its values as they come."""
 
 _ALL = (*COLUMNS, LOG)
 NAMES = tuple(column.name for column in _ALL)
-Fields: Any = cast(Any, namedtuple)("Fields", (*NAMES, "origin", "before", "source"))
-"""The columns; where the record is from, whether it is of the version before, and the digest of its file and our code."""
+HELD = ("benchmark", "track", "division", "target", "seed", "submission", "variant", "recipe", "status", "reason", "images",
+        "before_accuracy", "after_accuracy", "compression", "effective_compression", "speedup", "collapsed", "artifact",
+        "pruning_seconds", "pruning_epochs", "pruning_memory_mb", "retraining_seconds", "device_class", "sandbox", "created",
+        "cell")  # fmt: skip
+"""Columns that a row holds itself."""
+INPUTS = tuple(name if name.endswith("_protocol") else f"input_{name}" for name in Inputs.model_fields)
+"""Columns of what a record rests on, in the order of ``Inputs``; a row holds them as one tuple, which many rows share."""
+AT_HAND = 8
+"""Files whose rows are at hand whole: who looks at one row mostly looks at its neighbours next."""
+_PLACES = {name: place for place, name in enumerate(NAMES)}
+_HELD, _INPUTS = ([_PLACES[name] for name in names] for names in (HELD, INPUTS))
+_Held: Any = cast(Any, namedtuple)("_Held", (*HELD, "inputs", "origin", "before", "file", "at"))
+
+
+class File:
+    """Where rows are from. ``source``: the digest of its content and of our code; ``load`` reads all columns again."""
+
+    def __init__(self, source: str, load: Callable[[], Packed]) -> None:
+        self.source = source
+        self.load = load
+
+
+class Fields(_Held):  # type: ignore[misc]
+    """The columns; where the record is from, whether it is of the version before, its file and its place in that."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        """A column that it does not hold."""
+        if name not in _PLACES:
+            raise AttributeError(name)
+        return self.whole[_PLACES[name]]
+
+    @property
+    def whole(self) -> Values:
+        """Its values in all columns."""
+        found: Values = _loaded(self.file)[self.at]
+        return found
+
+
+@lru_cache(maxsize=AT_HAND)
+def _loaded(file: File) -> list[Values]:
+    return list(zip(*unpacked(file.load()), strict=True))
+
+
+def unpacked(packed: Packed) -> list[list[Any]]:
+    """A value for each row."""
+    return [[values[i] for i in at] if at is not None else values for values, at in packed]
 
 
 def _taker(column: Column) -> Callable[[Record], Any]:
@@ -44,9 +96,15 @@ def values(record: Record) -> list[Any]:
     return [take(record) for take in _TAKERS]
 
 
-def make(values: Iterable[Any], origin: str, source: str) -> Row:
-    """A row of the values of the columns."""
-    return Fields(*values, origin, False, source)
+def make(columns: Sequence[Sequence[Any]], origin: str, file: File) -> Iterator[Row]:
+    """The rows of a file, of all its columns."""
+    if not columns:
+        return
+    shared: dict[Values, Values] = {}
+    inputs = (shared.setdefault(one, one) for one in zip(*(columns[place] for place in _INPUTS), strict=True))
+    held = zip(*(columns[place] for place in _HELD), inputs, strict=True)
+    for at, row in enumerate(held):
+        yield Fields(*row, origin, False, file, at)
 
 
 def identity(row: Row) -> tuple[str, str, str, str]:
@@ -56,12 +114,14 @@ def identity(row: Row) -> tuple[str, str, str, str]:
 
 def source_of(row: Row) -> tuple[Any, ...]:
     """What everything about a row follows from."""
-    return (row.source, *identity(row), row.origin, row.before)
+    return (row.file.source, *identity(row), row.origin, row.before)
 
 
-def to_frame(rows: Sequence[Row], columns: Sequence[Column] = _ALL) -> pd.DataFrame:
+def to_frame(rows: Iterable[Row], columns: Sequence[Column] = _ALL) -> pd.DataFrame:
     """The rows as a typed table, for those who calculate with whole columns."""
     import pandas as pd  # only here: most of a build needs none
 
-    data = {column.name: pd.Series([getattr(row, column.name) for row in rows], dtype=column.dtype) for column in columns}
+    whole = [row.whole for row in rows]
+    places = [(column, _PLACES[column.name]) for column in columns]
+    data = {column.name: pd.Series([row[place] for row in whole], dtype=column.dtype) for column, place in places}
     return pd.DataFrame(data)

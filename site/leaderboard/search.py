@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from html import unescape
-from typing import Any
+from typing import Any, NamedTuple
 
 from leaderboard.pages.site import Page
 
@@ -34,10 +34,21 @@ _WORD = re.compile(r"[^\W_][\w.'+-]*")
 _DIGEST = re.compile(r"[0-9a-f]{8,}|[\d.+-]+")
 
 
+class Found(NamedTuple):
+    """In a page or a part of it: the places that have a name, each an identifier and words, and all words once."""
+
+    places: list[tuple[str, str]]
+    words: set[str]
+
+
 def places(pages: Iterable[Page]) -> list[Page]:
     """Pages that can be found."""
-    found = (page for page in pages if page.path.endswith(".html") and page.path not in NO_PLACES)
-    return [page for page in found if not page.path.startswith(RECORDS)]
+    return [page for page in pages if is_found(page)]
+
+
+def is_found(page: Page) -> bool:
+    """Whether a search may lead to it."""
+    return page.path.endswith(".html") and page.path not in NO_PLACES and not page.path.startswith(RECORDS)
 
 
 def index(entries: Sequence[dict[str, Any]]) -> str:
@@ -45,19 +56,32 @@ def index(entries: Sequence[dict[str, Any]]) -> str:
     return f"{CALL}({json.dumps(entries, separators=(',', ':'))});\n"
 
 
-def entry(page: Page, html: str) -> dict[str, Any]:
+def entry(page: Page, found: Sequence[Found]) -> dict[str, Any]:
     """One page: its title, what it is, the places in it that have a name, and its words in alphabetical order."""
-    found = _MAIN.search(html)
-    main = _UNREAD.sub(" ", found.group() if found else "")
-    named = [(anchor, inner) for _, anchor, inner in _HEADING.findall(main)] + _ROW.findall(main)
-    words = {word.strip(".'+-") for word in _WORD.findall(_text(main).lower())}
     return {
         "path": page.path,
         "title": page.title,
         "about": page.description,
-        "places": [[anchor, " ".join(_text(inner).split())] for anchor, inner in named],
-        "words": " ".join(sorted(word for word in words if len(word) > 1 and not _DIGEST.fullmatch(word))),
+        "places": [place for one in found for place in one.places],
+        "words": " ".join(sorted(set().union(*(one.words for one in found)))),
     }
+
+
+def main_of(html: str) -> str:
+    """What a page says itself."""
+    found = _MAIN.search(html)
+    return found.group() if found else ""
+
+
+def find(html: str) -> Found:
+    """In what a page says, or in a part of it."""
+    read = _UNREAD.sub(" ", html)
+    named = [(anchor, inner) for _, anchor, inner in _HEADING.findall(read)] + _ROW.findall(read)
+    words = {word.strip(".'+-") for word in _WORD.findall(_text(read).lower())}
+    return Found(
+        [(anchor, " ".join(_text(inner).split())) for anchor, inner in named],
+        {word for word in words if len(word) > 1 and not _DIGEST.fullmatch(word)},
+    )
 
 
 def _text(html: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,16 @@ class Standing:
     def ranking(self) -> dict[str, Range]:
         """Ranges of ranks by what the methods are ordered by."""
         return self.drop_ranks if self.frame.primary is None else self.ranks[self.frame.primary]
+
+    def alone(self, slug: str) -> Standing:
+        """One method with its controls and the dense one: what follows from these records, whatever others there are."""
+        return replace(
+            self,
+            board=Board(self.board.key, self.board.by_submission.get(slug, []), self.board.dense_rows),
+            methods=[entry for entry in self.methods if entry.slug == slug],
+            controls={name: own for name, own in self.controls.items() if name == slug},
+            ranks={}, drop_ranks={}, target_ranks=[],
+        )  # fmt: skip
 
     @property
     def figures(self) -> dict[str, Figure]:

@@ -1,7 +1,7 @@
-"""One static drawing: a compiled layout, filled and turned into SVG; or an SVG turned into PNG.
+"""One static drawing: a layout, compiled, filled and turned into SVG; or an SVG turned into PNG.
 
-Apart from ``pictures`` because it runs in processes of its own (``python -m leaderboard.vega svg``), which start faster
-without Altair.
+Apart from ``pictures`` because it runs in processes of its own (``python -m leaderboard.vega``), which start faster without
+Altair.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any
 import vl_convert
 
 Spec = dict[str, Any]
-Job = tuple[str, str, Spec]
-"""Version of Vega-Lite, layout as JSON (see ``charts.skeleton``), and the specification to fill it with."""
+Job = Any
+"""For Vega, the release of Vega-Lite and a layout (see ``charts.skeleton``) as JSON; for an SVG, the layout in Vega as JSON
+and the specification to fill it with; for a PNG, an SVG."""
 
 TAG = re.compile(r"<[^<>]*>")
 HIDDEN = re.compile(r'<path class="(?:background|foreground)"[^<>]*/>')
@@ -35,16 +36,23 @@ NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 
 
 def main() -> None:
-    """Jobs as lines of JSON from standard input, what is made of them as lines of JSON to standard output."""
-    work = WORK[sys.argv[1]]
+    """Jobs as lines of JSON from standard input, what is made of each as a line of JSON to standard output."""
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(work(json.loads(line))) + "\n")
+        kind, job = json.loads(line)
+        sys.stdout.write(json.dumps(WORK[kind](job)) + "\n")
+        sys.stdout.flush()
 
 
-def to_svg(job: Job) -> str:
+def to_vega(job: tuple[str, str]) -> str:
+    """A layout, compiled."""
+    release, layout = job
+    return json.dumps(vl_convert.vegalite_to_vega(layout, vl_version=release))
+
+
+def to_svg(job: tuple[str, Spec]) -> str:
     """Draw; nothing may be fetched, and nothing in the SVG has an identifier that another drawing could have too."""
-    release, layout, spec = job
-    vega = _filled(_compiled(layout, release), spec)
+    layout, spec = job
+    vega = _filled(_read(layout), spec)
     svg = vl_convert.vega_to_svg(json.dumps(vega), allowed_base_urls=[])
     head, body = svg.split(">", 1)
     view = re.search(r'viewBox="[^"]*"', head)
@@ -70,9 +78,8 @@ def to_png(svg: str) -> str:
 
 
 @cache
-def _compiled(layout: str, release: str) -> Spec:
-    """Vega for a layout in Vega-Lite."""
-    vega: Spec = vl_convert.vegalite_to_vega(layout, vl_version=release)
+def _read(layout: str) -> Spec:
+    vega: Spec = json.loads(layout)
     return vega
 
 
@@ -99,8 +106,8 @@ def _filled(vega: Spec, spec: Spec) -> Spec:
     }
 
 
-WORK: dict[str, Callable[[Any], str]] = {"svg": to_svg, "png": to_png}
-"""What can be made, by its name on the command line."""
+WORK: dict[str, Callable[[Any], str]] = {"vega": to_vega, "svg": to_svg, "png": to_png}
+"""What can be made, by its name."""
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,7 @@ from pathlib import Path
 import vl_convert
 
 from evaluator.canonical import digest_bytes, write_atomically
-from leaderboard.pictures import VEGA_LITE
+from leaderboard.layouts import VEGA_LITE
 
 FOLDER = Path(__file__).resolve().parents[1] / "static" / "vendor"
 BUNDLE, MANIFEST = "vega.js", "manifest.json"

@@ -45,6 +45,12 @@ class Leaf:
     identifiers: set[str] = field(default_factory=set)
     leads: dict[str, None] = field(default_factory=dict)
 
+    def add(self, part: Leaf) -> None:
+        """A part that was looked at by itself."""
+        self.problems += part.problems
+        self.identifiers |= part.identifiers
+        self.leads |= part.leads
+
 
 def problems(folder: Path, url: str = "", known: Mapping[str, Leaf] = NOTHING) -> list[str]:
     """Everything wrong with the site in ``folder``, a line each; empty when it may be shown.
@@ -97,7 +103,15 @@ def _inline(tag: str, attributes: dict[str, str]) -> Iterator[str]:
 
 def look(text: str, site: str = "") -> Leaf:
     """At one page of the site that will be read at ``site``."""
-    leaf = Leaf([] if _POLICY in text else ["no content security policy"])
+    leaf = look_at_part(text, site)
+    if _POLICY not in text:
+        leaf.problems.append("no content security policy")
+    return leaf
+
+
+def look_at_part(text: str, site: str = "") -> Leaf:
+    """At a part of a page."""
+    leaf = Leaf()
     for tag, attributes in _tags(text):
         leaf.problems += _inline(tag, attributes)
         if identifier := attributes.get("id"):

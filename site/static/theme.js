@@ -1,4 +1,4 @@
-// Before the first paint: that scripts run, and the reader's choice of light or dark, where one was made; then the button that makes it.
+// Before the first paint: that scripts run, and the reader's choice of light or dark, where one was made; then what the button does that makes it.
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -9,12 +9,7 @@
   if (kept === "light" || kept === "dark") root.dataset.theme = kept;
 
   document.addEventListener("DOMContentLoaded", () => {
-    const list = document.querySelector(".top nav ul");
-    if (!list) return;
-    const item = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "theme";
+    const button = document.querySelector("button.theme");
     const dark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
     const label = () => button.setAttribute("aria-label", dark() ? "Use light colours" : "Use dark colours");
     button.addEventListener("click", () => {
@@ -23,7 +18,5 @@
       label();
     });
     label();
-    item.append(button);
-    list.append(item);
   });
 })();

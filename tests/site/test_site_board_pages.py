@@ -8,11 +8,10 @@ import re
 from html import unescape
 
 import pytest
-from leaderboard import chooser, comparison, pictures, previews
+from leaderboard import chooser, comparison
 from leaderboard.build import gather
 from leaderboard.pages import benchmark, board
 from leaderboard.pages.site import board_of
-from leaderboard.render import environment
 from leaderboard.writing import write_pages
 
 from evaluator.repository import Repository
@@ -126,8 +125,7 @@ def _weights(repository, folder):
     """Path -> bytes, of the pages of benchmarks and boards."""
     site = gather(repository, local=False)
     pages = [*benchmark.pages(site), *board.pages(site)]
-    drawn = pictures.draw({chart.key: chart.spec for page in pages for chart in page.charts})
-    write_pages(folder, environment(site, drawn, previews.choose(site, pages)), pages)
+    write_pages(folder, site, pages)
     return {page.path: len(gzip.compress((folder / page.path).read_bytes())) for page in pages}
 
 

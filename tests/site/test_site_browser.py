@@ -165,6 +165,21 @@ def test_works_without_javascript(site, visit):
     assert not page.locator(".panel.before").is_visible()
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("path", ["index.html", BENCHMARK, "methods/lamp.html", "methods.html", "compare.html"])
+def test_nothing_moves(site, browser, path, width):
+    """Neither when scripts start nor when charts come alive."""
+    page = browser.new_page()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.add_init_script("""window.moved = 0; new PerformanceObserver(list => {
+      for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.moved += shift.value;
+    }).observe({type: 'layout-shift', buffered: true});""")
+    page.goto((site.folder / path).as_uri())
+    draw_all(page)
+    assert page.evaluate("window.moved") < 0.001
+    page.close()
+
+
 def test_dark_and_light(site, visit):
     """The button changes the colours, for the charts too."""
     page = visit(site.folder / "index.html").page

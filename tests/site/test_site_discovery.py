@@ -16,9 +16,10 @@ from leaderboard import address, previews
 from leaderboard.build import all_pages, build, gather
 from leaderboard.downloads import Downloads
 from leaderboard.errors import SiteError
-from leaderboard.pictures import draw
+from leaderboard.kept import NOTHING
+from leaderboard.pictures import Drawer
 from leaderboard.rebuild import compare
-from leaderboard.render import environment
+from leaderboard.render import Renderer
 from leaderboard.serve import make_server
 from leaderboard.verify import problems
 
@@ -145,11 +146,13 @@ def test_a_picture_shows_contributed_text_as_text(tmp_path):
     for slug, title in titles.items():
         write_submission(repository, metadata(slug, title=title))
     gathered = gather(repository, url=URL)
-    laid_out = list(all_pages(gathered, lambda: Downloads([])))
-    chosen = previews.choose(gathered, laid_out)
+    laid_out = {page.path: page for page in all_pages(gathered, lambda: Downloads([]))}
+    charts = {path: [*page.charts, *(chart for part in page.parts for chart in part.fill().charts)]
+              for path, page in laid_out.items()}  # fmt: skip
+    chosen = {path: previews.choose(gathered, page, charts[path]) for path, page in laid_out.items()}
     assert chosen["methods/lamp.html"].heading == "lamp"
-    drawn = draw({chart.key: chart.spec for page in laid_out for chart in page.charts})
-    cards = list(previews.cards(environment(gathered, drawn, chosen), gathered, chosen).values())
+    renderer = Renderer(gathered, NOTHING, Drawer())
+    cards = [renderer.card(preview) for preview in chosen.values() if preview is not None]
     for card in cards:
         root = ElementTree.fromstring(card)
         assert not any(element.tag.endswith("script") for element in root.iter())

@@ -37,9 +37,9 @@ def test_words_are_words():
     text = "<p>Caf&eacute;, ResNet-20; 98.4 0123456789ab</p><script>hidden</script>"
     table = '<table class="plain records"><tr><td>cell</td></tr></table>'
     html = f'<title>x</title><nav>menu</nav><main><h2 id="a">Which <b>one</b>?</h2>{text}{table}</main>'
-    one = search.entry(Page("a.html", "", "A", "about"), html)
+    one = search.entry(Page("a.html", "", "A", "about"), [search.find(search.main_of(html))])
     assert one["words"].split() == ["caf\N{LATIN SMALL LETTER E WITH ACUTE}", "one", "resnet-20", "which"]
-    assert one["places"] == [["a", "Which one ?"]]
+    assert one["places"] == [("a", "Which one ?")]
 
 
 def sought(page, words):

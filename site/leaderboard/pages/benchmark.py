@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from evaluator.grid.schema import Benchmark
 from leaderboard import words
 from leaderboard.charts import tradeoff
 from leaderboard.drawings import compare
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages import board
 from leaderboard.pages.progress import State, Tally, states
-from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
+from leaderboard.pages.site import Chart, Content, Page, Site, Standings, board_of, board_title
 from leaderboard.standings import Standing
 from leaderboard.statistics import Interval
 
@@ -52,25 +54,31 @@ def pages(site: Site) -> Iterator[Page]:
     """One page for every benchmark of the grid, measured or not."""
     for name, benchmark in site.grid.benchmarks.items():
         found = site.of_benchmark(name)
-        whole = board.view(site, found[0]) if len(found) == 1 else None
-        cards = [_card(site, standings) for standings in found] if whole is None else []
-        context: dict[str, Any] = {
-            "name": name,
-            "benchmark": benchmark,
-            "tier": site.grid.tiers[benchmark.tier],
-            "dataset": site.grid.datasets[benchmark.dataset],
-            "architecture": site.grid.architectures[benchmark.architecture],
-            "dense_recipe": site.grid.recipes[benchmark.dense_recipe] if benchmark.dense_recipe else None,
-            "retraining_recipe": site.grid.recipes[benchmark.retraining_recipe],
-            "tracks": [words.TRACKS[track].title.lower() for track in benchmark.tracks],
-            "digest": site.grid.benchmark_digest(name),
-            "view": whole,
-            "cards": cards,
-            "waiting": _waits(states(site)[name]),
-        }
-        charts = [card.chart for card in cards] if whole is None else whole.charts
         description = f"Pruning methods on {benchmark.title}: accuracy against compression and speedup, measured."
-        yield Page(f"benchmarks/{name}.html", "benchmark.html", benchmark.title, description, context, charts, "home")
+        yield Page(
+            f"benchmarks/{name}.html", "benchmark.html", benchmark.title, description, section="home",
+            parts=[board.part(site, found[0], apart=False)] if len(found) == 1 else [],
+            fill=partial(_content, site, name, benchmark),
+        )  # fmt: skip
+
+
+def _content(site: Site, name: str, benchmark: Benchmark) -> Content:
+    found = site.of_benchmark(name)
+    cards = [_card(site, standings) for standings in found] if len(found) > 1 else []
+    context: dict[str, Any] = {
+        "name": name,
+        "benchmark": benchmark,
+        "tier": site.grid.tiers[benchmark.tier],
+        "dataset": site.grid.datasets[benchmark.dataset],
+        "architecture": site.grid.architectures[benchmark.architecture],
+        "dense_recipe": site.grid.recipes[benchmark.dense_recipe] if benchmark.dense_recipe else None,
+        "retraining_recipe": site.grid.recipes[benchmark.retraining_recipe],
+        "tracks": [words.TRACKS[track].title.lower() for track in benchmark.tracks],
+        "digest": site.grid.benchmark_digest(name),
+        "cards": cards,
+        "waiting": _waits(states(site)[name]),
+    }
+    return Content(context, [card.chart for card in cards])
 
 
 def _waits(progress: State) -> bool:
@@ -86,7 +94,7 @@ def _card(site: Site, standings: Standings) -> Card:
         board=of,
         title=board_title(site, of),
         href=site.page_of(key),
-        targets=board.asked(site, key.benchmark, of.division),
+        targets=board.asked(site.grid, key.benchmark, of.division),
         local=key.origin == LOCAL,
         unsandboxed=of.unsandboxed,
         chart=_chart(site, first),

@@ -3,11 +3,13 @@ of its benchmark, on whose page it then stands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from evaluator.grid import Grid
 from evaluator.grid.cells import Division
+from evaluator.metadata import Submission
 from leaderboard import words
 from leaderboard.charts import tradeoff
 from leaderboard.costs import pruning_seconds
@@ -15,8 +17,9 @@ from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Phase
 from leaderboard.facets import Choice, Traits, all_traits, choice
 from leaderboard.load import LOCAL, Board
-from leaderboard.pages.site import Chart, Page, Site, Standings, board_name, board_of, board_title
-from leaderboard.series import CROWD
+from leaderboard.pages.site import Chart, Content, Page, Part, Site, Standings, board_name, board_of, board_title, title_of
+from leaderboard.series import CROWD, Look
+from leaderboard.sources import source
 from leaderboard.standings import Standing
 from leaderboard.statistics import Interval, interval
 from leaderboard.words import TrackWords
@@ -104,46 +107,78 @@ class BoardView:
         return any("scratch-e" in panel.standing.variants for panel in self.panels)
 
 
+@dataclass(frozen=True)
+class Sources:
+    """All of the site that a board shows, under the names that it has there: what is not here, it cannot show.
+
+    ``apart``: whether it has a page of its own.
+    """
+
+    grid: Grid
+    titles: Mapping[str, str]
+    looks: Mapping[str, Look]
+    submissions: Mapping[str, Submission]
+    standings: Standings
+    apart: bool
+
+
 def pages(site: Site) -> Iterator[Page]:
     """A page for every board that has another beside it on its benchmark."""
     for standings in site.standings:
-        key = board_of(standings).key
-        beside = [board_of(one) for one in site.of_benchmark(key.benchmark)]
+        of, methods = board_of(standings), len(next(iter(standings.values())).methods)
+        beside = [board_of(one) for one in site.of_benchmark(of.key.benchmark)]
         if len(beside) == 1:
             continue
-        benchmark, one = site.grid.benchmarks[key.benchmark], view(site, standings)
+        benchmark, title = site.grid.benchmarks[of.key.benchmark], board_title(site, of)
         context = {
+            "key": of.key,
             "benchmark": benchmark,
             "tier": site.grid.tiers[benchmark.tier],
-            "view": one,
             "beside": [(board, board_title(site, board)) for board in beside],
         }
-        description = (
-            f"{one.title} pruning on {benchmark.title}: {one.methods} methods, measured and ranked by the same rules."
-        )
-        yield Page(site.page_of(key), "board.html", board_name(site, one.board), description, context, one.charts, "home")
+        description = f"{title} pruning on {benchmark.title}: {methods} methods, measured and ranked by the same rules."
+        yield Page(
+            site.page_of(of.key), "board.html", board_name(site, of), description, context, section="home",
+            parts=[part(site, standings, apart=True)],
+        )  # fmt: skip
 
 
-def view(site: Site, standings: Standings) -> BoardView:
-    board, first = board_of(standings), next(iter(standings.values()))
-    key, traits = board.key, all_traits(site, [entry.slug for entry in first.methods])
+def part(site: Site, standings: Standings, *, apart: bool) -> Part:
+    """The whole board, on a page of its own or on its benchmark's."""
+    slugs = board_of(standings).by_submission
+    known = {slug: site.submissions[slug] for slug in slugs if slug in site.submissions}
+    titles = {slug: site.titles[slug] for slug in slugs}
+    looks = {slug: site.looks[slug] for slug in slugs}
+    sources = Sources(site.grid, titles, looks, known, standings, apart)
+    return Part("board-whole.html", source(sources), lambda: _content(sources))
+
+
+def _content(sources: Sources) -> Content:
+    shown = view(sources)
+    return Content({"view": shown, "site": sources}, shown.charts)
+
+
+def view(site: Sources) -> BoardView:
+    """Everything that the template shows."""
+    board, first = board_of(site.standings), next(iter(site.standings.values()))
+    key, traits = board.key, all_traits(site.submissions, [entry.slug for entry in first.methods])
     training = site.grid.method_recipe(key.benchmark, board.track)
     division: Division = board.division
     return BoardView(
         board=board,
-        title=board_title(site, board),
+        title=title_of(board, site.grid),
         track=words.TRACKS[key.track],
         setup=words.setup(key.track),
         division=words.DIVISIONS[key.division],
         recipe=site.grid.recipes[key.recipe].title if key.recipe in site.grid.recipes else None,
         pruning_recipe=training.title if training else None,
         names=words.CONTROLS[key.division],
-        targets=asked(site, key.benchmark, division),
+        targets=asked(site.grid, key.benchmark, division),
         trains=words.trains(key.track),
         local=key.origin == LOCAL,
         unsandboxed=board.unsandboxed,
-        panels=[_panel(site, phase, standing) for phase, standing in standings.items()],
-        phases=[(phase, words.TRACKS[key.track].phases[phase]) for phase in standings],
+        panels=[_panel(site, phase, standing) for phase, standing in site.standings.items()],
+        phases=[(phase, words.TRACKS[key.track].phases[phase]) for phase in site.standings],
         axes=[("both", "both"), *((axis, axis) for axis in first.axes if axis)] if len(first.axes) > 1 else [],
         traits=traits,
         choice=choice(traits),
@@ -153,13 +188,13 @@ def view(site: Site, standings: Standings) -> BoardView:
     )
 
 
-def asked(site: Site, name: str, division: Division) -> str:
+def asked(grid: Grid, name: str, division: Division) -> str:
     """Such as "speedup 1.5, 2, 3"."""
-    values = [value if isinstance(value, str) else f"{value:g}" for value in site.grid.targets_of(name, division)]
-    return f"{site.grid.targets[division].axis} {', '.join(values)}"
+    values = [value if isinstance(value, str) else f"{value:g}" for value in grid.targets_of(name, division)]
+    return f"{grid.targets[division].axis} {', '.join(values)}"
 
 
-def _panel(site: Site, phase: Phase, standing: Standing) -> Panel:
+def _panel(site: Sources, phase: Phase, standing: Standing) -> Panel:
     track = words.TRACKS[standing.board.key.track]
     axes: tuple[Axis, ...] = ("compression", "speedup")
     return Panel(
@@ -197,7 +232,7 @@ def _sparks(standing: Standing) -> dict[str, str]:
     return {slug: f"M{'L'.join(places)}" for slug, places in place.items() if len(places) > 1}
 
 
-def _chart(site: Site, standing: Standing, axis: Axis | None) -> Chart:
+def _chart(site: Sources, standing: Standing, axis: Axis | None) -> Chart:
     count = len(standing.methods)
     key = standing.board.key
     spec = tradeoff(compare(standing, axis, site.looks, site.titles))
@@ -249,7 +284,7 @@ def _reasons(standing: Standing) -> list[str]:
     return reasons
 
 
-def _missing(site: Site, standing: Standing) -> list[str]:
+def _missing(site: Sources, standing: Standing) -> list[str]:
     """In words, per method: which cells were not measured."""
     lines = []
     for entry in standing.methods:

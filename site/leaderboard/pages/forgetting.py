@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from evaluator.grid import Grid
+from evaluator.records import Churn
+from evaluator.records.audit import Place
 from leaderboard.audit import PHASES, Audited, audit_method, class_name
 from leaderboard.entries import Phase
-from leaderboard.load import BoardKey
-from leaderboard.pages.site import Site, board_of
+from leaderboard.load import Board
 
 MANY = 20
 """More classes than these are not all shown,"""
@@ -57,39 +60,29 @@ class Table:
         return any(column.audited.churn for column in self.columns)
 
     @property
-    def harmful(self) -> int:
-        """Targets at which a class loses significantly more than the whole test set."""
-        return sum(bool(column.audited.forgetting.harmed.any()) for column in self.columns)
-
-    @property
     def seeds(self) -> tuple[int, int]:
         """Fewest pruned and fewest dense networks behind a column."""
         audited = [column.audited for column in self.columns]
         return min(one.pruned.seeds for one in audited), min(one.dense.seeds for one in audited)
 
 
-def tables(site: Site, slug: str) -> dict[BoardKey, list[Table]]:
-    """Tables of every board on which the method has scores, after retraining first; boards without are left out."""
-    found = {}
-    for standings in site.standings:
-        board = board_of(standings)
-        audited = list(audit_method(site.results, site.grid, board, slug))
-        made = [_table(site, phase, [one for one in audited if one.phase == phase]) for phase in PHASES]
-        if any(table is not None for table in made):
-            found[board.key] = [table for table in made if table is not None]
-    return found
+def tables(churn: Mapping[Place, Churn], grid: Grid, board: Board, slug: str) -> list[Table]:
+    """Of the phases at which a method has scores on a board, after retraining first."""
+    audited = list(audit_method(churn, grid, board, slug))
+    made = (_table(grid, phase, [one for one in audited if one.phase == phase]) for phase in PHASES)
+    return [table for table in made if table is not None]
 
 
-def _table(site: Site, phase: Phase, audited: list[Audited]) -> Table | None:
+def _table(grid: Grid, phase: Phase, audited: list[Audited]) -> Table | None:
     if not audited:
         return None
     benchmark = audited[0].board.key.benchmark
     changes = np.array([one.forgetting.beyond for one in audited])
     shown = _shown(changes)
-    columns = [Column(one.target, one, class_name(site.grid, benchmark, one.forgetting.worst)) for one in audited]
+    columns = [Column(one.target, one, class_name(grid, benchmark, one.forgetting.worst)) for one in audited]
     rows = [
         (
-            class_name(site.grid, benchmark, index),
+            class_name(grid, benchmark, index),
             [Cell(float(one.forgetting.beyond[index]), bool(one.forgetting.significant[index])) for one in audited],
         )
         for index in shown

@@ -38,7 +38,7 @@ def pages(site: Site) -> Iterator[Page]:
             measured.get(slug, []))
         for slug in sorted(site.slugs, key=lambda slug: (site.titles[slug].lower(), slug))
     ]  # fmt: skip
-    traits = all_traits(site, site.slugs)
+    traits = all_traits(site.submissions, site.slugs)
     context = {"rows": rows, "traits": traits, "choice": choice(traits)}
     description = "Every pruning method that was submitted, with what it needs and where it was measured."
     yield Page("methods.html", "methods.html", "Methods", description, context, [], "methods")

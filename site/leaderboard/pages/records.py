@@ -16,7 +16,7 @@ from leaderboard import words
 from leaderboard.facts import Fact, own, shared
 from leaderboard.formats import factor, finite, fixed
 from leaderboard.load import LOCAL, Board
-from leaderboard.pages.site import Page, Site, board_of, board_title
+from leaderboard.pages.site import Content, Page, Part, Site, board_of, board_title
 from leaderboard.rows import source_of
 
 VARIANTS = ("dense", "method", *MATCHED, *SCRATCH)
@@ -134,7 +134,5 @@ def _page(site: Site, board: Board, slug: str, rows: list[Any]) -> Page:
     description = (
         f"Every record of {title} on {benchmark}: digests, log, cost, environment, and the command that repeats it."
     )
-    return Page(
-        key.records(slug), "records.html", heading, description, context, section="methods", part="record-list.html",
-        source=source,
-    )  # fmt: skip
+    part = Part("record-list.html", source, lambda: Content(context))
+    return Page(key.records(slug), "records.html", heading, description, section="methods", parts=[part])

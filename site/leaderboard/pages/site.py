@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from evaluator.records.record import DENSE
 from leaderboard import words
 from leaderboard.charts import Spec
 from leaderboard.entries import Axis, Phase
+from leaderboard.kept import NOTHING, Kept
 from leaderboard.load import LOCAL, Board, BoardKey, Results
 from leaderboard.pictures import key
 from leaderboard.series import Look, looks
@@ -47,6 +48,26 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What fills a template, and the charts in it."""
+
+    context: dict[str, Any]
+    charts: list[Chart] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a page that follows from its ``source`` alone: kept from build to build, and made only where it is not.
+
+    Its template sees what it is filled with and what its page is called, and nothing else of the site.
+    """
+
+    template: str
+    source: str
+    fill: Callable[[], Content]
+
+
+@dataclass(frozen=True)
 class Page:
     """One HTML file: ``path`` relative to the site's root, with forward slashes."""
 
@@ -57,9 +78,10 @@ class Page:
     context: dict[str, Any] = field(default_factory=dict)
     charts: list[Chart] = field(default_factory=list)
     section: str = ""
-    part: str = ""
-    """Template of everything between head and foot, where that follows from ``source``: it is kept from build to build."""
-    source: str = ""
+    parts: list[Part] = field(default_factory=list)
+    """Its template places them as ``parts``, in this order."""
+    fill: Callable[[], Content] | None = None
+    """Makes context and charts when the page is written, where they would wait for that in much room."""
     anywhere: str = ""
     """The site's root as every address of its host has it, on the page that is shown where there is none."""
 
@@ -67,6 +89,13 @@ class Page:
     def root(self) -> str:
         """Way from this page to the site's root."""
         return self.anywhere or "../" * self.path.count("/")
+
+    def filled(self) -> Page:
+        """With its context and charts."""
+        if self.fill is None:
+            return self
+        content = self.fill()
+        return replace(self, context=content.context, charts=content.charts, fill=None)
 
     @property
     def specifications(self) -> str:
@@ -93,6 +122,8 @@ class Site:
     """On top of every page, where this is not the published site."""
     url: str = ""
     """Where the site can be read, with a slash at its end; empty where nobody has said so."""
+    kept: Kept = NOTHING
+    """What builds before have found."""
 
     @property
     def faults(self) -> list[str]:
@@ -160,7 +191,12 @@ def board_name(site: Site, board: Board) -> str:
 
 def board_title(site: Site, board: Board) -> str:
     """Track and division, and the recipe where it is an alternative one."""
+    return title_of(board, site.grid)
+
+
+def title_of(board: Board, grid: Grid) -> str:
+    """As ``board_title``."""
     key = board.key
-    usual = site.grid.recipe_name(key.benchmark, board.track) == key.recipe
-    other = "" if usual else f" · {site.grid.recipes[key.recipe].title}"
+    usual = grid.recipe_name(key.benchmark, board.track) == key.recipe
+    other = "" if usual else f" · {grid.recipes[key.recipe].title}"
     return words.title(key.track, key.division) + other

@@ -1,1 +1,0 @@
-espalierCharts({{ specifications|tojson }});
