@@ -116,7 +116,7 @@ def _target(clone: Clone, home: Path, folder: Path | None, branch: str | None, p
         return Folder(Path(folder).absolute())
     if branch is not None:
         return Branch(clone, branch)
-    return Command(program, Folder(home / "published")) if program is not None else None
+    return Command(program, Folder(home / "site")) if program is not None else None
 
 
 @contextmanager
