@@ -34,7 +34,7 @@ class Case(NamedTuple):
 
 def cases(site: Site, board: Board, slug: str) -> list[Case]:
     """Of a method on a board, at every target and phase with scores; kept from build to build."""
-    alone = Board(board.key, board.by_submission.get(slug, []), board.dense_rows)
+    alone = board.alone(slug)
     name = digest([code(), "harm", source([site.grid, alone])])
     text = site.kept.text(f"{name}.harm", lambda: json.dumps(list(map(_case, audit_method({}, site.grid, alone, slug)))))
     return [Case(*one) for one in json.loads(text)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
 import numpy as np
 
+from evaluator.canonical import digest
 from evaluator.grid import Grid
 from evaluator.grid.cells import Division, Track
 from evaluator.records import AllowedSigners, Audits, Change, Changes, Churn, Store
@@ -23,7 +24,7 @@ from evaluator.repository import Repository
 from leaderboard.freshness import Freshness
 from leaderboard.kept import NOTHING, Kept
 from leaderboard.reading import read
-from leaderboard.rows import Row, to_frame
+from leaderboard.rows import Row, source_of, to_frame
 from leaderboard.versions import Remeasuring, Shown, Table, choose
 
 if TYPE_CHECKING:
@@ -83,6 +84,23 @@ class Board:
         for row in self.records:
             found.setdefault(row.submission, []).append(row)
         return found
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Slug -> what its records follow from, as one digest; asked for by everything that is kept of them."""
+        return {slug: digest([source_of(row) for row in rows]) for slug, rows in self.by_submission.items()}
+
+    @cached_property
+    def dense_source(self) -> str:
+        """The same of the dense control."""
+        return digest([source_of(row) for row in self.dense_rows])
+
+    def alone(self, slug: str) -> Board:
+        """One method, with its controls and the dense one: what follows from these records, whatever others there are."""
+        board = Board(self.key, self.by_submission.get(slug, []), self.dense_rows)
+        known = {name: one for name, one in self.sources.items() if name == slug}
+        board.__dict__.update(sources=known, dense_source=self.dense_source)  # found already
+        return board
 
     @cached_property
     def unsandboxed(self) -> list[str]:

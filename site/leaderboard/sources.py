@@ -48,7 +48,7 @@ _PARTS: dict[type, Callable[[Any], Any]] = {
     Mapping: lambda value: [part for item in value.items() for part in item],
     np.ndarray: lambda value: value.tolist(),
     Standing: lambda value: [value.board, value.frame, value.ranks, value.drop_ranks, value.target_ranks],
-    Board: lambda value: [value.key, value.records, value.dense_rows, value.remeasuring],
+    Board: lambda value: [value.key, value.sources, value.dense_source, value.remeasuring],
     Grid: lambda value: [value.digest],
     Submission: lambda value: [value.metadata, value.digest],
     BaseModel: lambda value: [value.model_dump_json()],

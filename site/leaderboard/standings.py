@@ -63,7 +63,7 @@ class Standing:
         """One method with its controls and the dense one: what follows from these records, whatever others there are."""
         return replace(
             self,
-            board=Board(self.board.key, self.board.by_submission.get(slug, []), self.board.dense_rows),
+            board=self.board.alone(slug),
             methods=[entry for entry in self.methods if entry.slug == slug],
             controls={name: own for name, own in self.controls.items() if name == slug},
             ranks={}, drop_ranks={}, target_ranks=[],

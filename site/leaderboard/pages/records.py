@@ -7,17 +7,16 @@ The address of a record is ``<page>#<target>-<variant>-<seed>``; a figure over s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from evaluator.canonical import digest
 from evaluator.records.record import DENSE, MATCHED, SCRATCH
 from leaderboard import words
 from leaderboard.facts import Fact, own, shared
 from leaderboard.formats import factor, finite, fixed
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages.site import Content, Page, Part, Site, board_of, board_title
-from leaderboard.rows import source_of
+from leaderboard.sources import source
 
 VARIANTS = ("dense", "method", *MATCHED, *SCRATCH)
 """The order in which they stand at a target."""
@@ -127,12 +126,12 @@ def _page(site: Site, board: Board, slug: str, rows: list[Any]) -> Page:
         signer=None if key.origin == LOCAL else site.results.signers.get((key.benchmark, slug)),
     )
     facts = {one.name: getattr(listing, one.name) for one in fields(listing) if one.name not in ("board", "rows")}
-    remeasuring = None if board.remeasuring is None else asdict(board.remeasuring)
-    source = digest([facts, key, remeasuring, benchmark, title, [source_of(row) for row in rows]])
+    shown = board.dense_source if slug == DENSE else board.sources[slug]
     context = {"listing": listing, "benchmark": benchmark, "method": title, "dense": slug == DENSE}
     heading = f"Records: {title} on {benchmark}"
     description = (
         f"Every record of {title} on {benchmark}: digests, log, cost, environment, and the command that repeats it."
     )
-    part = Part("record-list.html", source, lambda: Content(context))
+    name = source([facts, key, board.remeasuring, benchmark, title, shown])
+    part = Part("record-list.html", name, lambda: Content(context))
     return Page(key.records(slug), "records.html", heading, description, section="methods", parts=[part])
