@@ -12,12 +12,17 @@ from evaluator.records import Latency, Record, Score
 
 
 class Column(NamedTuple):
-    """One column; ``value`` takes it from a record."""
+    """One column; ``value`` takes it from a record. ``dtype``: a type of pandas, or a list of what a list holds."""
 
     name: str
     dtype: str
     meaning: str
     value: Callable[[Record], Any]
+
+    @property
+    def listed(self) -> str | None:
+        """Type of the members, where a value is a list."""
+        return self.dtype[len("list[") : -1] if self.dtype.startswith("list[") else None
 
 
 def _score(name: str, field: str) -> Callable[[Record], Any]:
@@ -43,7 +48,7 @@ def _scores(name: str, when: str) -> tuple[Column, ...]:
         Column(f"{name}_correct_top5", "Int64", f"images with the label among the first five {when}; over 10 classes only",
                _score(name, "correct_top5")),
         Column(f"{name}_loss", "float64", f"mean cross-entropy {when}, nats", _score(name, "loss")),
-        Column(f"{name}_class_correct", "object", f"correct images per class {when}", _score(name, "class_correct")),
+        Column(f"{name}_class_correct", "list[int64]", f"correct images per class {when}", _score(name, "class_correct")),
         Column(f"{name}_predictions", "string", f"SHA-256 of the predicted classes {when}", _score(name, "predictions")),
     )  # fmt: skip
 
@@ -65,7 +70,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("status", "string", "ok, or how the cell failed", lambda r: r.status),
     Column("reason", "string", "one line, when the status is not ok", lambda r: r.reason),
     Column("images", "Int64", "images in the test set", lambda r: (s.images if (s := r.after or r.before) else None)),
-    Column("class_images", "object", "images per class in the test set",
+    Column("class_images", "list[int64]", "images per class in the test set",
            lambda r: (s.class_images if (s := r.after or r.before) else None)),
     *_scores("before", "before retraining"),
     *_scores("after", "after retraining"),
@@ -83,24 +88,24 @@ COLUMNS: tuple[Column, ...] = (
     Column("macs", "Int64", "multiply-accumulates of the dense network for one input", _count("macs")),
     Column("macs_kept", "Int64", "multiply-accumulates kept", _count("macs_kept")),
     Column("collapsed", "boolean", "no path is left from the input to the logits", _count("collapsed")),
-    Column("layer_shape", "object", "shape of each prunable layer's weight, such as 20x1x5x5",
+    Column("layer_shape", "list[string]", "shape of each prunable layer's weight, such as 20x1x5x5",
            lambda r: None if r.counts is None else ["x".join(map(str, layer.shape)) for layer in r.counts.layers]),
-    Column("layer_total", "object", "weights of each prunable layer",
+    Column("layer_total", "list[int64]", "weights of each prunable layer",
            lambda r: None if r.counts is None else [layer.total for layer in r.counts.layers]),
-    Column("layer_kept", "object", "weights kept of each prunable layer",
+    Column("layer_kept", "list[int64]", "weights kept of each prunable layer",
            lambda r: None if r.counts is None else [layer.kept for layer in r.counts.layers]),
-    Column("channels", "object", "channels kept of each group, where channels are removed",
+    Column("channels", "list[int64]", "channels kept of each group, where channels are removed",
            lambda r: None if r.counts is None or not r.counts.channels else r.counts.channels),
-    Column("latency_device", "object", "where a forward pass was timed, for each timing; structured only",
+    Column("latency_device", "list[string]", "where a forward pass was timed, for each timing; structured only",
            _times(lambda t: t.device.replace(" ", "-"))),
-    Column("latency_threads", "object", "threads of the processor; 1 on a GPU", _times(lambda t: t.threads)),
-    Column("latency_dtype", "object", "type of the numbers", _times(lambda t: t.dtype)),
-    Column("latency_batch", "object", "batch size that was timed, in images", _times(lambda t: t.batch)),
-    Column("latency_median_ms", "object", "median time of a forward pass at each batch size, ms",
+    Column("latency_threads", "list[int64]", "threads of the processor; 1 on a GPU", _times(lambda t: t.threads)),
+    Column("latency_dtype", "list[string]", "type of the numbers", _times(lambda t: t.dtype)),
+    Column("latency_batch", "list[int64]", "batch size that was timed, in images", _times(lambda t: t.batch)),
+    Column("latency_median_ms", "list[float64]", "median time of a forward pass at each batch size, ms",
            _times(lambda t: t.median_ms)),
-    Column("latency_low_ms", "object", "a quarter of the runs was faster, ms", _times(lambda t: t.quartiles_ms[0])),
-    Column("latency_high_ms", "object", "a quarter of the runs was slower, ms", _times(lambda t: t.quartiles_ms[1])),
-    Column("latency_runs", "object", "runs behind each median", _times(lambda t: t.runs)),
+    Column("latency_low_ms", "list[float64]", "a quarter of the runs was faster, ms", _times(lambda t: t.quartiles_ms[0])),
+    Column("latency_high_ms", "list[float64]", "a quarter of the runs was slower, ms", _times(lambda t: t.quartiles_ms[1])),
+    Column("latency_runs", "list[int64]", "runs behind each median", _times(lambda t: t.runs)),
     Column("pruning_seconds", "float64", "time that the method took, measured from outside",
            lambda r: r.cost.pruning_seconds),
     Column("pruning_epochs", "float64", "training that the method used, in epochs", lambda r: r.cost.pruning_epochs),

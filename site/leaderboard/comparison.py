@@ -172,7 +172,7 @@ def _at_factor(standing: Standing, axis: Axis, factor: float) -> Column:
 def _interpolated(standing: Standing, entry: Entry, axis: Axis, index: int, factor: float) -> float:
     """One seed's accuracy, on the line from the dense control through its targets; nan where a target is missing before."""
     seed = standing.frame.seeds[index]
-    x, height = [1.0], [float(standing.frame.reference[index])]
+    x, height = [1.0], [standing.frame.reference[index]]
     for point in entry.points:
         trial = next((trial for trial in point.trials if trial.seed == seed and trial.scored), None)
         if trial is not None:

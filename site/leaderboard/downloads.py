@@ -29,7 +29,7 @@ class Downloads:
 
 def write(site: Site, folder: Path, snapshots: Path | None = None) -> Downloads:
     """Write all files into ``folder``; their names stay, but for the snapshot's. ``snapshots``: those published before."""
-    offered = list(exports.write(site.results, site.standings, folder))
+    offered = list(exports.write(site.results, site.standings, folder, site.kept))
     shutil.copytree(CORPUS, folder / "literature")
     published = site.results.of(PUBLISHED)
     if not published:

@@ -49,7 +49,7 @@ class _Ground:
         places = {} if axis else {label: float(2**place) for place, label in enumerate(labels)}
         factors = [target.factor for target in standing.frame.feasible if axis]
         octaves = math.log2(max(factors) / min(factors)) + 2 * MARGIN if factors else float(len(places))
-        dense = dict(zip(standing.frame.seeds, map(float, standing.frame.reference), strict=True))
+        dense = dict(zip(standing.frame.seeds, standing.frame.reference, strict=True))
         return cls(axis, axis == standing.frame.primary, places, octaves, dense)
 
     def x(self, label: str, item: Point | Trial) -> float:

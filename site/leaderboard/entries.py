@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from leaderboard import statistics
-from leaderboard.statistics import Floats, Interval
+from leaderboard.statistics import Interval
 
 Phase = Literal["before", "after"]
 Axis = Literal["compression", "speedup"]
@@ -34,6 +32,7 @@ class Trial:
     status: str
     reason: str | None
     accuracy: float
+    """nan unless the status is ok."""
     compression: float
     effective_compression: float
     speedup: float
@@ -43,7 +42,7 @@ class Trial:
 
     @property
     def scored(self) -> bool:
-        return self.status == "ok" and math.isfinite(self.accuracy)
+        return math.isfinite(self.accuracy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +88,10 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One seed: factors, and what each counts in a summary figure (a collapsed cell counts chance); dense comes first."""
+    """One seed, and what it counts in a summary figure (a collapsed cell counts chance); dense comes first."""
 
-    x: list[float]
     height: list[float]
+    points: statistics.Curve
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class Frame:
     targets: list[Target]
     primary: Axis | None
     chance: float
-    reference: Floats
+    reference: list[float]
 
     @property
     def feasible(self) -> list[Target]:
@@ -151,7 +150,14 @@ def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Any], frame
     points = [_point(target, cells, frame) for target in frame.targets]
     gap = _gap(points, frame)
     axes: tuple[Axis, ...] = ("compression", "speedup")
-    curves = {axis: [_curve(points, axis, i, frame) for i in range(len(frame.seeds))] for axis in axes}
+    counted = [point for point in points if point.target.feasible]
+    scored = [{trial.seed: trial for trial in point.trials if trial.scored} for point in counted]
+    trials = [[by_seed.get(seed) for by_seed in scored] for seed in frame.seeds]
+    factors = [point.target.factor for point in counted]
+    curves = {
+        axis: [_curve(dense, own, axis, factors, frame) for dense, own in zip(frame.reference, trials, strict=True)]
+        for axis in axes
+    }
     return Entry(
         slug=slug,
         variant=variant,
@@ -166,14 +172,14 @@ def _point(target: Target, cells: dict[tuple[str, int], Any], frame: Frame) -> P
     rows = [(seed, cells[target.label, seed]) for seed in frame.seeds if (target.label, seed) in cells]
     trials = [_trial(seed, row, frame.phase) for seed, row in rows]
     accuracy = {trial.seed: trial.accuracy for trial in trials if trial.scored}
-    by_seed = np.array([accuracy.get(seed, math.nan) for seed in frame.seeds])
+    by_seed = [accuracy.get(seed, math.nan) for seed in frame.seeds]
     scored = [trial for trial in trials if trial.scored]
     return Point(
         target=target,
         trials=trials,
         missing=len(frame.seeds) - len(trials) if target.feasible else 0,
         accuracy=statistics.interval(by_seed),
-        drop=statistics.paired(by_seed, frame.reference),
+        drop=statistics.interval([own - dense for own, dense in zip(by_seed, frame.reference, strict=True)]),
         compression=_mean([trial.compression for trial in scored]),
         effective_compression=_mean([trial.effective_compression for trial in scored]),
         speedup=_mean([trial.speedup for trial in scored]),
@@ -200,21 +206,17 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _curve(points: list[Point], axis: Axis, index: int, frame: Frame) -> Curve:
+def _curve(dense: float, trials: list[Trial | None], axis: Axis, factors: list[float], frame: Frame) -> Curve:
     """One seed's curve from the dense control at 1 through every feasible target, in the order of the targets.
 
     The factor is the one asked for on the targets' own axis, the realised one on the other.
     """
-    seed = frame.seeds[index]
-    x, height = [1.0], [float(frame.reference[index])]
-    for point in points:
-        if not point.target.feasible:
-            continue
-        trial = next((trial for trial in point.trials if trial.seed == seed and trial.scored), None)
-        realised = math.nan if trial is None else trial.compression if axis == "compression" else trial.speedup
-        x.append(point.target.factor if axis == frame.primary else realised)
-        height.append(math.nan if trial is None else frame.chance if trial.collapsed else trial.accuracy)
-    return Curve(x, height)
+    if axis != frame.primary:
+        realised = [(trial.compression, trial.speedup) if trial else (math.nan, math.nan) for trial in trials]
+        factors = [pair[axis == "speedup"] for pair in realised]
+    height = [math.nan if trial is None else frame.chance if trial.collapsed else trial.accuracy for trial in trials]
+    height.insert(0, dense)
+    return Curve(height, statistics.curve([1.0, *factors], height))
 
 
 def _gap(points: list[Point], frame: Frame) -> str | None:
@@ -225,7 +227,7 @@ def _gap(points: list[Point], frame: Frame) -> str | None:
         return f"{failed} failed"
     if missing:
         return f"{missing} missing"
-    return None if np.isfinite(frame.reference).all() else "no dense control"
+    return None if all(map(math.isfinite, frame.reference)) else "no dense control"
 
 
 def _area(curves: list[Curve], axis: Axis, frame: Frame, gap: str | None) -> Figure:
@@ -233,11 +235,9 @@ def _area(curves: list[Curve], axis: Axis, frame: Frame, gap: str | None) -> Fig
     if gap is not None or span is None:
         return Figure(statistics.interval([]), gap or ("no axis" if frame.primary is None else "no range"))
     start = 1 if axis == frame.primary else 0  # on the targets' own axis the area begins at the first target
-    values = [
-        statistics.nauc(statistics.auc(curve.x[start:], curve.height[start:], *span), curve.height[0], frame.chance)
-        for curve in curves
-    ]
-    if not np.isfinite(values).all():
+    areas = [statistics.area(curve.points[start:], *span) for curve in curves]
+    values = [statistics.nauc(area, curve.height[0], frame.chance) for area, curve in zip(areas, curves, strict=True)]
+    if not all(map(math.isfinite, values)):
         short = f"ends before {span[1]:g}\N{MULTIPLICATION SIGN}" if axis != frame.primary else "dense at chance"
         return Figure(statistics.interval([]), short)
     return Figure(statistics.interval(values), None, tuple(values))
@@ -247,9 +247,7 @@ def _reaches(curves: list[Curve], frame: Frame) -> dict[float, Reach]:
     """By the points of accuracy given up."""
     if frame.primary is None:
         return {drop: Reach(math.nan, beyond=False, gap="no axis") for drop in DROPS}
-    floors = [[curve.height[0] - drop for drop in DROPS] for curve in curves]
-    crossings = [statistics.crossings(curve.x, curve.height, own) for curve, own in zip(curves, floors, strict=True)]
-    return {drop: _reach([own[i] for own in crossings]) for i, drop in enumerate(DROPS)}
+    return {drop: _reach([statistics.crossing(curve.points, curve.height[0] - drop) for curve in curves]) for drop in DROPS}
 
 
 def _reach(crossings: list[statistics.Crossing]) -> Reach:

@@ -9,15 +9,17 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaderboard.columns import COLUMNS, Column
 from leaderboard.entries import Axis, Entry, Phase
+from leaderboard.kept import NOTHING, Kept
 from leaderboard.lines import as_csv, as_json
 from leaderboard.load import LOCAL, PUBLISHED, Results
-from leaderboard.rows import Row, to_frame
+from leaderboard.rows import Packed, Row, height, to_frame
 from leaderboard.standings import Standing
 
 if TYPE_CHECKING:
@@ -28,9 +30,13 @@ FORMATS = ("csv", "json", "parquet")
 LOCAL_PREFIX = "local-"
 """How files begin that hold what a machine measured for itself."""
 PART = 20_000
-"""Records of a group of rows in Parquet."""
+"""Records that a group of rows in Parquet has at least."""
 ARROW = {"string": "large_string", "float64": "float64", "int64": "int64", "Int64": "int64", "boolean": "bool_"}
 """Type of a column -> its type in Parquet."""
+MEMBERS = {"string": "string", "float64": "float64", "int64": "int64"}
+"""The same, of what lists hold."""
+MANY = 100_000
+"""Of so many records the lines are kept; of more, they would take the room of everything else."""
 SUMMARY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("benchmark, track, division, recipe, device_class", "the board; figures are comparable only within one"),
     ("phase", "before or after retraining"),
@@ -66,7 +72,9 @@ class Download:
         return [f"{self.stem}.{suffix}" for suffix in FORMATS]
 
 
-def write(results: Results, standings: Iterable[dict[Phase, Standing]], folder: Path) -> Iterator[Download]:
+def write(
+    results: Results, standings: Iterable[dict[Phase, Standing]], folder: Path, kept: Kept = NOTHING
+) -> Iterator[Download]:
     """Write the tables: published ones first; those of this machine apart. The same tables give the same bytes."""
     import pandas as pd  # only here, where another process may be at work on it
 
@@ -75,7 +83,7 @@ def write(results: Results, standings: Iterable[dict[Phase, Standing]], folder: 
     for origin, prefix, words in ((PUBLISHED, "", "published"), (LOCAL, LOCAL_PREFIX, "measured on this machine")):
         if not (rows := results.of(origin)):
             continue
-        yield _write_records(rows, folder, Download(f"Records, {words}", len(rows), f"{prefix}records"))
+        yield _write_records(rows, folder, Download(f"Records, {words}", len(rows), f"{prefix}records"), kept)
         mine = summary[summary["origin"] == origin].drop(columns="origin") if not summary.empty else summary
         if not mine.empty:
             yield _write_summary(mine, folder, Download(f"Summary figures, {words}", len(mine), f"{prefix}summary"))
@@ -109,22 +117,28 @@ def _summary(standing: Standing, entry: Entry) -> dict[str, Any]:
     return row
 
 
-def _write_records(rows: Sequence[Row], folder: Path, download: Download) -> Download:
-    """A part at a time, since all of them as a table would take more memory than everything else."""
+def _write_records(rows: Sequence[Row], folder: Path, download: Download, kept: Kept) -> Download:
+    """A file of records at a time, since all of them as a table would take more memory than everything else."""
     stem, names = folder / download.stem, [column.name for column in COLUMNS]
-    held: dict[int, Any] = {}
-    with stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as csv_file, _json(stem) as write:
+    as_objects = partial(as_json, names=names)
+    with (
+        stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as csv_file,
+        _json(stem) as write_json,
+        _parquet(stem) as write_parquet,
+    ):
         csv_file.write(",".join(names) + "\n")
         for file, own in groupby(rows, lambda row: row.file):
-            packed = file.load()[: len(COLUMNS)]
-            lines, objects = as_csv(packed), as_json(packed, names)
-            for row in own:
-                csv_file.write(lines[row.at])
-                write(objects[row.at])
-            for place, (values, _) in enumerate(packed):
-                held[place] = held.get(place) or next(filter(None, values), None)
-    _write_parquet(rows, stem, [_arrow_type(column, held.get(place)) for place, column in enumerate(COLUMNS)])
+            places, packed = [row.at for row in own], file.load()[: len(COLUMNS)]
+            texts = kept if len(rows) <= MANY and places == list(range(height(packed))) else NOTHING
+            csv_file.write(texts.text(f"{file.source}.csv", partial(_chosen, as_csv, packed, places, "")))
+            write_json(texts.text(f"{file.source}.json", partial(_chosen, as_objects, packed, places, ",\n")))
+            write_parquet(packed, places)
     return download
+
+
+def _chosen(way: Callable[[Packed], list[str]], packed: Packed, places: Sequence[int], between: str) -> str:
+    lines = way(packed)
+    return between.join(lines[place] for place in places)
 
 
 def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -134,26 +148,42 @@ def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _write_parquet(rows: Sequence[Row], stem: Path, types: Sequence[pa.DataType]) -> None:
+@contextmanager
+def _parquet(stem: Path) -> Iterator[Callable[[Packed, Sequence[int]], None]]:
+    """Writes rows of a file of records, which are at some places in it; several files make a group."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     # by what pandas notes of its types it reads whole numbers as whole, where some are missing too
     noted = pa.Schema.from_pandas(to_frame([], COLUMNS), preserve_index=False).metadata
-    schema = pa.schema([(column.name, kind) for column, kind in zip(COLUMNS, types, strict=True)], noted)
+    schema = pa.schema([(column.name, _arrow_type(column)) for column in COLUMNS], noted)
+    held: list[pa.Table] = []
     with pq.ParquetWriter(stem.with_suffix(".parquet"), schema) as file:
-        for start in range(0, len(rows), PART):
-            part = zip(*(row.whole[: len(COLUMNS)] for row in rows[start : start + PART]), strict=True)
-            arrays = [pa.array(column, kind) for column, kind in zip(part, schema.types, strict=True)]
-            file.write_table(pa.table(arrays, schema=schema))
+
+        def write(packed: Packed, places: Sequence[int]) -> None:
+            columns = zip(packed, schema.types, strict=True)
+            held.append(pa.table([_array(column, places, kind) for column, kind in columns], schema=schema))
+            if sum(table.num_rows for table in held) >= PART:
+                file.write_table(pa.concat_tables(held))
+                held.clear()
+
+        yield write
+        if held:
+            file.write_table(pa.concat_tables(held))
 
 
-def _arrow_type(column: Column, held: list[Any] | None) -> pa.DataType:
-    """Of a column; lists are of what the first that is not empty has ``held``."""
+def _array(column: tuple[list[Any], list[int] | None], places: Sequence[int], kind: pa.DataType) -> pa.Array:
+    """What the rows at ``places`` of a file have in a column: each distinct value is converted once."""
     import pyarrow as pa
 
-    known = ARROW.get(column.dtype)
-    return getattr(pa, known)() if known else pa.infer_type([held or [""]])
+    values, at = column
+    return pa.array(values, kind).take(pa.array(list(places) if at is None else [at[place] for place in places], pa.int64()))
+
+
+def _arrow_type(column: Column) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.list_(getattr(pa, MEMBERS[column.listed])()) if column.listed else getattr(pa, ARROW[column.dtype])()
 
 
 def _write_summary(frame: pd.DataFrame, folder: Path, download: Download) -> Download:

@@ -37,6 +37,7 @@ class Freshness:
         self.grid = grid
         self._submission = cache(lambda slug: _submission(repository, slug))
         self._reasons = cache(self._compare)
+        self._expected = cache(self._expect)
 
     def judge(self, row: Row) -> Verdict:
         """Fresh are also the records of benchmarks that the grid does not have (which are told apart elsewhere)."""
@@ -56,7 +57,7 @@ class Freshness:
         if recipe not in (self.grid.recipe_name(benchmark, track), *entry.alternative_recipes):
             return (f"the benchmark knows no recipe {recipe!r} for this track",), False
         cell = Cell(benchmark, track, "unstructured", 1.0, seed)
-        expected = self._expect(slug, cell, recipe)
+        expected = self._expected(slug, cell, recipe)
         if expected is None:
             return ("the grid names no such base model, or no digest of the data",), False
         if slug != DENSE and self._submission(slug) is None:

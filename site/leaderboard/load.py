@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
@@ -235,8 +236,9 @@ def _boards(rows: list[Row], grid: Grid, remeasuring: Mapping[Table, Remeasuring
     """Published before local, then benchmarks, tracks and divisions in the order of the grid, other recipes last."""
     found: dict[BoardKey, list[Row]] = {}
     dense: dict[BoardKey, list[Row]] = {}
+    fields = attrgetter(*BoardKey._fields)
     for row in rows:
-        key = BoardKey(*(getattr(row, name) for name in BoardKey._fields))
+        key = BoardKey._make(fields(row))
         if row.submission == DENSE:
             dense.setdefault(key._replace(division=""), []).append(row)
         else:

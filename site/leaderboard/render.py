@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.bccache import Bucket
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
@@ -17,7 +19,7 @@ from evaluator.canonical import digest, digest_file
 from leaderboard import pieces, previews, search, words
 from leaderboard.drawings import CONTROL_LOOKS
 from leaderboard.formats import capitalize_first, duration, factor, finite, fixed, plain, signed, text, thousands, xml
-from leaderboard.kept import Kept, code
+from leaderboard.kept import NOTHING, Kept, code
 from leaderboard.pages.board import BoardView
 from leaderboard.pages.site import Chart, Page, Part, Site
 from leaderboard.pictures import Drawer
@@ -36,10 +38,25 @@ NONE = Found([], set())
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "pages"
 
 
-def environment() -> jinja2.Environment:
+class Compiled(jinja2.BytecodeCache):
+    """Templates as they were compiled; Jinja looks at what they were compiled from, and by which version."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if (text := self._kept.read(f"{bucket.key}.template")) is not None:
+            bucket.bytecode_from_string(base64.b64decode(text))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept.write(f"{bucket.key}.template", base64.b64encode(bucket.bytecode_to_string()).decode())
+
+
+def environment(kept: Kept = NOTHING) -> jinja2.Environment:
     """What all templates may say, of this site or another."""
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
+        bytecode_cache=Compiled(kept),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -81,7 +98,7 @@ class Renderer:
 
     @cached_property
     def env(self) -> jinja2.Environment:
-        return environment()
+        return environment(self.kept)
 
     def frame(self, page: Page, made: list[Piece], preview: Preview | None) -> str:
         """The HTML of a page, with places for its parts."""

@@ -71,6 +71,12 @@ def _loaded(file: File) -> list[Values]:
     return list(zip(*unpacked(file.load()), strict=True))
 
 
+def height(packed: Packed) -> int:
+    """How many rows there are."""
+    values, at = packed[0]
+    return len(values if at is None else at)
+
+
 def unpacked(packed: Packed) -> list[list[Any]]:
     """A value for each row."""
     return [[values[i] for i in at] if at is not None else values for values, at in packed]
@@ -123,5 +129,8 @@ def to_frame(rows: Iterable[Row], columns: Sequence[Column] = _ALL) -> pd.DataFr
 
     whole = [row.whole for row in rows]
     places = [(column, _PLACES[column.name]) for column in columns]
-    data = {column.name: pd.Series([row[place] for row in whole], dtype=column.dtype) for column, place in places}
+    data = {
+        column.name: pd.Series([row[place] for row in whole], dtype="object" if column.listed else column.dtype)
+        for column, place in places
+    }
     return pd.DataFrame(data)

@@ -173,7 +173,7 @@ def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str
         targets=targets,
         primary=primary,
         chance=100 / grid.datasets[benchmark.dataset].classes,
-        reference=np.array([by_seed.get(seed, math.nan) for seed in benchmark.seeds], dtype=float),
+        reference=[float(by_seed.get(seed, math.nan)) for seed in benchmark.seeds],
     )
     axes: tuple[Axis, ...] = ("compression", "speedup")
     entries = {key: make_entry(*key, rows, frame) for key, rows in cells.items()}

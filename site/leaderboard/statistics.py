@@ -7,6 +7,7 @@ taken to log2 here.  A value that does not exist is ``nan``: nothing is filled i
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 Floats = NDArray[np.float64]
+Curve = list[tuple[float, float]]
+"""Points in the order of their places: log2 of a factor, and the accuracy there."""
 LEVEL = 0.95
 
 
@@ -102,7 +105,7 @@ def paired_p(difference: Interval) -> float:
     return float(2 * special.stdtr(difference.n - 1, -t))
 
 
-def _curve(x: ArrayLike, accuracy: ArrayLike) -> list[tuple[float, float]]:
+def curve(x: ArrayLike, accuracy: ArrayLike) -> Curve:
     """Points in the order of x, taken to log2; nan where there is none. A curve is short: lists are faster than arrays."""
     factors, heights = (
         values if isinstance(values, list) else np.asarray(values, float).tolist() for values in (x, accuracy)
@@ -120,18 +123,31 @@ def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
 
     nan when a point is missing or the points do not reach both ends.
     """
-    points = _curve(x, accuracy)
+    return area(curve(x, accuracy), low, high)
+
+
+def area(points: Curve, low: float, high: float) -> float:
+    """As :func:`auc`, of what :func:`curve` gave."""
     start, end = math.log2(low), math.log2(high)
     if not all(map(math.isfinite, chain.from_iterable(points))) or len(points) < 2 or end <= start:
         return math.nan
     if points[0][0] > start + 1e-9 or points[-1][0] < end - 1e-9:
         return math.nan
     inner = [point for point in points if start < point[0] < end]
-    places, heights = zip(*points, strict=True)
-    first, last = ((place, float(np.interp(place, places, heights))) for place in (start, end))
+    first, last = ((place, _height(points, place)) for place in (start, end))
     whole = (first, *inner, last)
-    area = math.fsum((right[0] - left[0]) * (right[1] + left[1]) / 2 for left, right in pairwise(whole))
-    return area / (end - start)
+    under = math.fsum((right[0] - left[0]) * (right[1] + left[1]) / 2 for left, right in pairwise(whole))
+    return under / (end - start)
+
+
+def _height(points: Curve, place: float) -> float:
+    """On the line through the points, which end there."""
+    after = bisect_right(points, place, key=itemgetter(0))
+    before, height = points[max(after - 1, 0)]
+    if after in (0, len(points)) or before == place:
+        return height
+    position, other = points[after]
+    return (other - height) / (position - before) * (place - before) + height
 
 
 def at(x: ArrayLike, accuracy: ArrayLike, factor: float) -> float:
@@ -157,25 +173,19 @@ def largest_within(x: ArrayLike, accuracy: ArrayLike, floor: float) -> Crossing:
 
     The first point must be the dense control at x = 1.  A missing point before the crossing makes the answer nan.
     """
-    return crossings(x, accuracy, [floor])[0]
+    return crossing(curve(x, accuracy), floor)
 
 
-def crossings(x: ArrayLike, accuracy: ArrayLike, floors: Sequence[float]) -> list[Crossing]:
-    """As :func:`largest_within`, for several floors under one curve."""
-    points = _curve(x, accuracy)
-    return [_crossing(points, floor) for floor in floors]
-
-
-def _crossing(points: list[tuple[float, float]], floor: float) -> Crossing:
-    for i, (position, height) in enumerate(points):
-        if not (math.isfinite(height) and math.isfinite(position)):
+def crossing(points: Curve, floor: float) -> Crossing:
+    """As :func:`largest_within`, of what :func:`curve` gave."""
+    before = above = math.nan
+    for position, height in points:
+        if not math.isfinite(height + position):
             return Crossing(math.nan, beyond=False)
         if height < floor:
-            if i == 0:
-                return Crossing(math.nan, beyond=False)
-            before, above = points[i - 1]
             share = (above - floor) / (above - height)
             return Crossing(float(2 ** (before + share * (position - before))), beyond=False)
+        before, above = position, height
     return Crossing(float(2 ** points[-1][0]), beyond=True) if points else Crossing(math.nan, beyond=False)
 
 
