@@ -53,6 +53,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
+    except SystemExit as end:
+        if not isinstance(end.code, int):
+            raise
+        _leave(end.code)
     except Interrupted as error:
         err.print(safe(error))
         _leave(error.exit_code)
@@ -72,7 +76,8 @@ def _interrupt(*_: object) -> None:
 
 
 def _leave(code: int) -> None:
-    """End at once: threads may be waiting for processes, which die with this one."""
+    """End at once: threads may be waiting for processes, which die with this one, and to take memory down piece by piece
+    takes half a second after a large site."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

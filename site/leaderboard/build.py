@@ -222,14 +222,13 @@ def _refuse_foreign(output: Path) -> None:
 
 @contextmanager
 def _gathered(repository: Repository, **options: Any) -> Iterator[Site]:
-    """What is gathered lives until the end: to look for garbage in it again and again takes a tenth of a build."""
+    """What is gathered lives until the end: to look for garbage in it again and again takes a tenth of a build. Whoever
+    writes pages looks now and then."""
     was = gc.isenabled()
     gc.disable()
     try:
         site = gather(repository, **options)
         gc.freeze()
-        if was:
-            gc.enable()
         yield site
     finally:
         gc.unfreeze()

@@ -288,10 +288,10 @@ def pareto(x: ArrayLike, accuracy: ArrayLike) -> NDArray[np.bool_]:
 def hypervolume(x: ArrayLike, accuracy: ArrayLike, chance: float) -> float:
     """Area dominated by the points above the reference (1, chance), in log2 of the factor times points of accuracy."""
     factor, height = np.asarray(x, dtype=float), np.asarray(accuracy, dtype=float)
-    front = pareto(factor, height) & (factor > 1) & (height > chance)
-    order = np.argsort(-factor[front])
+    counts = np.isfinite(factor) & (factor > 1) & (height > chance)
+    order = np.lexsort((-height[counts], -factor[counts]))
     volume, reached = 0.0, chance
-    for position, level in zip(np.log2(factor[front][order]), height[front][order], strict=True):
+    for position, level in zip(np.log2(factor[counts][order]), height[counts][order], strict=True):
         if level > reached:
             volume += float(position * (level - reached))
             reached = float(level)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,8 @@ FEW = 60
 """Up to so many pages, another process costs more than it saves."""
 MOST = 4
 """Processes."""
+LITTERED = 200
+"""Pages after which there is enough garbage to look for."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def write_pages(
     def share(first: int) -> dict[str, Written]:
         with Drawer(kept, apart=shares > 1) as drawer:
             renderer = Renderer(site, kept, drawer)
-            return {page.path: _write(folder, renderer, page, front) for page in pages[first::shares]}
+            return dict(_written(folder, renderer, pages[first::shares], front))
 
     with ExitStack() as stack:
         others = [stack.enter_context(aside(partial(share, first))) for first in range(1, shares)]
@@ -57,6 +60,15 @@ def write_pages(
         for other in others:
             written |= other()
     return {page.path: written[page.path] for page in pages}
+
+
+def _written(
+    folder: Path, renderer: Renderer, pages: Sequence[Page], front: Preview | None
+) -> Iterator[tuple[str, Written]]:
+    for number, page in enumerate(pages, 1):
+        yield page.path, _write(folder, renderer, page, front)
+        if number % LITTERED == 0:
+            gc.collect()
 
 
 def _write(folder: Path, renderer: Renderer, page: Page, front: Preview | None) -> Written:
