@@ -91,7 +91,7 @@ class Curve:
     """One seed, and what it counts in a summary figure (a collapsed cell counts chance); dense comes first."""
 
     height: list[float]
-    points: statistics.Curve
+    points: statistics.Points
 
 
 @dataclass(frozen=True)

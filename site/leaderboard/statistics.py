@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 Floats = NDArray[np.float64]
-Curve = list[tuple[float, float]]
+Points = list[tuple[float, float]]
 """Points in the order of their places: log2 of a factor, and the accuracy there."""
 LEVEL = 0.95
 
@@ -105,7 +105,7 @@ def paired_p(difference: Interval) -> float:
     return float(2 * special.stdtr(difference.n - 1, -t))
 
 
-def curve(x: ArrayLike, accuracy: ArrayLike) -> Curve:
+def curve(x: ArrayLike, accuracy: ArrayLike) -> Points:
     """Points in the order of x, taken to log2; nan where there is none. A curve is short: lists are faster than arrays."""
     factors, heights = (
         values if isinstance(values, list) else np.asarray(values, float).tolist() for values in (x, accuracy)
@@ -126,7 +126,7 @@ def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
     return area(curve(x, accuracy), low, high)
 
 
-def area(points: Curve, low: float, high: float) -> float:
+def area(points: Points, low: float, high: float) -> float:
     """As :func:`auc`, of what :func:`curve` gave."""
     start, end = math.log2(low), math.log2(high)
     if not all(map(math.isfinite, chain.from_iterable(points))) or len(points) < 2 or end <= start:
@@ -140,7 +140,7 @@ def area(points: Curve, low: float, high: float) -> float:
     return under / (end - start)
 
 
-def _height(points: Curve, place: float) -> float:
+def _height(points: Points, place: float) -> float:
     """On the line through the points, which end there."""
     after = bisect_right(points, place, key=itemgetter(0))
     before, height = points[max(after - 1, 0)]
@@ -176,7 +176,7 @@ def largest_within(x: ArrayLike, accuracy: ArrayLike, floor: float) -> Crossing:
     return crossing(curve(x, accuracy), floor)
 
 
-def crossing(points: Curve, floor: float) -> Crossing:
+def crossing(points: Points, floor: float) -> Crossing:
     """As :func:`largest_within`, of what :func:`curve` gave."""
     before = above = math.nan
     for position, height in points:

@@ -159,6 +159,7 @@ def test_patterns_have_a_table_and_a_chart_but_no_curve(folder, standings):
     part = board(folder, "one-shot", "semi-structured")
     assert head(part).split() == ["Method", "2:4", "1:4", "4:8", "Mean", "drop", "Cost", "n"]
     assert "A pattern is no point on an axis" in part
+    assert "Pareto front" not in part
     [spec] = specs(folder, "one-shot", "semi-structured", part.split('<div class="panel before">')[0])
     x = spec["layer"][6]["encoding"]["x"]
     assert x["axis"]["values"] == [1, 2, 4]

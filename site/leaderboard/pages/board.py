@@ -196,14 +196,13 @@ def asked(grid: Grid, name: str, division: Division) -> str:
 
 def _panel(site: Sources, phase: Phase, standing: Standing) -> Panel:
     track = words.TRACKS[standing.board.key.track]
-    axes: tuple[Axis, ...] = ("compression", "speedup")
     return Panel(
         phase=phase,
         title=track.phases[phase],
         note=track.notes.get(phase, ""),
         standing=standing,
         charts=[_chart(site, standing, axis) for axis in standing.axes],
-        fronts={axis: standing.front(axis) for axis in axes},
+        fronts={axis: standing.front(axis) for axis in standing.axes if axis is not None},
         volume=_volume(standing),
         summaries=_summaries(standing),
         reasons=_reasons(standing),
