@@ -223,7 +223,7 @@ def _refuse_foreign(output: Path) -> None:
 @contextmanager
 def _gathered(repository: Repository, **options: Any) -> Iterator[Site]:
     """What is gathered lives until the end: to look for garbage in it again and again takes a tenth of a build. Whoever
-    writes pages looks now and then."""
+    writes pages looks when there is much."""
     was = gc.isenabled()
     gc.disable()
     try:

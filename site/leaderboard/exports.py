@@ -157,27 +157,24 @@ def _parquet(stem: Path) -> Iterator[Callable[[Packed, Sequence[int]], None]]:
     # by what pandas notes of its types it reads whole numbers as whole, where some are missing too
     noted = pa.Schema.from_pandas(to_frame([], COLUMNS), preserve_index=False).metadata
     schema = pa.schema([(column.name, _arrow_type(column)) for column in COLUMNS], noted)
-    held: list[pa.Table] = []
+    held: list[list[Any]] = [[] for _ in COLUMNS]
     with pq.ParquetWriter(stem.with_suffix(".parquet"), schema) as file:
 
+        def flush() -> None:
+            arrays = [pa.array(column, kind) for column, kind in zip(held, schema.types, strict=True)]
+            file.write_table(pa.table(arrays, schema=schema))
+            for column in held:
+                column.clear()
+
         def write(packed: Packed, places: Sequence[int]) -> None:
-            columns = zip(packed, schema.types, strict=True)
-            held.append(pa.table([_array(column, places, kind) for column, kind in columns], schema=schema))
-            if sum(table.num_rows for table in held) >= PART:
-                file.write_table(pa.concat_tables(held))
-                held.clear()
+            for column, (values, at) in zip(held, packed, strict=True):
+                column += [values[place] if at is None else values[at[place]] for place in places]
+            if len(held[0]) >= PART:
+                flush()
 
         yield write
-        if held:
-            file.write_table(pa.concat_tables(held))
-
-
-def _array(column: tuple[list[Any], list[int] | None], places: Sequence[int], kind: pa.DataType) -> pa.Array:
-    """What the rows at ``places`` of a file have in a column: each distinct value is converted once."""
-    import pyarrow as pa
-
-    values, at = column
-    return pa.array(values, kind).take(pa.array(list(places) if at is None else [at[place] for place in places], pa.int64()))
+        if held[0]:
+            flush()
 
 
 def _arrow_type(column: Column) -> pa.DataType:

@@ -26,8 +26,8 @@ FEW = 60
 """Up to so many pages, another process costs more than it saves."""
 MOST = 4
 """Processes."""
-LITTERED = 200
-"""Pages after which there is enough garbage to look for."""
+LITTER = 300_000
+"""New objects, of pages that are written for the most part, after which it is time to free what is garbage among them."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ def write_pages(
 def _written(
     folder: Path, renderer: Renderer, pages: Sequence[Page], front: Preview | None
 ) -> Iterator[tuple[str, Written]]:
-    for number, page in enumerate(pages, 1):
+    for page in pages:
         yield page.path, _write(folder, renderer, page, front)
-        if number % LITTERED == 0:
-            gc.collect()
+        if gc.get_count()[0] > LITTER:
+            gc.collect(0)
 
 
 def _write(folder: Path, renderer: Renderer, page: Page, front: Preview | None) -> Written:
