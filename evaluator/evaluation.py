@@ -20,7 +20,7 @@ from evaluator.channels import ChannelGroup, channel_groups, remove_channels, si
 from evaluator.counting import count
 from evaluator.data import prepare
 from evaluator.data.images import Images
-from evaluator.device import cohort_size
+from evaluator.device import cohort_size, finish
 from evaluator.errors import EspalierError
 from evaluator.grid import Cell, Grid, Recipe
 from evaluator.grid.cells import FROM_FRESH, TRAINING, UPDATING, pattern
@@ -217,6 +217,7 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
     courses = [Course(recipe.epochs, partial(bench.score, c.model), constant=constant) for c in candidates]
 
     def after_epoch(epoch: int) -> None:
+        finish(bench.device)  # else what is left to train would count as scoring
         for course in courses:
             course.after_epoch(epoch)
 
@@ -282,14 +283,16 @@ def _without_channels(bench: Bench, model: nn.Module, artifact: Artifact) -> nn.
     """The small network. Raises EspalierError, an error of ours, when it is not the same function as the silenced one."""
     small = remove_channels(model, bench.groups, artifact.channels)
     silence(model, bench.groups, artifact.channels)
-    inputs, _ = next(bench.train.in_order(8))
+    inputs = next(bench.train.in_order(8))[0].cpu()
+    # on the CPU: a GPU has other kernels for other widths, and some of them round more than what is to be seen here
+    both = [network.eval().cpu() for network in (model, small)]
     with torch.inference_mode():
-        silenced, removed = model.eval()(inputs), small.eval()(inputs)
+        silenced, removed = (network(inputs) for network in both)
     # a network that its method let overflow is scored as it is
     silenced, removed = (torch.nan_to_num(logits, nan=0, posinf=0, neginf=0) for logits in (silenced, removed))
     if not torch.allclose(silenced, removed, atol=AGREEMENT * float(silenced.abs().max().clamp(min=1)), rtol=0):
         raise EspalierError("the network without channels differs from the one in which they are silenced", where=bench.name)
-    return small
+    return small.to(bench.device)
 
 
 def misses_target(cell: Cell, counts: Counts, masks: dict[int, Tensor], tolerance: float) -> str | None:

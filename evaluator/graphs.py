@@ -6,6 +6,7 @@ arithmetic does not depend on its neighbours. There is one graph for each size o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Graphs:
 
     def __init__(self, trainees: Sequence[Trainee]) -> None:
         self._trainees = trainees
-        self._streams = [torch.cuda.Stream() for _ in trainees]  # type: ignore[no-untyped-call]
+        self._streams = [_stream(number) for number, _ in enumerate(trainees, start=1)]
         self._captured: dict[int, _Captured] = {}
         self._pool = torch.cuda.graph_pool_handle()  # the graphs are never replayed at once: they can share their memory
         for trainee in trainees:
@@ -48,14 +49,14 @@ class Graphs:
     def _capture(self, inputs: Tensor, labels: Tensor, step: Step) -> _Captured:
         static = inputs.clone(memory_format=torch.preserve_format), labels.clone()
         before = [_state(trainee) for trainee in self._trainees]
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
+        main = _stream(0)
+        main.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(main):
             for _ in range(WARM_UP):
                 self._forked(*static, step)
-        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.current_stream().wait_stream(main)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with torch.cuda.graph(graph, pool=self._pool, stream=main):
             self._forked(*static, step)
         for trainee, tensors in zip(self._trainees, before, strict=True):
             _put_back(trainee, tensors)
@@ -63,12 +64,21 @@ class Graphs:
 
     def _forked(self, inputs: Tensor, labels: Tensor, step: Step) -> None:
         main = torch.cuda.current_stream()
-        for trainee, stream in zip(self._trainees, self._streams, strict=True):
-            stream.wait_stream(main)
-            with torch.cuda.stream(stream):
-                trainee.step(inputs, labels, step)
         for stream in self._streams:
-            main.wait_stream(stream)
+            stream.wait_stream(main)
+        try:
+            for trainee, stream in zip(self._trainees, self._streams, strict=True):
+                with torch.cuda.stream(stream):
+                    trainee.step(inputs, labels, step)
+        finally:  # with a stream still out a capture cannot end, and its complaint would hide what went wrong
+            for stream in self._streams:
+                main.wait_stream(stream)
+
+
+@functools.cache
+def _stream(number: int) -> torch.cuda.Stream:  # noqa: ARG001
+    """The same for every cohort: libraries keep a workspace for each stream, and PyTorch hands out 32 of them in turn."""
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
 def _make_momentum(trainee: Trainee) -> None:

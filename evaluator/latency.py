@@ -9,6 +9,7 @@ import time
 import torch
 from torch import nn
 
+from evaluator.device import finish
 from evaluator.records import Latency
 
 BATCHES = {1: 50, 128: 10}
@@ -47,8 +48,7 @@ def _measure(
         for number in range(WARM_UP + runs):
             started = time.perf_counter()
             model(inputs)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            finish(device)
             if number >= WARM_UP:
                 times.append(1000 * (time.perf_counter() - started))
     lower, median, upper = statistics.quantiles(times, n=4)

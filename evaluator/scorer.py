@@ -140,8 +140,8 @@ def _together(bench: Bench, cohort: list[Candidate]) -> list[Measurement] | None
     except torch.OutOfMemoryError:
         if len(cohort) == 1:
             raise
-        torch.cuda.empty_cache()
-        return None
+    torch.cuda.empty_cache()  # not above, where the error still holds on to what was computed
+    return None
 
 
 def _scored(variant: Variant, artifact: Artifact | None, name: str) -> str:

@@ -24,6 +24,7 @@ from evaluator.sandbox.layout import (
     Launch,
     Layout,
     configuration,
+    drivers,
     environment,
     python_command,
     python_path,
@@ -67,7 +68,7 @@ def launch(spec: Spec, home: Path) -> Launch:
     shown |= {path: spec.checkpoints[name] for name, path in checkpoints.items()}
     if (pictures := spec.visible / "pictures").exists():
         shown[layout.train.parent / "pictures"] = pictures
-    shown |= {layout.pycache: spec.pycache, layout.code / "evaluator": PACKAGE, **_python()}
+    shown |= {layout.pycache: spec.pycache, layout.code / "evaluator": PACKAGE, **_python(), **_drivers(spec.device)}
     # twice, so that a checkpoint which waits to be taken leaves room for the next, or for the artifact
     room = {output: 2 * spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}
     devices = _devices() if spec.device != "cpu" else []
@@ -76,7 +77,8 @@ def launch(spec: Spec, home: Path) -> Launch:
     # a checkout below /tmp brings its environment along; only else can /tmp be another name of the scratch folder
     tmp = [] if any(Path("/tmp") in path.parents for path in shown) else ["--symlink", str(scratch[0]), "/tmp"]  # noqa: S108
     command = [*_wall(), *_binds(shown), *tmp, *hidden, *_writable(room), *devices, *last, "--", *python_command(layout)]
-    return Launch(command, environment(scratch[0], spec.gpu), configuration(spec, layout, uid=uid), wrapped=True)
+    places = environment(scratch[0], spec.gpu, device=spec.device)
+    return Launch(command, places, configuration(spec, layout, uid=uid), wrapped=True)
 
 
 @functools.cache
@@ -140,6 +142,12 @@ def _python() -> dict[Path, Path]:
     outer = [f for f in folders if not f.startswith("/usr/") and f != "/usr"]
     outer = [f for f in outer if not any(f.startswith(f"{other}/") for other in outer)]
     return {Path(folder): Path(folder) for folder in outer}
+
+
+def _drivers(device: str) -> dict[Path, Path]:
+    """The driver's libraries for a GPU, where they lie outside the system."""
+    folders = [Path(folder) for folder in (drivers() if device != "cpu" else ())]
+    return {folder: folder for folder in folders if not any(folder.is_relative_to(part) for part in SYSTEM)}
 
 
 def _data_of_packages() -> list[Path]:

@@ -13,7 +13,8 @@ from typing import Any
 from evaluator.sandbox import seccomp
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
-FILES_OPEN = 256
+FILES_OPEN, FILES_OPEN_WITH_GPU = 256, 1024
+"""CUDA opens its device nodes dozens of times."""
 SPARE_PROCESSES = 8
 STACK_BYTES = 8 << 20
 """Reserved for each thread, and hardly used."""
@@ -31,7 +32,7 @@ def settle(config: dict[str, Any]) -> None:
     os.umask(0o077)
     limits = config["limits"]
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NOFILE, FILES_OPEN)
+    _limit(resource.RLIMIT_NOFILE, FILES_OPEN if config["device"] == "cpu" else FILES_OPEN_WITH_GPU)
     _limit(resource.RLIMIT_FSIZE, (limits["output_mb"] + 1) << 20)
     if not LINUX:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,11 +65,18 @@ def python_command(layout: Layout) -> list[str]:
     return [sys.executable, "-P", "-s", "-S", "-B", "-X", f"pycache_prefix={layout.pycache}", str(child)]
 
 
-def environment(home: Path, gpu: str | None = None) -> dict[str, str]:
+def drivers() -> list[str]:
+    """Folders with a GPU's driver that only ``LD_LIBRARY_PATH`` leads to, as in a container that was given a GPU."""
+    folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    return [folder for folder in folders if Path(folder).is_absolute() and Path(folder, "libcuda.so.1").exists()]
+
+
+def environment(home: Path, gpu: str | None = None, *, device: str = "cpu") -> dict[str, str]:
     """The whole environment of the child: nothing of ours, one thread, no hash randomisation; the GPU that it may use."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     places = {"HOME": str(home), "TMPDIR": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     places |= {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}
+    places |= {"LD_LIBRARY_PATH": ":".join(found)} if device != "cpu" and (found := drivers()) else {}
     # each thread would reserve an arena of 64 MB, which counts against the limit on address space
     return {**places, **threads, "MALLOC_ARENA_MAX": "2", "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 

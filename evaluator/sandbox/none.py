@@ -27,6 +27,5 @@ def launch(spec: Spec, home: Path) -> Launch:
         scratch=(scratch,),
         pycache=spec.pycache.resolve(),
     )
-    return Launch(
-        python_command(layout), environment(scratch, spec.gpu), configuration(spec, layout, uid=None), wrapped=False
-    )
+    places = environment(scratch, spec.gpu, device=spec.device)
+    return Launch(python_command(layout), places, configuration(spec, layout, uid=None), wrapped=False)

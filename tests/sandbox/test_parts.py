@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from evaluator.grid import Limits
-from evaluator.sandbox import seccomp, warm_pycache
+from evaluator.sandbox import bubblewrap, seccomp, warm_pycache
 from evaluator.sandbox.failures import judge, last_line
+from evaluator.sandbox.layout import environment
 from evaluator.sandbox.logs import clean_log, clean_reason
 from evaluator.sandbox.scratch import clear
 from evaluator.sandbox.watchdog import Watchdog, descendants, share
@@ -67,6 +69,8 @@ def test_exceptions_that_cannot_be_printed() -> None:
         (MemoryError(), "out_of_memory", "limit of 100 MB"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory", "100 MB"),
         (OSError(12, "Cannot allocate memory"), "out_of_memory", "100 MB"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "out_of_memory", "the GPU has left"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), "out_of_memory", "the GPU has left"),
         (OSError(11, "Resource temporarily unavailable"), "method_error", "limit is 3"),
         (RuntimeError("can't start new thread"), "method_error", "limit is 3"),
         (OSError(28, "No space left on device"), "method_error", "7 MB"),
@@ -79,6 +83,19 @@ def test_exceptions_to_statuses(error: BaseException, status: str, reason: str) 
     found = judge(error, LIMITS)
     assert found[0] == status
     assert reason in found[1]
+
+
+def test_a_driver_that_only_the_search_path_leads_to_is_there_with_a_gpu(tmp_path: Path, monkeypatch) -> None:
+    """As in a container that was given a GPU; nothing else of the path, which may lead anywhere."""
+    driver, other = tmp_path / "driver", tmp_path / "other"
+    for folder in (driver, other):
+        folder.mkdir()
+    (driver / "libcuda.so.1").touch()
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"{other}:{driver}:.")
+    assert environment(tmp_path, device="cuda")["LD_LIBRARY_PATH"] == str(driver)
+    assert bubblewrap._drivers("cuda") == {driver: driver}
+    assert "LD_LIBRARY_PATH" not in environment(tmp_path)
+    assert bubblewrap._drivers("cpu") == {}
 
 
 def test_scratch_is_emptied(tmp_path: Path) -> None:
