@@ -1,0 +1,134 @@
+"""Captured steps on a GPU: the same training as step by step, whatever stands beside a network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from evaluator.channels import channel_groups, remove_channels
+from evaluator.grid import Recipe
+from evaluator.networks import architecture, prunable_layers
+from evaluator.training import Hooks, Step, Trainee, batches, in_turn, learning_rate, stepper, stream, train_together
+from tests.evaluator.grids import made_up
+
+TOLERANCE = 1e-4
+"""Of weights after two epochs, relative to the largest; kernels may sum in another order beside others."""
+PLAIN = Recipe(title="two epochs", lr=0.05, batch=64, epochs=2, augment="flip-crop")
+CIFAR = PLAIN.model_copy(update={"lr": 0.01, "precision": "bfloat16"})
+KINDS = {
+    "digits-cnn": PLAIN,
+    "digits-mlp": PLAIN,
+    "lenet-5-caffe": PLAIN.model_copy(update={"augment": "none"}),
+    "resnet-20": CIFAR,
+    "vgg-16-bn": CIFAR,
+}
+
+
+def pruned(name: str, seed: int, hooks: Hooks | None = None) -> Trainee:
+    """With a random mask on a GPU, by the recipe and in the layout that its benchmark has."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        kind = architecture(name)
+        model = kind.build()
+        layers = prunable_layers(model, kind.classifier)
+        masks: dict[nn.Parameter, Tensor] = {m.weight: torch.rand_like(m.weight) < 0.3 for _, m in layers}  # type: ignore[misc]
+    form = torch.contiguous_format if name.startswith("digits") else torch.channels_last
+    return Trainee(model.cuda(), KINDS[name], masks=masks, memory_format=form, hooks=hooks)
+
+
+def trained(name: str, trainees: list[Trainee], *, captured: bool = True) -> list[Tensor]:
+    """All weights after two epochs, whose last batch is a short one."""
+    recipe = KINDS[name]
+    images = made_up(300, architecture(name).shape).to("cuda")
+    if captured:
+        train_together(trainees, images, recipe, seed=3)
+    else:
+        advance = in_turn(trainees)
+        for epoch in range(2):
+            form = trainees[0].memory_format
+            for number, (inputs, labels) in enumerate(batches(images, recipe, stream("order", 3, epoch), form), epoch * 5):
+                step = Step(number, 10, learning_rate(recipe, number, 10))
+                for trainee in trainees:
+                    trainee.model.train()
+                    trainee.pace(step.lr)
+                advance(inputs, labels, step)
+    return [weights(trainee) for trainee in trainees]
+
+
+def weights(trainee: Trainee) -> Tensor:
+    state = trainee.model.state_dict().values()
+    return torch.cat([tensor.detach().flatten() for tensor in state if tensor.is_floating_point()])
+
+
+def assert_close(one: Tensor, other: Tensor) -> None:
+    apart = float((one - other).abs().max() / other.abs().max())
+    print(f"apart by {apart:g} of the largest weight")
+    assert apart <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_captured_step_is_the_same_step(name: str) -> None:
+    (captured,), (plain,) = trained(name, [pruned(name, 0)]), trained(name, [pruned(name, 0)], captured=False)
+    assert float((captured - weights(pruned(name, 0))).abs().max()) > 0
+    assert_close(captured, plain)
+
+
+@pytest.mark.parametrize("name", ["digits-cnn", "resnet-20"])
+def test_a_network_among_others_is_trained_as_alone(name: str) -> None:
+    together = trained(name, [pruned(name, seed) for seed in range(8)])
+    for seed in (0, 7):
+        (alone,) = trained(name, [pruned(name, seed)])
+        assert_close(together[seed], alone)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_same_training_twice_gives_the_same_bits(name: str) -> None:
+    (one,), (other,) = trained(name, [pruned(name, 5)]), trained(name, [pruned(name, 5)])
+    assert torch.equal(one, other)
+
+
+def test_a_network_of_odd_widths_is_trained() -> None:
+    kind = architecture("resnet-20")
+    groups = channel_groups(kind.build(), kind.classifier, kind.shape)
+    small = remove_channels(kind.build(), groups, {g.position: torch.arange(g.size) % 3 > 0 for g in groups}).cuda()
+    trainee = Trainee(small, CIFAR, memory_format=torch.channels_last)
+    before = weights(trainee)
+    (after,) = trained("resnet-20", [trainee])
+    assert bool(torch.isfinite(after).all())
+    assert not torch.equal(before, after)
+
+
+def test_what_is_masked_stays_zero() -> None:
+    trainee = pruned("digits-cnn", 1)
+    masks = {name: p == 0 for name, p in trainee.model.named_parameters() if p.dim() == 4}
+    trained("digits-cnn", [trainee])
+    assert all(bool((p[masks[name]] == 0).all()) for name, p in trainee.model.named_parameters() if name in masks)
+
+
+def test_batches_are_counted_as_often_as_they_come() -> None:
+    """The steps of the warm-up before a capture never happened."""
+    trainee = pruned("digits-cnn", 1)
+    trained("digits-cnn", [trainee])
+    assert int(trainee.model.get_buffer("bn1.num_batches_tracked")) == 10
+
+
+def test_on_a_gpu_steps_are_captured() -> None:
+    assert stepper([pruned("digits-mlp", 0)]).__qualname__ == "Graphs.step"
+
+
+def test_when_memory_runs_out_during_a_capture_it_says_so_and_the_next_one_works() -> None:
+    trainees = [pruned("digits-mlp", seed) for seed in range(3)]
+    forward = trainees[1].model
+
+    def greedy(inputs: Tensor) -> Tensor:
+        if torch.cuda.is_current_stream_capturing():
+            torch.empty(1 << 45, device="cuda")
+        logits: Tensor = forward(inputs)
+        return logits
+
+    trainees[1]._forward = greedy
+    with pytest.raises(torch.OutOfMemoryError):
+        trained("digits-mlp", trainees)
+    (after,), (plain,) = (trained("digits-mlp", [pruned("digits-mlp", 0)], captured=how) for how in (True, False))
+    assert_close(after, plain)
