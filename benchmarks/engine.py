@@ -1,17 +1,18 @@
 """Images per second of the training engine against the plain loop, in turns, on the whole machine.
 
 One network against one, in the precision of the plain loop and in that of the recipe; then the cells of a submission and
-of four submissions, trained together and one by one.
+of four submissions, trained together and one by one. With a GPU it is :mod:`benchmarks.gpu` instead.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-import subprocess
-import sys
 
 import torch
+
+from benchmarks import gpu
+from benchmarks.loops import images_per_second
 
 IMAGES = {"lenet-300-100": 60_000, "lenet-5-caffe": 16_000, "resnet-20": 2_560}
 CELLS = {"lenet-300-100": 6_000, "resnet-20": 256}
@@ -20,19 +21,13 @@ ROUNDS = 5
 TOGETHER = 8
 
 
-def images_per_second(form: str, network: str, processes: int, threads: int, *more: object, images: int) -> float:
-    """Of so many processes at a time, in all."""
-    command = [sys.executable, "-m", "benchmarks.loops", form, network, str(images), str(threads), *map(str, more)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    return sum(float(process.communicate()[0]) for process in running)
-
-
 def bench() -> None:
-    gpu = torch.cuda.is_available()
+    if torch.cuda.is_available():
+        gpu.bench()
+        return
     cores = os.cpu_count() or 1
-    ours, plain = ((1, 1), (1, cores)) if gpu else ((cores, 1), (1, cores))
-    where = torch.cuda.get_device_name() if gpu else f"{cores} cores"
-    print(f"Training on {where}, in turns: ours, {ours[0]} processes of 1 thread; plain, 1 process of {cores} threads")
+    ours, plain = (cores, 1), (1, cores)
+    print(f"Training on {cores} cores, in turns: ours, {cores} processes of 1 thread; plain, 1 process of {cores} threads")
     _single(ours, plain)
     _many(ours, plain)
 

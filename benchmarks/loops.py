@@ -8,6 +8,7 @@ each step. Network, recipe, data and masks are the same.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluator.data.images import Images
+from evaluator.device import finish, set_up
 from evaluator.grid import Recipe
 from evaluator.networks import Architecture, architecture, prunable_layers
 from evaluator.training import MEMORY_FORMATS, Trainee, train_together
@@ -25,6 +27,8 @@ NETWORKS = {
     "lenet-300-100": ("contiguous", "none"),
     "lenet-5-caffe": ("channels_last", "none"),
     "resnet-20": ("channels_last", "flip-crop"),
+    "resnet-56": ("channels_last", "flip-crop"),
+    "vgg-16-bn": ("channels_last", "flip-crop"),
 }
 """Network -> memory format in the grid, augmentation of its recipe."""
 
@@ -106,11 +110,18 @@ def plain(kind: Architecture, images: Images, recipe: Recipe, _: str, __: int) -
     return epoch
 
 
+def images_per_second(form: str, network: str, processes: int, threads: int, *more: object, images: int) -> float:
+    """Of so many processes at a time, in all."""
+    command = [sys.executable, "-m", "benchmarks.loops", form, network, str(images), str(threads), *map(str, more)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return sum(float(process.communicate()[0]) for process in running)
+
+
 def main() -> None:
     form, network, number, threads, *rest = sys.argv[1:]
     cells, together = (int(value) for value in [*rest[:2], *["1", "1"][len(rest) :]])
     precision = rest[2] if len(rest) > 2 else "float32"
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = set_up() if form == "ours" else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(int(threads))
     kind = architecture(network)
     memory_format, augment = NETWORKS[network]
@@ -122,8 +133,7 @@ def main() -> None:
     started = time.perf_counter()
     for epoch in epochs:
         epoch()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    finish(device)
     sys.stdout.write(f"{cells * int(number) / (time.perf_counter() - started)}\n")
 
 
