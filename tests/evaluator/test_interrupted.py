@@ -24,7 +24,7 @@ def _kill_at_random(mini: Miniature, chance: random.Random) -> int | None:
     further = chance.randrange(4)  # not after some seconds only: a busy machine would always be starting
     aim = _done(mini) + further
     while process.is_alive() and _done(mini) < aim:
-        time.sleep(0.01)
+        time.sleep(0.03)
     time.sleep(chance.uniform(0, 0.2 if further else 3))
     process.kill()  # the coordinator alone: its children must notice
     process.join()

@@ -108,11 +108,11 @@ def test_killed_at_random_and_two_at_once(tmp_path: Path) -> None:
 
 def again(project: Project, condition: Callable[[], bool]) -> None:
     """Passes until something is so; a lease that a killed runner had ends meanwhile."""
-    for _ in range(60):
+    for _ in range(30):
         project.run("--lease", "30")
         if condition():
             return
-        time.sleep(1)
+        time.sleep(3)
     raise AssertionError("it did not come to that")
 
 
