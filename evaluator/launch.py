@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from evaluator.errors import EspalierError
 from evaluator.messages import Ended, Reply, Request
+from evaluator.sandbox.layout import python_path
 
 PASSED_ON = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"),
@@ -27,14 +28,18 @@ CODE = Path(__file__).resolve().parents[1]
 MESSAGE: TypeAdapter[Reply | Ended] = TypeAdapter(Reply | Ended)
 
 
-def child_environment(pycache: Path, gpu: str | None = None) -> dict[str, str]:
-    """What our own child processes see of the environment: nothing that could be a secret, one thread each, and one GPU.
+def import_path() -> str:
+    """``PYTHONPATH`` of our own child processes: they run the code that we run, which need not be what is installed (a
+    runner has main's of the day), and find packages that were put into a ``site-packages`` apart from the interpreter's."""
+    named = {str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+    return os.pathsep.join([str(CODE), *(entry for entry in python_path() if entry in named)])
 
-    They run the code that we run, which need not be what is installed: a runner has main's of the day.
-    """
+
+def child_environment(pycache: Path, gpu: str | None = None) -> dict[str, str]:
+    """What our own child processes see of the environment: nothing that could be a secret, one thread each, and one GPU."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     kept |= {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}
-    settings = {"PYTHONPATH": str(CODE), "PYTHONPYCACHEPREFIX": str(pycache), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    settings = {"PYTHONPATH": import_path(), "PYTHONPYCACHEPREFIX": str(pycache), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
     return kept | settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from rich.console import Console
 from evaluator.commands.options import Benchmarks, Json, Key, Root, Tier, Walls, published_store, select
 from evaluator.errors import EspalierError, UsageError
 from evaluator.grid import Grid
+from evaluator.launch import import_path
 from evaluator.plan import Plan
 from evaluator.records import Environment, Record, Store
 from evaluator.records.acceptance import Acceptance, accept, accepted
@@ -161,6 +163,7 @@ def _evaluate(repository: Repository, wanted: Sequence[Wanted], how: Sequence[st
         command = ["evaluate", *slugs, *options, *how, "--here", "--force", *where]
         done = subprocess.run(
             [sys.executable, "-P", "-m", "evaluator", *command],
+            env=os.environ | {"PYTHONPATH": import_path()},
             capture_output=True,
             text=True,
             check=False,

@@ -23,8 +23,17 @@ LOW = ("evaluator.errors", "evaluator.canonical", "evaluator.repository", "evalu
 SITE_MAY_IMPORT = (*LOW, "evaluator.metadata", "evaluator.expectation", "evaluator.terminal", "leaderboard")
 
 
+SITE_ALONE = {"altair", "markdown_it", "pandas", "pyarrow", "pygments", "vl_convert"}
+"""Libraries that no machine needs which only measures."""
+
+
 def imports(path: Path, *, top_level: bool = True) -> set[str]:
     """Modules of ours that a file imports; at its top level, or anywhere."""
+    return {name for name in imported(path, top_level=top_level) if name in MODULES}
+
+
+def imported(path: Path, *, top_level: bool) -> set[str]:
+    """Whatever a file imports, modules and what is taken from them."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     nodes = tree.body if top_level else list(ast.walk(tree))
     found: set[str] = set()
@@ -33,7 +42,7 @@ def imports(path: Path, *, top_level: bool = True) -> set[str]:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return {name for name in found if name in MODULES}
+    return found
 
 
 def within(name: str, allowed: tuple[str, ...]) -> bool:
@@ -70,6 +79,11 @@ def test_only_the_command_line_imports_the_site() -> None:
         "evaluator.commands.site",
         "evaluator.commands.verify",
     }
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if within(name, ("evaluator",))])
+def test_the_evaluator_needs_no_library_of_the_site(name: str) -> None:
+    assert {library.partition(".")[0] for library in imported(MODULES[name], top_level=False)} & SITE_ALONE == set()
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

@@ -184,6 +184,19 @@ def spoil(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def test_they_are_measured_by_the_code_that_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a checkout that is not installed too."""
+    paths = []
+
+    def run(command: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        paths.append(env["PYTHONPATH"])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert sentinels._evaluate(Repository(ROOT), [("dense", "digits-mlp/one-shot/unstructured/1/0")], ()) == []
+    assert paths == [str(ROOT)]
+
+
 def test_a_record_of_another_protocol_says_nothing_about_the_machine() -> None:
     record = next(iter(Store(ROOT / "results").read("mnist-lenet-300-100", "lamp").values()))
     spoilt = Record.model_validate(spoil(record.model_dump(mode="json")) | {"status": "timeout"})

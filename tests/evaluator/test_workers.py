@@ -72,3 +72,14 @@ def test_a_child_runs_the_code_that_started_it_and_sees_no_token(tmp_path: Path)
     told = subprocess.check_output([sys.executable, "-P", "-c", WHERE, str(tmp_path / "pycache")], env=known, text=True)
     assert told.startswith(str(tmp_path / "evaluator" / "__init__.py"))
     assert "secret" not in told
+
+
+def test_a_child_finds_packages_that_lie_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the interpreter's own folder is not to be written to; nothing else that the path names."""
+    apart = tmp_path / "site-packages"
+    apart.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), apart.name, str(tmp_path / "none" / apart.name))))
+    for folder in (apart, tmp_path):
+        monkeypatch.syspath_prepend(folder)
+    assert child_environment(Path("/nowhere"))["PYTHONPATH"].split(os.pathsep) == [str(ROOT), str(apart)]
