@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from unittest import mock
 
 import pytest
@@ -106,6 +106,14 @@ BUILD: dict[str, tuple[Callable[[], nn.Module], str, Shape]] = {
     "mobilenet_v3": (vision.mobilenet_v3_small, "classifier.3", (3, 64, 64)),
 }
 SMALL = ["digits-cnn", "lenet-5-caffe", "resnet-20", *NETWORKS, "transformer"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget() -> Iterator[None]:
+    """The networks take gigabytes, and the tests after these none of them."""
+    yield
+    for kept in (network, groups, costs):
+        kept.cache_clear()
 
 
 @functools.cache

@@ -24,7 +24,7 @@ CELLS = 2
 def test_the_whole_story(tmp_path: Path) -> None:
     project = Project(tmp_path)
     good, hostile, greedy = (
-        project.propose("good", f"import time; time.sleep(2)\n        {LARGEST}"),
+        project.propose("good", f"sum(range(6 * 10**7))\n        {LARGEST}"),
         project.propose("hostile", "raise RuntimeError('@maintainer <script>alert(1)</script> ```')"),
         project.propose("greedy", also={"evaluator/grid/grid.yaml": "version: 9"}),
     )
