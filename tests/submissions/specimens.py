@@ -27,6 +27,7 @@ TYPICAL: dict[str, float | str] = {"unstructured": 3, "structured": 2, "semi-str
 """A target of each division that suits every network here."""
 CLASSES = 5
 EVERYTHING = Needs(data=True, labels=True, gradients=True)
+CPU = torch.device("cpu")
 IMAGES, BATCH = 200, 50
 EPOCHS = 6
 """Of training, for the methods that train."""
@@ -131,17 +132,24 @@ def permission(
 
 
 def job(
-    model: nn.Module, goal: int | Goal, *, seed: int = 0, needs: Needs = EVERYTHING, training: MethodTraining | None = None
+    model: nn.Module,
+    goal: int | Goal,
+    *,
+    seed: int = 0,
+    needs: Needs = EVERYTHING,
+    training: MethodTraining | None = None,
+    device: torch.device = CPU,
 ) -> Job:
     """A job on a private copy of ``model``; a number is how many weights to keep. With training where ``needs`` asks."""
+    train = images().to(device)
     if needs.training_epochs and training is None:
-        training = permission(model, EPOCHS)
+        training = permission(model, EPOCHS, data=train)
     return Job(
-        copy.deepcopy(model),
+        copy.deepcopy(model).to(device),
         "classifier",
         Goal(keep=goal) if isinstance(goal, int) else goal,
-        train=images(),
-        validation=images(100),
+        train=train,
+        validation=images(100).to(device),
         needs=needs,
         generator=torch.Generator().manual_seed(seed),
         training=training,
@@ -200,5 +208,10 @@ def goal(slug: str, model: nn.Module, target: float | str | None = None) -> Goal
 @functools.cache
 def outcome(slug: str, kind: str, target: float | str | None = None) -> Pruned:
     """What the shipped method makes of a network for a target of its division, the typical one by default."""
+    return outcome_on(CPU, slug, kind, target)
+
+
+def outcome_on(device: torch.device, slug: str, kind: str = "plain", target: float | str | None = None) -> Pruned:
+    """As :func:`outcome`, computed anew on a device."""
     model = network(kind)
-    return method(slug).prune(job(model, goal(slug, model, target), needs=submission(slug).metadata.needs))
+    return method(slug).prune(job(model, goal(slug, model, target), needs=submission(slug).metadata.needs, device=device))

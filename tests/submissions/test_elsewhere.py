@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 from torch import Tensor
 
 from evaluator.admission import Artifact
-from evaluator.contract import Job, Pruned
 from evaluator.evaluation import Bench, Candidate, evaluate
 from evaluator.grid import Cell
 from evaluator.messages import Measurement
@@ -24,34 +21,16 @@ TARGETS: dict[str, float | str] = {"unstructured": 4.0, "semi-structured": "2:4"
 EXACT = ("before", "after", "trainability")
 
 
-def pruned_there(slug: str, kind: str = "plain") -> Pruned:
-    model = specimens.network(kind)
-    needs = specimens.submission(slug).metadata.needs
-    data = specimens.images().to(THERE)
-    job = Job(
-        copy.deepcopy(model).to(THERE),
-        "classifier",
-        specimens.goal(slug, model),
-        train=data,
-        validation=specimens.images(100).to(THERE),
-        needs=needs,
-        generator=torch.Generator().manual_seed(0),
-        training=specimens.permission(model, specimens.EPOCHS, data=data) if needs.training_epochs else None,
-    )
-    assert job.device == THERE
-    return specimens.method(slug).prune(job)
-
-
 @pytest.mark.parametrize("slug", specimens.SLUGS)
 def test_a_method_leaves_nothing_on_the_cpu(slug: str) -> None:
     """A failure is the error that a GPU would raise: give the new tensor `device=job.device`, or move it with `.to`."""
     with elsewhere():
-        assert pruned_there(slug)
+        assert specimens.outcome_on(THERE, slug)
 
 
 def test_the_outcome_is_that_of_the_cpu() -> None:
     with elsewhere():
-        there = {i: mask.cpu() for i, mask in pruned_there("snip").masks.items()}
+        there = {i: mask.cpu() for i, mask in specimens.outcome_on(THERE, "snip").masks.items()}
     here = specimens.outcome("snip", "plain").masks
     assert all(torch.equal(there[i], here[i]) for i in here)
 
