@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence, how it was found, and the table behind it."""
+    """A question, one sentence that answers it and what more can be said, how it was found, and the table behind it."""
 
     id: str
     title: str
@@ -38,6 +38,7 @@ class Finding:
     how: str
     columns: tuple[str, ...]
     lines: list[Line]
+    more: str = ""
 
     def aligned(self, column: str) -> str:
         """The class of a column's cells."""

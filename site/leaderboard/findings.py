@@ -43,11 +43,10 @@ def score_or_allocation(site: Site, boards: list[Standings]) -> Finding | None:
         f"in {one.better or 'none'} of {one.contests} comparisons {_when(phase)}" for phase, one in totals.items()
     )
     losses = " and ".join(f"{one.worse or 'none'} {_when(phase)}" for phase, one in totals.items())
-    sentence = (
-        f"With the same densities by layer, a method's score beats plain magnitude {wins}; it loses in {losses}. "
-        f"{_certain(totals)}{_worth(gains)}"
-    )
-    return Finding("score-or-allocation", "Is it the score, or only the allocation?", sentence, _DUEL, _DUEL_COLUMNS, lines)
+    sentence = f"With the same densities by layer, a method's score beats plain magnitude {wins}; it loses in {losses}."
+    title = "Is it the score, or only the allocation?"
+    more = f"{_certain(totals)}{_worth(gains)}"
+    return Finding("score-or-allocation", title, sentence, _DUEL, _DUEL_COLUMNS, lines, more)
 
 
 def random_allocation(site: Site, boards: list[Standings]) -> Finding | None:
@@ -58,11 +57,9 @@ def random_allocation(site: Site, boards: list[Standings]) -> Finding | None:
     lines, totals, _ = found
     ties = " and ".join(f"in {one.tied + one.worse} of {one.contests} comparisons {_when(phase)}"
                         for phase, one in totals.items())  # fmt: skip
-    sentence = (
-        f"Random weights in the densities that a method chose cannot be told from its own choice, or beat it, {ties}. "
-        f"{_certain(totals)}"
-    )
-    return Finding("random-allocation", "How far does chance get?", sentence, _DUEL, _DUEL_COLUMNS, lines)
+    sentence = f"Random weights in the densities that a method chose cannot be told from its own choice, or beat it, {ties}."
+    more = _certain(totals)
+    return Finding("random-allocation", "How far does chance get?", sentence, _DUEL, _DUEL_COLUMNS, lines, more)
 
 
 def tied_best(site: Site, boards: list[Standings]) -> Finding | None:

@@ -160,10 +160,13 @@ def test_page_and_home_say_the_same(site, gathered):
     made = findings(gathered)
     assert len(made) >= 4
     for finding in made:
-        assert finding.sentence in page
+        assert f"{finding.sentence} {finding.more}".strip() in page
         section = page[page.index(f'id="{finding.id}"') :].split("</section>")[0]
         assert all(figure in section for line in finding.lines for figure in line.figures)
-    assert [finding.sentence in home for finding in made] == [True] * 3 + [False] * (len(made) - 3)
+    on_home = [True] * 3 + [False] * (len(made) - 3)
+    assert [finding.sentence in home for finding in made] == [f">{finding.title}<" in home for finding in made] == on_home
+    assert made[0].more
+    assert made[0].more not in home, "only in full where there is room"
 
 
 def test_without_records_there_is_no_sentence(tmp_path):
