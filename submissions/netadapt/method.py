@@ -35,11 +35,15 @@ def quality(model: nn.Module, validation: Sequence[Batch]) -> tuple[float, float
 
 
 class NetAdapt(PruningMethod):
-    """Meet a budget that shrinks from step to step, each by the best of one proposal for each group (Yang et al. 2018).
+    """Meet a budget that shrinks step by step, each time by the best proposal of a group (Yang et al. 2018, algorithm 1).
 
     Step i of n has the budget MACs - i/n (MACs - target). For each group of channels in turn, so many of its filters of
     smallest L2 norm are left out that the network meets it; the network that is most accurate on validation images is
     taken, and trained for a short time. The last one is trained for what is left of the epochs.
+
+    Deviations: the budget is of MACs, not of measured latency; only the proposal that is taken is trained; at most
+    ``steps`` steps of equal size, which share half of the epochs; a budget is met as closely as whole channels allow, and
+    a group that cannot meet it alone takes the smallest filters of others along; ties go to the lower cross-entropy.
     """
 
     steps: int

@@ -23,7 +23,8 @@ class Str(PruningMethod):
 
     The shift c is solved after each step, so that as many weights exceed their threshold as the schedule asks for:
     d_t = d + (1 - d) (1 - x)^3 of all weights, x from 0 to 1 between the shares ``begin`` and ``end`` of the training.
-    The paper has no c and finds by search the weight decay that leads to a sparsity.
+
+    Deviations: the paper has no c and finds by search the weight decay that leads to a sparsity; all s_l start at 0.
     """
 
     begin: float

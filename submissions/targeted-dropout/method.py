@@ -13,6 +13,9 @@ class TargetedDropout(PruningMethod):
 
     Each step draws anew, among candidates that are chosen every few steps; dropped weights get no gradient in that step.
     In the end all candidates go. gamma rises from 0 to 1 - density over the share ``ramp`` of the training.
+
+    Deviations: candidates are not chosen anew in each step; gamma follows from the target; BatchNorm sees some batches
+    without candidates in the end; counts are exact over the network, so that units may differ by one weight.
     """
 
     alpha: float

@@ -42,13 +42,17 @@ def cost_loss(expected: Tensor, found: float, target: float, tolerance: float) -
 
 
 class Tas(PruningMethod):
-    """Learn a distribution over the widths of each group of channels, keep the likeliest (Dong and Yang 2019).
+    """Learn a distribution over the widths of each group of channels, keep the likeliest (Dong and Yang 2019, section 3).
 
     The choices for C channels are shares of it. With p = softmax(logits) and Gumbel noise o, a step draws two of them by
     softmax((log p + o) / tau). What is passed on is the first c_1 and the first c_2 channels, each interpolated to the
     larger number of the two and weighted by the same softmax over these two alone. The loss has a price on E[MACs], the
     cost at expected widths: log E while the likeliest network is above the target, -log E while it is below, none near it.
     After the share ``share`` of the training the likeliest widths, scaled to the target by one factor, are kept.
+
+    Deviations: widths only, no depth; weights and distributions learn together, by one optimiser on the same batches, where
+    the paper alternates; fragments are interpolated where they are read, behind a BatchNorm that all widths share; E[MACs]
+    takes widths for independent; what is found keeps its weights and learns from labels, without distillation.
     """
 
     smallest: float
