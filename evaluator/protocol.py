@@ -15,37 +15,24 @@ from evaluator.canonical import digest, digest_file, write_atomically
 
 _NETWORKS = tuple(f"networks/{name}.py" for name in ("__init__", "imagenet", "lenet", "resnet", "vgg", "vit"))
 _CHANNELS = tuple(f"channels/{name}.py" for name in ("costs", "discovery", "groups", "solving", "surgery"))
-_DATA = tuple(f"data/{name}.py" for name in ("decode", "images", "listing", "sources", "splits", "streamed"))
+_DATA = tuple(f"data/{name}.py" for name in ("decode", "images", "listing", "prepare", "sources", "splits", "streamed"))
+_TRAINING = ("training.py", "optimizer.py", "graphs.py", "canonical.py")
+_BASES = ("bases.py", "base_files.py", "published.py", "device.py", "counting.py")
+_ALL = (*_NETWORKS, *_CHANNELS, *_DATA, *_TRAINING, *_BASES)
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "prune": (
         "outcome.py",
-        "device.py",
-        "base_files.py",
         "job.py",
         "layers.py",
         "method_training.py",
         "observation.py",
-        "optimizer.py",
-        "training.py",
         "sandbox/task.py",
         "selection.py",
-        *_CHANNELS,
-        *_NETWORKS,
-        *_DATA,
+        *_ALL,
     ),
-    "scoring": (
-        "evaluation.py",
-        "scoring.py",
-        "counting.py",
-        "optimizer.py",
-        "training.py",
-        "admission.py",
-        *_CHANNELS,
-        *_NETWORKS,
-        *_DATA,
-    ),
-    "controls": ("controls.py", "selection.py", *_CHANNELS),
+    "scoring": ("admission.py", "evaluation.py", "latency.py", "scorer.py", "scoring.py", *_ALL),
+    "controls": ("controls.py", "selection.py", "canonical.py", *_CHANNELS),
 }
 """Part of the protocol (its version is ``<part>_version``) -> files of the package ``evaluator``."""
 

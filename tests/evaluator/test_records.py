@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.canonical import canonical_json, digest
+from evaluator.canonical import canonical_json, digest, write_atomically
 from evaluator.errors import StoreError
 from evaluator.grid import Cell
 from evaluator.records import Cost, Environment, Inputs, Record, Store, prune_key, score_key, stale_reasons
@@ -143,3 +144,13 @@ def test_canonical_json_is_json_and_independent_of_order(value: object) -> None:
 def test_canonical_json_refuses_what_is_not_json(value: object) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json(value)
+
+
+def test_many_who_write_the_same_file_at_once_leave_it_whole(tmp_path: Path) -> None:
+    """Threads of a coordinator may find the same outcome at the same moment."""
+    path = tmp_path / "outcome"
+    contents = [bytes([number]) * 50_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda content: write_atomically(path, content), contents * 3))
+    assert path.read_bytes() in contents
+    assert [entry.name for entry in tmp_path.iterdir()] == ["outcome"]
