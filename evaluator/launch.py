@@ -20,8 +20,9 @@ from evaluator.sandbox.layout import python_path
 
 PASSED_ON = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"),
-    *("ESPALIER_DATA", "ESPALIER_CACHE"),
+    *("ESPALIER_DATA", "ESPALIER_CACHE", "XDG_DATA_HOME", "XDG_CACHE_HOME"),
 )
+"""What our own child processes see of the environment, by name: nothing that could be a secret."""
 START = "import gc; gc.disable(); from evaluator.scorer import main; main()"
 """Of the scorers' parent; see ``evaluator.forking``."""
 CODE = Path(__file__).resolve().parents[1]
@@ -35,10 +36,13 @@ def import_path() -> str:
     return os.pathsep.join([str(CODE), *(entry for entry in python_path() if entry in named)])
 
 
+def passed_on() -> dict[str, str]:
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+
 def child_environment(pycache: Path, gpu: str | None = None) -> dict[str, str]:
-    """What our own child processes see of the environment: nothing that could be a secret, one thread each, and one GPU."""
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    kept |= {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}
+    """Of a scorer: one thread, and one GPU."""
+    kept = passed_on() | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {})
     settings = {"PYTHONPATH": import_path(), "PYTHONPYCACHEPREFIX": str(pycache), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
     return kept | settings
 

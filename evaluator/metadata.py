@@ -32,10 +32,11 @@ def _not_reserved(slug: str) -> str:
     return slug
 
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$"), AfterValidator(_not_reserved)]
+SLUG = r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]"
+Slug = Annotated[str, Field(pattern=f"^{SLUG}$"), AfterValidator(_not_reserved)]
 Link = Annotated[str, Field(pattern=r"^https://[^\s<>\"']+$", max_length=300)]
 LARGEST = 256 * 1024
-"""Bytes of a file of a submission."""
+"""Bytes of all files of a submission together."""
 Value = bool | int | float | str
 
 

@@ -8,12 +8,11 @@ import stat
 from pathlib import Path
 
 from evaluator.check.problems import Problem, error, hidden
+from evaluator.metadata import LARGEST
 
 REQUIRED = ("metadata.yaml", "method.py")
 ALLOWED = (*REQUIRED, "README.md")
 IGNORED = ("__pycache__",)
-LARGEST = 256 * 1024
-"""Bytes of all files of a submission together."""
 LISTED = 20
 """Entries of a folder, and characters of a file, that are complained about one by one."""
 

@@ -18,7 +18,7 @@ from evaluator.check.yaml_text import Document, Place, read_yaml
 from evaluator.metadata import Metadata
 
 FORMS = {
-    "slug": "2 to 40 lower-case letters, digits and hyphens, starting with a letter or digit",
+    "slug": "2 to 40 lower-case letters, digits and hyphens, starting and ending with a letter or digit",
     "arxiv": 'the number alone, in quotes: "1506.02626"',
     "doi": "the identifier alone: 10.1109/TPAMI.2024.3447085",
     "url": "an address that starts with https:// and holds no spaces",

@@ -15,6 +15,7 @@ from evaluator.check.problems import visible
 from evaluator.commands.options import Root
 from evaluator.errors import UsageError
 from evaluator.grid.cells import Division
+from evaluator.metadata import SLUG
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 
@@ -108,7 +109,7 @@ def create(repository: Repository, slug: str, title: str | None = None, like: Li
 
 
 def _check_slug(slug: str) -> None:
-    if re.fullmatch(r"[a-z0-9][a-z0-9-]{1,39}", slug) and slug != DENSE:
+    if re.fullmatch(SLUG, slug) and slug != DENSE:
         return
     wrong = next(
         reason
@@ -117,6 +118,7 @@ def _check_slug(slug: str) -> None:
             (len(slug) > 40, "is too long (40 characters at most)"),
             (slug == DENSE, "stands for the dense control"),
             (slug.startswith("-"), "starts with a hyphen"),
+            (slug.endswith("-"), "ends with a hyphen"),
             (True, "holds other characters than lower-case letters, digits and hyphens"),
         )
         if broken

@@ -6,15 +6,14 @@ import re
 
 from evaluator.errors import EspalierError, ForgeRefused
 from evaluator.forges import Change, Forge
+from evaluator.metadata import LARGEST, SLUG
 from evaluator.runner.git import Clone, Entry, TooLarge
 
 FOLDER = "submissions"
-SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 PLAIN = ("100644", "100755")
 MOST_FILES = 20
 MOST_COMMITS = 20
 """Of a change that was merged by a rebase."""
-MOST_BYTES = 256_000
 MOST_NAME, MOST_PATH = 100, 200
 """Characters; a file system takes little more."""
 SHOWN = 5
@@ -81,9 +80,9 @@ def merged_submission(clone: Clone, commit: str) -> str | None:
 
 def _one_slug(entries: list[Entry]) -> str:
     parts = [entry.path.split("/") for entry in entries]
-    slugs = {part[1] for part in parts if part[0] == FOLDER and len(part) > 2 and SLUG.fullmatch(part[1])}
+    slugs = {part[1] for part in parts if part[0] == FOLDER and len(part) > 2 and re.fullmatch(SLUG, part[1])}
     foreign = [e.path for e, part in zip(entries, parts, strict=True)
-               if not (part[0] == FOLDER and len(part) > 2 and SLUG.fullmatch(part[1]))]  # fmt: skip
+               if not (part[0] == FOLDER and len(part) > 2 and re.fullmatch(SLUG, part[1]))]  # fmt: skip
     if foreign:
         raise Refused(f"this touches more than a submission: {_listed(foreign)}",
                       fix=f"propose {FOLDER}/<slug>/ alone, and everything else as a change of its own")  # fmt: skip
@@ -104,8 +103,8 @@ def _check_files(clone: Clone, files: list[Entry]) -> None:
     if odd := [ascii(entry.path)[1:-1][:MOST_NAME] for entry in files if not _is_plain(entry.path)]:
         raise Refused(f"a submission's files have plain names: {_listed(odd)}",
                       fix=f"printable ASCII, at most {MOST_NAME} characters, {MOST_PATH} with the folders")  # fmt: skip
-    if large := [entry.path for entry in files if clone.size(entry.blob) > MOST_BYTES]:
-        raise Refused(f"files of a submission have at most {MOST_BYTES // 1000} kB: {_listed(large)}")
+    if large := [entry.path for entry in files if clone.size(entry.blob) > LARGEST]:
+        raise Refused(f"a submission holds at most {LARGEST // 1024} kB in all: {_listed(large)}")
 
 
 def _is_plain(path: str) -> bool:

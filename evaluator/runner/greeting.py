@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evaluator.errors import EspalierError, ForgeError
-from evaluator.forges import Change, Forge, Status, words
+from evaluator.forges import Change, Forge, Status, approval_of, words
 from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.changes import Refused, fetched, submission_of
@@ -167,7 +167,8 @@ class Greeting:
             self.voice.say(change, "failure", "the smoke tier failed", slug, problems=found["problems"],
                            smoked=smoked["cells"], command=f"espalier smoke {slug}")  # fmt: skip
             return False
-        notes = [f"{PASSED} The grid runs once a maintainer approves commit `{change.head[:12]}`."]
+        how = f"by a comment that is this one line, `{approval_of(change.head)}`, or by a review (but for GitLab)"
+        notes = [f"{PASSED} The grid runs once a maintainer approves this commit: {how}."]
         self.voice.say(change, "pending", "checks passed; waits for a maintainer's approval", slug, notes=notes,
                        problems=found["problems"], smoked=smoked["cells"])  # fmt: skip
         return True

@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import EspalierError
+from evaluator.launch import passed_on
 from evaluator.repository import Repository
 from evaluator.sandbox.confine import leave_with_parent
 
-KEPT = (
-    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "XDG_CACHE_HOME"),
-    *("ESPALIER_DATA", "ESPALIER_CACHE"),
-)
 PATIENCE = 30.0
 """Seconds that an evaluation has to end by itself when it is told to."""
 LOG_BYTES = 5_000_000
@@ -32,9 +29,8 @@ LOOK_UP = 5.0
 
 def environment(repository: Repository) -> dict[str, str]:
     """Of a child process: what it needs by name, and the code of the checkout it works in, which is main's."""
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     code = os.pathsep.join((str(repository.root), str(repository.root / "site")))
-    return kept | {"PYTHONPATH": code, "PYTHONUTF8": "1"}
+    return passed_on() | {"PYTHONPATH": code, "PYTHONUTF8": "1"}
 
 
 def command(repository: Repository, *arguments: str) -> list[str]:

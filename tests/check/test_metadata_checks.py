@@ -20,6 +20,7 @@ def test_windows_line_ends_are_fine(tmp_path):
     [
         ("slug: sample", "slug: other", 2, "slug-folder", "rename one of the two"),
         ("slug: sample", "slug: Sample!", 2, "invalid-value", "lower-case letters, digits and hyphens"),
+        ("slug: sample", "slug: sample-", 2, "invalid-value", "lower-case letters, digits and hyphens"),
         ("title: Sample\n", "", 1, "missing-field", "as it appears in tables"),
         ("title: Sample", "titel: Sample", 3, "unknown-field", "did you mean title?"),
         ("title: Sample", "title: 2020-01-01", 3, "not-text", 'title: "2020-01-01"'),

@@ -89,6 +89,7 @@ def test_titles_that_cannot_be(repository, title):
         ("x", "too short", "my-method"),
         ("x" * 41, "too long", "x" * 40),
         ("-x", "starts with a hyphen", "my-method"),
+        ("lamp-", "ends with a hyphen", "lamp"),
         ("../evil", "other characters", "evil"),
         ("a/b", "other characters", "a-b"),
         ("mine\n", "other characters", "mine"),

@@ -70,6 +70,7 @@ def test_what_main_got_meanwhile_is_not_the_change(clone: Clone, author: Path) -
         (write("submissions/method.py"), "more than a submission: submissions/method.py"),
         (write("submissions/Not A Slug/method.py"), "more than a submission"),
         (write("submissions/-/method.py"), "more than a submission"),
+        (write("submissions/new-/method.py"), "more than a submission"),
         (both(write("submissions/one/method.py"), write("submissions/two/method.py")), "several submissions: one, two"),
         (lambda author: (author / "submissions/old/method.py").unlink(), "removes submissions/old"),
         (lambda author: None, "changes nothing"),

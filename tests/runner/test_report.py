@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.forges import LocalForge
+from evaluator.forges.forge import approved_commit
 from evaluator.records import Record, Store
 from evaluator.runner.report import Rank, Report
+from evaluator.runner.runner import Runner
 from evaluator.runner.standings import ranks_of
 from tests.miniature import ROOT
+from tests.runner.stage import propose
 
 HOSTILE = (
     "@maintainer",
@@ -92,3 +96,14 @@ def test_ranks_come_with_their_neighbours(tmp_path: Path) -> None:
     assert ranks_of(tmp_path / "nowhere", "mine") == []
     assert "1–3" in Report("x", "a" * 40, "b" * 40, ranks=[rank]).text()  # noqa: RUF001
     assert isinstance(rank, Rank)
+
+
+def test_whoever_is_asked_for_an_approval_is_told_how(work: Runner, project: Path, tmp_path: Path) -> None:
+    """The line to write stands in the comment; the comment itself approves nothing."""
+    forge = LocalForge(project)
+    change = propose(forge, tmp_path / "author")
+    work.once()
+    told = forge.comment(change) or ""
+    (line,) = re.findall(r"`(espalier approve [^`]*)`", told)
+    assert approved_commit(line) == change.head
+    assert (approved_commit(told), forge.approvals(change)) == (None, [])
