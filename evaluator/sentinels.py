@@ -72,7 +72,7 @@ def _compare(old: Record, new: Record) -> Iterator[str]:
         yield f"{name}: {new.status}, it was {old.status}"
         return
     if new.counts != old.counts:
-        yield f"{name}: it counts otherwise than it did"
+        yield f"{name}: its count of parameters or MACs changed"
     for phase in ("before", "after"):
         was, now = getattr(old, phase), getattr(new, phase)
         if was is not None and now is not None and (error := _beyond(was, now)):

@@ -52,5 +52,5 @@ def report(garbage: list[Garbage], *, as_json: bool, dry_run: bool) -> None:
         out.print(f"{sums['number']} {kind}{'s' if sums['number'] != 1 else ''}: {sums['bytes'] / 1e6:,.1f} MB")
     verb = "would free" if dry_run else "freed"
     out.print(
-        f"{verb} {total / 1e6:,.1f} MB" if garbage else "nothing to free: everything here is named by a record, or young"
+        f"{verb} {total / 1e6:,.1f} MB" if garbage else "nothing to free: every file here is named by a record, or recent"
     )

@@ -97,7 +97,7 @@ def published_store(repository: Repository, key: Path | None) -> Store:
         signing.signers.require(published_files(repository.published))
         return published(repository.published, signing)
     if AllowedSigners.of(repository.published) is not None:
-        err.print("[bold]not signed[/]: until `espalier sign` has signed what is published now, no site is built of it")
+        err.print("[bold]not signed[/]: no site can be built of what is published now until `espalier sign` has signed it")
     return published(repository.published)
 
 

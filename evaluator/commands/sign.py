@@ -38,7 +38,7 @@ def sign(
     grid = load_grid(repository.grid)
     chosen = _chosen(repository, files)
     if key is None:
-        raise UsageError("with which key?", fix="--key KEY, or set ESPALIER_SIGNING_KEY")
+        raise UsageError("no signing key was given", fix="--key KEY, or set ESPALIER_SIGNING_KEY")
     signing = signing_key(repository, key)
     signed: list[Verdict] = []
     refused: list[Finding] = []

@@ -122,7 +122,7 @@ class AllowedSigners:
             return Verdict(file, "unsigned", reason="it is not signed")
         blocks = _BLOCK.findall(signature)
         if not blocks:
-            return Verdict(file, "altered", reason="what lies beside it is no signature")
+            return Verdict(file, "altered", reason="the .sig file beside it is not a signature")
         content = file.read_bytes()
         verdicts = [self.judge(file, content, block) for block in blocks[-2:]]
         return next((verdict for verdict in verdicts if verdict.state == "ok"), verdicts[-1])
@@ -146,7 +146,7 @@ class AllowedSigners:
         """One signature of some content. Only ssh-keygen judges; read here is merely whom to ask it about."""
         key = _key_of(block)
         if key is None:
-            return Verdict(file, "altered", reason="what lies beside it is no signature", block=block)
+            return Verdict(file, "altered", reason="the .sig file beside it is not a signature", block=block)
         verdict = Verdict(file, "unknown signer", None, f"its signer is unknown (key {_fingerprint(key)})", block)
         with tempfile.NamedTemporaryFile(suffix=SUFFIX) as copy:
             copy.write(block)

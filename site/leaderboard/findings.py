@@ -57,7 +57,7 @@ def random_allocation(site: Site, boards: list[Standings]) -> Finding | None:
     lines, totals, _ = found
     ties = " and ".join(f"in {one.tied + one.worse} of {one.contests} comparisons {_when(phase)}"
                         for phase, one in totals.items())  # fmt: skip
-    sentence = f"Random weights in the densities that a method chose cannot be told from its own choice, or beat it, {ties}."
+    sentence = f"Random weights at the densities that a method chose are not significantly worse than its own choice {ties}."
     more = _certain(totals)
     return Finding("random-allocation", "How far does chance get?", sentence, _DUEL, _DUEL_COLUMNS, lines, more)
 

@@ -185,7 +185,7 @@ def test_between_two_steps_the_night_gives_way_as_well(
 
 def test_sentinels_that_deviate_stop_the_night_too(work: Runner, stage: Stage, lines: Lines) -> None:
     stage.cells = [cell("digits-mlp", slug) for slug in ("a", "b")]
-    stage.deviations = ["random on digits-mlp: it counts otherwise than it did"]
+    stage.deviations = ["random on digits-mlp: its count of parameters or MACs changed"]
     assert work.once()
     assert (stage.measured, stage.committed, stage.asked.count("sentinels")) == ([], [], 1)
     (told,) = lines.of("not published: this machine no longer measures what it did")

@@ -216,7 +216,7 @@ def test_a_machine_that_measures_otherwise_measures_no_change(
     """It is asked before each batch, not only before a publication."""
     forge = LocalForge(project)
     change = approved(forge, author)
-    stage.deviations = ["random on digits-mlp: it counts otherwise than it did"]
+    stage.deviations = ["random on digits-mlp: its count of parameters or MACs changed"]
     work.once()
     assert (stage.measured, forge.status(change)) == ([], Status("error", UNMEASURED))
     stage.deviations = []

@@ -57,7 +57,7 @@ def test_only_environments_in_which_they_passed_are_published(
     assert [line["records"] for line in lines.of("measured where no sentinel has passed, so it is measured anew")] == [1]
     stage.environments = [place(two.environment)]
     assert sifted() == [one, two, free], "it is remembered where they passed before"
-    stage.deviations = ["random on digits-mlp: it counts otherwise than it did"]
+    stage.deviations = ["random on digits-mlp: its count of parameters or MACs changed"]
     assert sifted() == [one, free], "until they pass there no more"
     (tmp_path / "sentinels.json").write_text("[torn")
     stage.deviations = []

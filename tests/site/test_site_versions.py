@@ -224,7 +224,7 @@ def test_pages_say_so(built: Repository) -> None:
     slug = sorted(path.name for path in built.submissions.iterdir())[0]
     cells = len({(r.submission, r.cell) for r in stored(built) if r.variant in ("method", "dense")})
     for name in ("index.html", "benchmarks/digits-mlp.html", f"methods/{slug}.html"):
-        assert f"The version before, being measured anew: 3 of {cells} cells." in page(built, name)
+        assert f"The previous version; the new one is being measured: 3 of {cells} cells." in page(built, name)
         assert "The scoring protocol changed (1 → 2)" in page(built, name)
 
 
