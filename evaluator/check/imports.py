@@ -17,11 +17,14 @@ OURS = ("evaluator.contract", "evaluator.selection")
 ALLOWED = (*LIBRARIES, *STANDARD)
 REFUSED = (
     "numpy.ctypeslib", "numpy.f2py", "numpy.fromfile", "numpy.load", "numpy.memmap", "numpy.save", "numpy.savez",
-    "numpy.savetxt", "numpy.loadtxt", "numpy.genfromtxt", "scipy.io", "scipy.datasets", "torch.classes", "torch.distributed",
-    "torch.from_file", "torch.hub", "torch.load", "torch.multiprocessing", "torch.ops", "torch.package", "torch.save",
-    "torch.utils.cpp_extension", "torch.utils.data", "torch.utils.tensorboard",
+    "numpy.savetxt", "numpy.loadtxt", "numpy.genfromtxt", "operator.attrgetter", "operator.methodcaller", "scipy.io",
+    "scipy.datasets", "torch.classes", "torch.distributed", "torch.from_file", "torch.hub", "torch.load",
+    "torch.multiprocessing", "torch.ops", "torch.package", "torch.save", "torch.utils.cpp_extension", "torch.utils.data",
+    "torch.utils.tensorboard",
 )  # fmt: skip
-"""Files, processes, native code, networks."""
+"""Files, processes, native code, networks, attributes by their names."""
+SYSTEM = ("builtins", "ctypes", "gc", "importlib", "inspect", "os", "subprocess", "sys")
+"""What a library imports for itself, such as ``torch.sys``, is no more a method's than what it cannot import."""
 OTHER_RANDOMNESS = (
     "numpy.random", "random", "torch.Generator", "torch.cuda.manual_seed", "torch.manual_seed", "torch.nn.init",
     "torch.random", "torch.rand_like", "torch.randint_like", "torch.randn_like", "torch.seed",
@@ -73,7 +76,7 @@ def _uses(path: Path, nodes: list[ast.AST], names: dict[str, str]) -> Iterator[P
     reported: set[tuple[int, str]] = set()
     for node in nodes:
         for full in _full_names(node, names):
-            refused = next((bad for bad in REFUSED if full == bad or full.startswith(f"{bad}.")), None)
+            refused = _refused(full) if isinstance(node, ast.Attribute) or not full.startswith("evaluator.") else None
             line = getattr(node, "lineno", 1)
             if refused and (line, refused) not in reported:
                 reported.add((line, refused))
@@ -81,6 +84,16 @@ def _uses(path: Path, nodes: list[ast.AST], names: dict[str, str]) -> Iterator[P
                 yield error(path, line, "refused-use", f"{refused} has no place in a method", fix)
         if isinstance(node, ast.Call):
             yield from _randomness(path, node, names)
+
+
+def _refused(full: str) -> str | None:
+    """The beginning of a full name that must not be used, if any."""
+    first, *rest = full.split(".")
+    for number, part in enumerate(rest, 1):
+        name = ".".join([first, *rest[:number]])
+        if name in REFUSED or part in SYSTEM or (first == "evaluator" and number == 1 and name not in OURS):
+            return name
+    return None
 
 
 def _full_names(node: ast.AST, names: dict[str, str]) -> Iterator[str]:
