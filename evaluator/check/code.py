@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluator.check.imports import check_imports
+from evaluator.check.imports import SYSTEM, check_imports
 from evaluator.check.method import check_method
 from evaluator.check.problems import Problem, error, quoted, warning
 
@@ -87,7 +87,7 @@ def _names(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
             fix = "write thing.name, after hasattr(thing, 'name') where it may be missing; call your variables otherwise"
             yield error(path, node.lineno, "forbidden-name", f"{quoted(node.id)} has no place in a method", fix)
     for line, name, whose in _accesses(nodes):
-        if name in INTROSPECTION:
+        if name in (*INTROSPECTION, *SYSTEM):
             fix = "write it without reaching into Python's internals"
             yield error(path, line, "introspection", f"{quoted(name)} reaches into Python's internals", fix)
         elif name.startswith("_") and not name.startswith("__") and whose not in {"self", "cls"} | (imported - own):

@@ -24,7 +24,7 @@ REFUSED = (
 )  # fmt: skip
 """Files, processes, native code, networks, attributes by their names."""
 SYSTEM = ("builtins", "ctypes", "gc", "importlib", "inspect", "os", "subprocess", "sys")
-"""What a library imports for itself, such as ``torch.sys``, is no more a method's than what it cannot import."""
+"""Modules that libraries import for themselves, such as ``torch.sys``: no more for a method than if it imported them."""
 OTHER_RANDOMNESS = (
     "numpy.random", "random", "torch.Generator", "torch.cuda.manual_seed", "torch.manual_seed", "torch.nn.init",
     "torch.random", "torch.rand_like", "torch.randint_like", "torch.randn_like", "torch.seed",
@@ -68,6 +68,8 @@ def _import(path: Path, node: ast.AST, module: str) -> Iterator[Problem]:
     elif module.partition(".")[0] not in ALLOWED:
         fix = f"allowed are {', '.join(LIBRARIES)} and, of the standard library, {', '.join(STANDARD)}"
         yield error(path, line, "import", f"{quoted(module)} cannot be imported by a method", fix)
+    for name in (alias.name for alias in node.names if alias.name in SYSTEM) if isinstance(node, ast.ImportFrom) else ():
+        yield error(path, line, "import", f"{quoted(name)} cannot be imported by a method", "write it without")
     if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
         yield error(path, line, "import-star", "a star import hides what is used", "name what you import")
 
@@ -89,9 +91,9 @@ def _uses(path: Path, nodes: list[ast.AST], names: dict[str, str]) -> Iterator[P
 def _refused(full: str) -> str | None:
     """The beginning of a full name that must not be used, if any."""
     first, *rest = full.split(".")
-    for number, part in enumerate(rest, 1):
+    for number in range(1, len(rest) + 1):
         name = ".".join([first, *rest[:number]])
-        if name in REFUSED or part in SYSTEM or (first == "evaluator" and number == 1 and name not in OURS):
+        if name in REFUSED or (first == "evaluator" and number == 1 and name not in OURS):
             return name
     return None
 
