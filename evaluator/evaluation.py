@@ -157,15 +157,19 @@ class Candidate:
     masks: dict[nn.Parameter, Tensor] = field(init=False, default_factory=dict)
     recipe: Recipe | None = field(init=False, default=None)
 
+    def choose_recipe(self, bench: Bench) -> None:
+        """By what the network will be trained, if at all."""
+        self.recipe = bench.recipe(self.cell, self.variant)
+        if self.variant == "scratch-b":
+            assert self.recipe is not None
+            epochs = max(1, int(self.recipe.epochs * (self.counts.speedup or 1)))
+            self.recipe = self.recipe.model_copy(update={"epochs": epochs})
+
     def build(self, bench: Bench) -> None:
         """Make the pruned network, in the state from which it is scored or trained."""
         artifact = self.artifact or Artifact()
-        self.recipe = bench.recipe(self.cell, self.variant)
         if self.variant in SCRATCH:
-            assert self.recipe is not None
             model = _from_scratch(bench, self.cell.seed, artifact).to(bench.device)
-            factor = (self.counts.speedup or 1) if self.variant == "scratch-b" else 1
-            self.recipe = self.recipe.model_copy(update={"epochs": max(1, int(self.recipe.epochs * factor))})
         else:
             model = bench.start(self.cell)
             _fill(bench, model, artifact)
@@ -173,6 +177,11 @@ class Candidate:
         parameters = bench.weights(model)
         self.masks = {parameters[position]: mask for position, mask in artifact.masks.items()}
         self.model = model.to(memory_format=bench.memory_format)
+
+    def drop(self) -> None:
+        """Let go of the network, until it is built again."""
+        vars(self).pop("model", None)
+        self.masks = {}
 
 
 def first_channels(artifact: Artifact) -> dict[int, Tensor]:

@@ -209,7 +209,7 @@ class Job:
     @property
     def epochs_left(self) -> int:
         """How many epochs of training are not used yet."""
-        return self.epochs - (self._training.used if self._training else 0)
+        return self._training.left if self._training else 0
 
     def train(
         self,

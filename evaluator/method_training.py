@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -76,14 +77,24 @@ class MethodTraining:
         self.seed = seed
         self.memory_format = memory_format
         self.checkpoints = checkpoints or Checkpoints()
-        self.used = 0
+        _LEFT[self] = epochs
         self._calls = 0
         self._saved = time.monotonic()
         self._momentum: dict[Tensor, Tensor] = {}
 
+    def __deepcopy__(self, _: dict[int, Any]) -> MethodTraining:
+        return self  # a copy of the job trains on the same budget
+
+    @property
+    def left(self) -> int:
+        """How many epochs may still be trained."""
+        return _LEFT[self]
+
     def train(self, job: Job, call: Call) -> float:
         """See :meth:`evaluator.contract.Job.train`."""
         first, length = self._window(call)
+        before = self.epochs - self.left
+        _LEFT[self] -= call.epochs  # before the first step: a hook may raise, and what was trained until then is not undone
         name = f"call-{self._calls}"
         self._calls += 1
         recipe = self.recipe.model_copy(update={"epochs": length})
@@ -103,10 +114,9 @@ class MethodTraining:
                 seed=self.seed,
                 after_epoch=after_epoch,
                 epochs=range(first + done, first + call.epochs),
-                order_from=self.used - first,
+                order_from=before - first,
                 capture=False,
             )
-        self.used += call.epochs
         momentum = run.end()
         self._momentum = momentum if self.continuous else {}
         return loss
@@ -118,15 +128,15 @@ class MethodTraining:
     def _window(self, call: Call) -> tuple[int, int]:
         """(first epoch, length) of the schedule by which a call trains."""
         epochs = call.epochs
-        if not isinstance(epochs, int) or epochs < 1:
+        if type(epochs) is not int or epochs < 1:  # a class of numbers may count as it likes
             raise ContractError(f"{epochs} is no number of epochs to train", fix="give a whole number of at least 1")
-        if self.used + epochs > self.epochs:
+        if epochs > self.left:
             raise ContractError(
-                f"{epochs} epochs of training are asked for, {self.epochs - self.used} of {self.epochs} are left",
+                f"{epochs} epochs of training are asked for, {self.left} of {self.epochs} are left",
                 fix="divide job.epochs; job.epochs_left says what is left",
             )
         if not self.continuous:
-            first, length = call.schedule or (0, epochs)
+            first, length = map(int, call.schedule or (0, epochs))
             if not 0 <= first <= length - epochs:
                 raise ContractError(
                     f"{epochs} epochs from epoch {first} are no part of a schedule of {length}",
@@ -137,7 +147,11 @@ class MethodTraining:
             raise ContractError(
                 "on this track there is one schedule for all calls", fix="leave `schedule` out, or set stage: after"
             )
-        return self.used, self.epochs
+        return self.epochs - self.left, self.epochs
+
+
+_LEFT: WeakKeyDictionary[MethodTraining, int] = WeakKeyDictionary()
+"""How many epochs each may still train: kept beside it, where no attribute of a job leads."""
 
 
 class _Run:

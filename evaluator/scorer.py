@@ -27,6 +27,7 @@ from evaluator.expectation import of_variant
 from evaluator.forking import get_ready
 from evaluator.grid import Cell, load_grid
 from evaluator.grid.cells import pattern
+from evaluator.memory import ran_out
 from evaluator.messages import Ended, Measurement, Reply, Request, Todo
 from evaluator.records import Counts, Variant, score_key
 from evaluator.records.record import MATCHED, SCRATCH
@@ -106,7 +107,7 @@ class _Queue:
         return misses_target(cell, counts, dict(artifact.masks), self.bench.grid.targets[cell.division].tolerance)
 
     def _enter(self, candidate: Candidate) -> Iterator[Reply]:
-        candidate.build(self.bench)
+        candidate.choose_recipe(self.bench)
         recipe = candidate.recipe.functional() if candidate.recipe else None
         name = digest([candidate.cell.seed, recipe])
         cohort = self._cohorts.setdefault(name, [])
@@ -121,27 +122,42 @@ class _Queue:
 
     def _measure(self, cohort: list[Candidate]) -> Iterator[Reply]:
         measured = _together(self.bench, cohort)
-        if measured is None:  # each half begins anew
-            for half in (cohort[: len(cohort) // 2], cohort[len(cohort) // 2 :]):
-                for candidate in half:
-                    candidate.build(self.bench)
-                yield from self._measure(half)
+        if isinstance(measured, str):
+            yield from self._in_less_memory(cohort, measured)
             return
         for candidate, measurement in zip(cohort, measured, strict=True):
             self.known[candidate.key] = measurement
             for todo, variant, name in self._askers.pop(candidate.key):
                 yield _reply(todo, variant, name, candidate.key, measurement)
 
+    def _in_less_memory(self, cohort: list[Candidate], said: str) -> Iterator[Reply]:
+        """Each half by itself, from the beginning; the failure of a network that does not even fit alone."""
+        if len(cohort) > 1:
+            yield from self._measure(cohort[: len(cohort) // 2])
+            yield from self._measure(cohort[len(cohort) // 2 :])
+            return
+        counted = Measurement(counts=cohort[0].counts)
+        reason = f"too little memory to train and score the network ({said})"
+        for todo, variant, name in self._askers.pop(cohort[0].key):
+            yield Reply(
+                cell=todo.cell, variant=variant, status="out_of_memory", reason=reason, artifact=name, measurement=counted
+            )
 
-def _together(bench: Bench, cohort: list[Candidate]) -> list[Measurement] | None:
-    """The measurements; None where the GPU's memory is too small for so many networks side by side."""
+
+def _together(bench: Bench, cohort: list[Candidate]) -> list[Measurement] | str:
+    """The measurements; what was said where the memory is too small for so many networks side by side."""
     try:
+        for candidate in cohort:
+            candidate.build(bench)
         return evaluate(bench, cohort)
-    except torch.OutOfMemoryError:
-        if len(cohort) == 1:
+    except Exception as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if not ran_out(error, said):
             raise
+    for candidate in cohort:
+        candidate.drop()
     torch.cuda.empty_cache()  # not above, where the error still holds on to what was computed
-    return None
+    return said
 
 
 def _scored(variant: Variant, artifact: Artifact | None, name: str) -> str:

@@ -12,17 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluator.check.imports import check_imports
+from evaluator.check.imports import SYSTEM, check_imports
 from evaluator.check.method import check_method
 from evaluator.check.problems import Problem, error, quoted, warning
 
-FORBIDDEN = (
-    "breakpoint", "compile", "delattr", "eval", "exec", "exit", "globals", "input", "locals", "open", "quit", "vars",
-    "__builtins__", "__file__", "__import__", "__loader__", "__spec__",
+FORBIDDEN = ("breakpoint", "compile", "exit", "input", "open", "quit", "__file__", "__loader__", "__spec__")
+REFLECTION = (
+    "delattr", "eval", "exec", "getattr", "globals", "locals", "setattr", "vars", "__builtins__", "__import__",
 )  # fmt: skip
+"""What reaches anything by its name, and so around the other checks."""
 INTROSPECTION = (
-    "__bases__", "__builtins__", "__class__", "__closure__", "__code__", "__dict__", "__getattribute__", "__globals__",
-    "__loader__", "__mro__", "__reduce__", "__reduce_ex__", "__spec__", "__subclasses__",
+    "__bases__", "__builtins__", "__class__", "__closure__", "__code__", "__delattr__", "__dict__", "__getattr__",
+    "__getattribute__", "__getstate__", "__globals__", "__loader__", "__mro__", "__reduce__", "__reduce_ex__", "__self__",
+    "__setattr__", "__setstate__", "__spec__", "__subclasses__", "attrgetter", "get_field", "methodcaller",
 )  # fmt: skip
 LONGEST_TEXT = 2000
 LONGEST_BYTES = 200
@@ -81,18 +83,25 @@ def _names(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
         if isinstance(node, ast.Name) and node.id in FORBIDDEN and node.id not in own:
             fix = "a method computes with tensors; whatever it needs, the job offers"
             yield error(path, node.lineno, "forbidden-name", f"{quoted(node.id)} has no place in a method", fix)
-        elif isinstance(node, ast.Attribute) and node.attr in INTROSPECTION:
+        elif isinstance(node, ast.Name) and node.id in REFLECTION:
+            fix = "write thing.name, after hasattr(thing, 'name') where it may be missing; call your variables otherwise"
+            yield error(path, node.lineno, "forbidden-name", f"{quoted(node.id)} has no place in a method", fix)
+    for line, name, whose in _accesses(nodes):
+        if name in (*INTROSPECTION, *SYSTEM):
             fix = "write it without reaching into Python's internals"
-            yield error(path, node.lineno, "introspection", f"{quoted(node.attr)} reaches into Python's internals", fix)
-        elif isinstance(node, ast.Attribute) and _is_private(node, imported):
+            yield error(path, line, "introspection", f"{quoted(name)} reaches into Python's internals", fix)
+        elif name.startswith("_") and not name.startswith("__") and whose not in {"self", "cls"} | (imported - own):
             fix = "use what the job offers; where that is not enough, open an issue: then the contract is wrong"
-            yield error(path, node.lineno, "private", f"{quoted(node.attr)} is private to the evaluator", fix)
+            yield error(path, line, "private", f"{quoted(name)} is private to the evaluator", fix)
 
 
-def _is_private(node: ast.Attribute, imported: set[str]) -> bool:
-    """Of neither the method's own object nor a module that it imports."""
-    whose = node.value.id if isinstance(node.value, ast.Name) else ""
-    return node.attr.startswith("_") and not node.attr.startswith("__") and whose not in imported | {"self", "cls"}
+def _accesses(nodes: list[ast.AST]) -> Iterator[tuple[int, str, str]]:
+    """(line, attribute, the variable whose it is, if it is one's) wherever an attribute is read or set."""
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr, node.value.id if isinstance(node.value, ast.Name) else ""
+        elif isinstance(node, ast.MatchClass):
+            yield from ((node.lineno, name, "") for name in node.kwd_attrs)
 
 
 def _data(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:

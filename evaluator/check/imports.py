@@ -17,11 +17,14 @@ OURS = ("evaluator.contract", "evaluator.selection")
 ALLOWED = (*LIBRARIES, *STANDARD)
 REFUSED = (
     "numpy.ctypeslib", "numpy.f2py", "numpy.fromfile", "numpy.load", "numpy.memmap", "numpy.save", "numpy.savez",
-    "numpy.savetxt", "numpy.loadtxt", "numpy.genfromtxt", "scipy.io", "scipy.datasets", "torch.classes", "torch.distributed",
-    "torch.from_file", "torch.hub", "torch.load", "torch.multiprocessing", "torch.ops", "torch.package", "torch.save",
-    "torch.utils.cpp_extension", "torch.utils.data", "torch.utils.tensorboard",
+    "numpy.savetxt", "numpy.loadtxt", "numpy.genfromtxt", "operator.attrgetter", "operator.methodcaller", "scipy.io",
+    "scipy.datasets", "torch.classes", "torch.distributed", "torch.from_file", "torch.hub", "torch.load",
+    "torch.multiprocessing", "torch.ops", "torch.package", "torch.save", "torch.utils.cpp_extension", "torch.utils.data",
+    "torch.utils.tensorboard",
 )  # fmt: skip
-"""Files, processes, native code, networks."""
+"""Files, processes, native code, networks, attributes by their names."""
+SYSTEM = ("builtins", "ctypes", "gc", "importlib", "inspect", "os", "subprocess", "sys")
+"""Modules that libraries import for themselves, such as ``torch.sys``: no more for a method than if it imported them."""
 OTHER_RANDOMNESS = (
     "numpy.random", "random", "torch.Generator", "torch.cuda.manual_seed", "torch.manual_seed", "torch.nn.init",
     "torch.random", "torch.rand_like", "torch.randint_like", "torch.randn_like", "torch.seed",
@@ -65,6 +68,8 @@ def _import(path: Path, node: ast.AST, module: str) -> Iterator[Problem]:
     elif module.partition(".")[0] not in ALLOWED:
         fix = f"allowed are {', '.join(LIBRARIES)} and, of the standard library, {', '.join(STANDARD)}"
         yield error(path, line, "import", f"{quoted(module)} cannot be imported by a method", fix)
+    for name in (alias.name for alias in node.names if alias.name in SYSTEM) if isinstance(node, ast.ImportFrom) else ():
+        yield error(path, line, "import", f"{quoted(name)} cannot be imported by a method", "write it without")
     if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
         yield error(path, line, "import-star", "a star import hides what is used", "name what you import")
 
@@ -73,7 +78,7 @@ def _uses(path: Path, nodes: list[ast.AST], names: dict[str, str]) -> Iterator[P
     reported: set[tuple[int, str]] = set()
     for node in nodes:
         for full in _full_names(node, names):
-            refused = next((bad for bad in REFUSED if full == bad or full.startswith(f"{bad}.")), None)
+            refused = _refused(full) if isinstance(node, ast.Attribute) or not full.startswith("evaluator.") else None
             line = getattr(node, "lineno", 1)
             if refused and (line, refused) not in reported:
                 reported.add((line, refused))
@@ -81,6 +86,16 @@ def _uses(path: Path, nodes: list[ast.AST], names: dict[str, str]) -> Iterator[P
                 yield error(path, line, "refused-use", f"{refused} has no place in a method", fix)
         if isinstance(node, ast.Call):
             yield from _randomness(path, node, names)
+
+
+def _refused(full: str) -> str | None:
+    """The beginning of a full name that must not be used, if any."""
+    first, *rest = full.split(".")
+    for number in range(1, len(rest) + 1):
+        name = ".".join([first, *rest[:number]])
+        if name in REFUSED or (first == "evaluator" and number == 1 and name not in OURS):
+            return name
+    return None
 
 
 def _full_names(node: ast.AST, names: dict[str, str]) -> Iterator[str]:

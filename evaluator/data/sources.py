@@ -47,19 +47,23 @@ def from_torchvision(name: str, dataset: Dataset) -> tuple[Arrays, Arrays]:
     }
     root = data_folder()
     try:
-        parts = [_open(classes[name], root, train=train) for train in (True, False)]
-    except (RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{name} is not there ({reason})", where=root, fix=dataset.get) from None
-    (train, test) = [(_images(part.data), np.asarray(part.targets, dtype=np.uint8)) for part in parts]
+        train, test = (_read(classes[name], root, train=train) for train in (True, False))
+    except Exception as error:  # of many kinds: it depends on where a file ends, or which byte is another
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
+        fix = f"delete what is damaged, then {dataset.get}"
+        raise DataError(f"{name} is missing or damaged ({reason})", where=root, fix=fix) from None
     return train, test
 
 
-def _open(kind: Callable[..., Any], root: Path, *, train: bool) -> Any:
+def _read(kind: Callable[..., Any], root: Path, *, train: bool) -> Arrays:
     try:
-        return kind(root, train=train, download=False)
+        part = kind(root, train=train, download=False)
     except RuntimeError:
-        return kind(root, train=train, download=True)
+        part = kind(root, train=train, download=True)
+    images, labels = _images(part.data), np.asarray(part.targets, dtype=np.uint8)
+    if len(images) != len(labels):
+        raise ValueError(f"{len(images)} images have {len(labels)} labels")
+    return images, labels
 
 
 def _images(data: Any) -> NDArray[np.uint8]:

@@ -47,6 +47,9 @@ def unlike_grid(record: Record, grid: Grid) -> Iterator[str]:
             yield f"it was tested on other images than the {dataset.split.test} of {entry.dataset}"
         if (score.correct_top5 is not None) != (dataset.classes > 10):
             yield "there is top-5 exactly where there are more than 10 classes"
+    training = grid.method_recipe(record.benchmark, record.track)
+    if record.status == "ok" and record.cost.pruning_epochs > (training.epochs if training else 0):
+        yield "it is ok, but its method trained more than the track allows"
     if counts := record.counts:
         whole = (counts.parameters, counts.macs, sum(layer.total for layer in counts.layers))
         if whole != (architecture.parameters, architecture.macs, architecture.prunable):

@@ -7,13 +7,10 @@ import traceback
 from typing import Any
 
 from evaluator.errors import EspalierError, InvalidOutcome
+from evaluator.memory import ran_out
 from evaluator.records import Status
 
 OF_A_GPU = ("cuda", "cudnn")
-ALLOCATION = (
-    *("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory", "bad_alloc"),
-    *("alloc_failed", "allocation_failed"),  # so say the libraries of a GPU
-)
 THREADS = ("can't start new thread", "resource temporarily unavailable")
 
 
@@ -24,7 +21,7 @@ def judge(error: BaseException, limits: dict[str, Any]) -> tuple[Status, str]:
     code = error.errno if isinstance(error, OSError) else None
     if isinstance(error, InvalidOutcome):
         return "invalid_output", line
-    if isinstance(error, MemoryError) or code == errno.ENOMEM or any(words in lower for words in ALLOCATION):
+    if ran_out(error, line):
         there = "the GPU has left" if any(word in lower for word in OF_A_GPU) else f"the limit of {limits['memory_mb']} MB"
         return "out_of_memory", f"more than {there} of memory ({line})"
     if code == errno.EAGAIN or any(words in lower for words in THREADS):

@@ -91,7 +91,7 @@ class Sandbox:
         process.take_log()
         watchdog = Watchdog(process.pid, self._spec.limits, maps_much=self._spec.device != "cpu")
         started = time.monotonic() - spent
-        end = self._follow(process, watchdog, task, started, on_checkpoint)
+        end = _within_budget(self._follow(process, watchdog, task, started, on_checkpoint), task)
         seconds = time.monotonic() - started
         if not end.usable:
             process.end_processes()
@@ -104,7 +104,7 @@ class Sandbox:
             log=log,
             seconds=seconds,
             memory_mb=watchdog.peak_mb,
-            epochs=min(end.epochs, task.training.epochs) if task.training else 0,
+            epochs=end.epochs,
             artifact=self._keep(task, end.content) if end.status == "ok" else None,
         )
 
@@ -174,6 +174,14 @@ class Sandbox:
 def _is_checkpoint(message: Message) -> bool:
     name = message.head.get("name")
     return message.head.get("event") == "checkpoint" and isinstance(name, str) and bool(NAME.fullmatch(name))
+
+
+def _within_budget(end: End, task: Task) -> End:
+    """``end``, or the failure that it is where more was trained than the task allows."""
+    most = task.training.epochs if task.training else 0
+    if end.status != "ok" or end.epochs <= most:
+        return end
+    return end._replace(status="method_error", reason=f"the method trained {end.epochs} epochs, but may train {most}")
 
 
 def _judge(message: Message) -> End:

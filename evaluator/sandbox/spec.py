@@ -96,7 +96,7 @@ class Outcome:
         log: the end of what the method printed, at most 8 kB of plain text without paths of this machine.
         seconds: wall time of the task alone, without the start of the sandbox; with that of the run which it resumed.
         memory_mb: the most that the processes of the task held in memory at once; None if they ended too soon to look.
-        epochs: of training by the method, as counted in the sandbox; no more than it may.
+        epochs: of training by the method, as counted in the sandbox; more than it may is a failure.
         artifact: a private copy of the output, not yet parsed; a regular file within the size limit. None on failure.
     """
 

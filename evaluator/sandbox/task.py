@@ -44,16 +44,17 @@ def perform(config: dict[str, Any], task: dict[str, Any], data: Data) -> int:
 
     Raises whatever the method raises, and InvalidOutcome.
     """
-    job = build_job(config, task, data)
+    job, training = build_job(config, task, data)
     method = load_method(Path(config["method"]), config["hyperparameters"])
     outcome = method.prune(job)
     if isinstance(outcome, Pruned) and outcome.weights and task["base"] is None and not task["training"]:
         raise InvalidOutcome("new weights are given, but the network is trained from its initial ones", fix="masks only")
     write(Path(config["output"]) / ARTIFACT, tensors_of(outcome, job, trains=task["training"] is not None))
-    return job.epochs - job.epochs_left
+    return task["training"]["epochs"] - training.left if training else 0
 
 
-def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
+def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> tuple[Job, MethodTraining | None]:
+    """The job, and what counts its epochs, which is not asked of the job: a method may have changed that one."""
     generator = stream("method", task["seed"])
     torch.set_num_threads(1)
     repeatable()
@@ -68,6 +69,7 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
     train = data.train.to(config["device"])
     pattern = task["pattern"]
     checkpoints = _checkpoints(config, task)
+    training = _training(task, train, initial, checkpoints) if task["training"] else None
     job = Job(
         model.to(config["device"]),
         kind.classifier,
@@ -76,10 +78,10 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> Job:
         validation=data.validation.to(config["device"]),
         needs=Needs.model_validate(config["needs"]),
         generator=generator,
-        training=_training(task, train, initial, checkpoints) if task["training"] else None,
+        training=training,
     )
     job.checkpoints = checkpoints
-    return job
+    return job, training
 
 
 def _training(task: dict[str, Any], train: Images, initial: dict[str, Tensor], checkpoints: Checkpoints) -> MethodTraining:

@@ -162,9 +162,9 @@ def _believe(said: bytes, code: int) -> Report:
         status, reason, epochs = report["status"], report["reason"], int(report.get("epochs", 0))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return Report("method_error", _ending(code))
-    if status not in CLAIMS:
+    if status not in CLAIMS or not 0 <= epochs <= MOST_EPOCHS:
         return Report("method_error", "the method's process sent a garbled report")
-    return Report(status, None if status == "ok" else str(reason)[:500], min(max(epochs, 0), MOST_EPOCHS))
+    return Report(status, None if status == "ok" else str(reason)[:500], epochs)
 
 
 def _ending(code: int) -> str:

@@ -64,9 +64,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("variant", "string", "method; matched-random or matched-magnitude (control with the method's own densities, "
            "pattern or widths); scratch-e or scratch-b (its small network, trained from new weights); dense",
            lambda r: r.variant),
-    Column("recipe", "string", "recipe of what follows pruning, a name of the grid; none where nothing does",
+    Column("recipe", "string", "the board's recipe for what follows pruning, a name of the grid; none where nothing does. "
+           "scratch-e and scratch-b stand on that board, but were trained by the benchmark's recipe for new weights, "
+           "whose digest is in input_recipe",
            lambda r: r.recipe),
-    Column("setup", "string", "comparison setup after Wang et al. 2023", lambda r: r.setup),
+    Column("setup", "string", "the board's comparison setup after Wang et al. 2023; scratch-e and scratch-b, which start "
+           "from new weights, stand beside it", lambda r: r.setup),
     Column("status", "string", "ok, or how the cell failed", lambda r: r.status),
     Column("reason", "string", "one line, when the status is not ok", lambda r: r.reason),
     Column("images", "Int64", "images in the test set", lambda r: (s.images if (s := r.after or r.before) else None)),
@@ -128,8 +131,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("input_submission", "string", "SHA-256 of code and functional metadata", lambda r: r.inputs.submission),
     Column("input_train_data", "string", "SHA-256 of training and validation data", lambda r: r.inputs.train_data),
     Column("input_test_data", "string", "SHA-256 of the test data", lambda r: r.inputs.test_data),
-    Column("input_base", "string", "SHA-256 of the base model", lambda r: r.inputs.base),
-    Column("input_recipe", "string", "SHA-256 of the retraining recipe", lambda r: r.inputs.recipe),
+    Column("input_base", "string", "SHA-256 of the base model, or of what names the initial weights that it started from",
+           lambda r: r.inputs.base),
+    Column("input_recipe", "string", "SHA-256 of the recipe by which the evaluator trained the network; scratch-b for "
+           "retraining_epochs instead of its epochs", lambda r: r.inputs.recipe),
     Column("prune_protocol", "int64", "version of the pruning protocol", lambda r: r.inputs.prune_protocol),
     Column("scoring_protocol", "int64", "version of the scoring protocol", lambda r: r.inputs.scoring_protocol),
     Column("controls_protocol", "int64", "version of the controls' protocol", lambda r: r.inputs.controls_protocol),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from evaluator.records.record import SCRATCH
 from leaderboard.formats import factor, finite, fixed, plain, thousands
 
 
@@ -119,7 +120,7 @@ MEASURED: tuple[Kind, ...] = (
 """Of one record; never said of several at once."""
 
 CIRCUMSTANCES: tuple[Kind, ...] = (
-    Kind("Setup", lambda row: f"{row.setup} (Wang et al.)" if row.setup else ""),
+    Kind("Setup", lambda row: f"{row.setup} (Wang et al.)" if row.variant not in SCRATCH else "new weights (Liu et al.)"),
     Kind("Recipe", _plain("recipe")),
     Kind("Speedup", lambda row: row.speedup_kind or ""),
     Kind("Device", lambda row: f"{row.device} ({row.device_class})"),

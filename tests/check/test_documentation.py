@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import BaseModel
 
 from evaluator import contract
@@ -15,6 +16,7 @@ from evaluator.__main__ import app
 from evaluator.check import check_submission, code, files, imports, metadata, method, yaml_text
 from evaluator.job import Goal
 from evaluator.metadata import Facets, Metadata, Needs, Paper, Reported
+from evaluator.selection import has_pattern, keep_n_of_m
 from tests.submissions.specimens import NETWORKS, job, network, permission, total
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +46,16 @@ def test_the_guide_names_every_offer_of_the_job():
     offers = [name for name in vars(contract.Job) if not name.startswith("_")]
     missing = [name for name in (*offers, "model", "keep", "generator", "device") if f"job.{name}" not in GUIDE]
     assert not missing
+
+
+def test_guide_and_protocol_say_which_layers_have_no_pattern():
+    """As ``keep_n_of_m`` leaves them, and ``has_pattern`` wants them."""
+    for text in (GUIDE, (ROOT / "site" / "content" / "protocol.md").read_text(encoding="utf-8")):
+        said = " ".join(text.split())
+        assert re.search(r"A layer stays dense (under n:m )?where m does not divide its inputs", said)
+    mask = keep_n_of_m(torch.rand(10, 300), 4, 8)
+    assert bool(mask.all())
+    assert has_pattern(mask, 4, 8)
 
 
 def test_commands_in_the_guide_exist():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,7 +59,50 @@ def test_the_budget_is_counted_and_cannot_be_exceeded(continuous):
     assert work.epochs_left == 0
 
 
-@pytest.mark.parametrize("epochs", [0, -1, 1.5, 2.0, float("nan"), float("inf")])
+def test_no_attribute_of_a_job_leads_to_the_count():
+    work = trainable(epochs=2)
+    work.train(2)
+    training: Any = work._training
+    vars(training).update(epochs=99, left=99, used=-99, _left=99)
+    with pytest.raises(ContractError, match="0 of 99 are left"):
+        work.train(1)
+    assert work.epochs_left == 0
+
+
+def test_a_copy_of_the_job_trains_on_the_same_budget():
+    work = trainable(epochs=2)
+    twin = copy.deepcopy(work)
+    twin.train(2)
+    assert not same(work, twin)
+    assert work.epochs_left == 0
+    with pytest.raises(ContractError, match="0 of 2 are left"):
+        work.train(1)
+
+
+def test_a_training_that_a_hook_breaks_off_is_counted():
+    """Or else all of it could be had but the last step, again and again."""
+    work = trainable(epochs=3)
+
+    def give_up(step: Step) -> None:
+        if step.number == step.steps - 1:
+            raise StopIteration
+
+    with pytest.raises(StopIteration):
+        work.train(2, after_step=give_up)
+    assert work.epochs_left == 1
+
+
+class Cheap(int):
+    """A number of epochs that costs nothing."""
+
+    def __gt__(self, _: object) -> bool:
+        return False
+
+    def __rsub__(self, other: int) -> int:
+        return other
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, 2.0, float("nan"), float("inf"), Cheap(4), True])
 def test_only_whole_epochs_can_be_trained(epochs):
     with pytest.raises(ContractError, match="is no number of epochs to train"):
         trainable().train(epochs)

@@ -324,10 +324,34 @@ def test_masks_that_are_no_outcome_are_refused(kept: dict[int, Tensor]) -> None:
 # -- costs ----------------------------------------------------------------------------------------------------------------
 
 
+def observed(model: nn.Module, shape: Shape) -> tuple[int, int]:
+    """MACs and parameters counted otherwise than ours: at each layer that runs, from the size of what it reads."""
+    macs: list[int] = []
+
+    def look(layer: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
+        if isinstance(layer, nn.Linear):
+            macs.append(inputs[0].numel() // layer.in_features * layer.in_features * layer.out_features)
+        elif isinstance(layer, nn.Conv2d):
+            macs.append(layer.out_channels * (layer.in_channels // layer.groups))
+            sides = zip(inputs[0].shape[2:], layer.kernel_size, layer.stride, layer.padding, layer.dilation, strict=True)
+            for side, kernel, stride, padding, dilation in sides:
+                places = (side + 2 * int(padding) - dilation * (kernel - 1) - 1) // stride + 1
+                macs[-1] *= kernel * places
+
+    hooks = [module.register_forward_hook(look) for module in model.modules()]
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, *shape))
+    for hook in hooks:
+        hook.remove()
+    return sum(macs), sum(parameter.numel() for parameter in model.parameters())
+
+
 def assert_costs_are_counted(name: str, seed: int) -> None:
     model, classifier, shape = network(name)
     kept = drawn(name, seed)
-    counts = count(remove_channels(model, groups(name), kept), classifier, shape, {})
+    small = remove_channels(model, groups(name), kept)
+    counts = count(small, classifier, shape, {})
+    assert (counts.macs, counts.parameters) == observed(small, shape)
     assert costs(name).macs(numbers(kept)) == counts.macs == counts.macs_kept
     assert costs(name).parameters(numbers(kept)) == counts.parameters == counts.kept
 

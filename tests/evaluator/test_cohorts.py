@@ -71,10 +71,47 @@ def test_side_by_side_as_alone_bit_for_bit(alone: dict[str | None, object]) -> N
     assert exact(score(3, 3)) == alone
 
 
-def test_one_network_that_does_not_fit_is_an_error(monkeypatch) -> None:
-    def no_memory(*_: object) -> None:
-        raise torch.OutOfMemoryError
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+        MemoryError(),
+    ],
+)
+@pytest.mark.parametrize("where", ["evaluate", "build"])
+def test_one_network_that_does_not_fit_is_a_failure_of_its_own(alone, monkeypatch, error: Exception, where: str) -> None:
+    """The others of its cohort are measured as if it had not been there."""
+    built: list[Candidate] = []
 
-    monkeypatch.setattr(scorer, "evaluate", no_memory)
-    with pytest.raises(torch.OutOfMemoryError):
+    def evaluate_some(bench: Bench, cohort: list[Candidate]) -> list[Measurement]:
+        if where == "evaluate" and any(candidate is built[0] for candidate in cohort):
+            raise error
+        return evaluate(bench, cohort)
+
+    def build_some(candidate: Candidate, bench: Bench) -> None:
+        built.append(candidate)
+        if where == "build" and candidate is built[0]:
+            raise error
+        build(candidate, bench)
+
+    evaluate, build = scorer.evaluate, Candidate.build
+    monkeypatch.setattr(scorer, "evaluate", evaluate_some)
+    monkeypatch.setattr(Candidate, "build", build_some)
+    first, *others = score(3, 3)
+    assert (first.status, first.measurement and first.measurement.after, first.score_key) == ("out_of_memory", None, None)
+    assert first.artifact in alone
+    assert first.reason is not None
+    assert type(error).__name__ in first.reason
+    assert exact(others) == {name: figures for name, figures in alone.items() if name != first.artifact}
+
+
+def test_another_error_is_raised(monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(scorer, "evaluate", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
         score(1, 1)

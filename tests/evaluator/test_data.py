@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import math
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
-from torchvision.datasets import CIFAR10, CIFAR100
+from torchvision.datasets import CIFAR10, CIFAR100, MNIST
 
 from evaluator.data import prepare
 from evaluator.errors import DataError, GridError
@@ -126,6 +129,104 @@ def test_cifar_comes_from_torchvision(
     test = load_file(prepare(dataset, small, thorough=True).test)
     assert test["labels"].tolist() == [7]
     assert (test["images"].ravel() == np.arange(3072).astype(np.uint8)).all(), "rows of red, then green, then blue"
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "five bytes": lambda content: content[:5],
+    "sixteen bytes": lambda content: content[:16],
+    "half of it": lambda content: content[: len(content) // 2],
+    "without its last byte": lambda content: content[:-1],
+    "another first byte": lambda content: bytes([content[0] ^ 0x10]) + content[1:],
+    "another length": lambda content: content[:7] + bytes([content[7] ^ 1]) + content[8:],
+}
+damaged = pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+
+
+def fake_mnist(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The four idx files of MNIST, compressed, with twelve training images and nine test images; no network."""
+    folder = root / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    resources = []
+    for part, number in (("train", 12), ("t10k", 9)):
+        sizes = {"images-idx3": (number, 28, 28), "labels-idx1": (number,)}
+        for kind, shape in sizes.items():
+            head = bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+            path = folder / f"{part}-{kind}-ubyte.gz"
+            path.write_bytes(gzip.compress(head + bytes(i % 10 for i in range(math.prod(shape))), mtime=0))
+            resources.append((path.name, hashlib.md5(path.read_bytes()).hexdigest()))
+    monkeypatch.setattr(MNIST, "resources", resources)
+    monkeypatch.setattr(MNIST, "mirrors", ["http://localhost:9/"])
+    monkeypatch.setenv("ESPALIER_DATA", str(root))
+    monkeypatch.setenv("ESPALIER_CACHE", str(root / "cache"))
+    return [folder / name for name, _ in resources]
+
+
+SMALL = {"split": Split(validation=1, test=9), "train_digest": None, "test_digest": None}
+
+
+def expect_damage(dataset: str, where: Path) -> None:
+    small = GRID.datasets[dataset].model_copy(update=SMALL)
+    with pytest.raises(DataError, match=f": {dataset} is missing or damaged") as caught:
+        prepare(dataset, small)
+    assert caught.value.where == str(where)
+    assert caught.value.fix == f"delete what is damaged, then {small.get}"
+
+
+def test_mnist_comes_from_compressed_files_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_mnist(tmp_path, monkeypatch)
+    test = load_file(prepare("mnist", GRID.datasets["mnist"].model_copy(update=SMALL)).test)
+    assert test["images"].shape == (9, 1, 28, 28)
+    assert test["labels"].tolist() == [*range(9)]
+
+
+@damaged
+@pytest.mark.parametrize("number", range(4))
+def test_a_damaged_file_of_mnist_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, damage: Callable[[bytes], bytes]
+) -> None:
+    """Whether compressed or not, and whichever of the four it is."""
+    files = fake_mnist(tmp_path, monkeypatch)
+    raw = {path.with_suffix(""): gzip.decompress(path.read_bytes()) for path in files}
+    files[number].write_bytes(damage(files[number].read_bytes()))
+    expect_damage("mnist", tmp_path)
+    for path, content in raw.items():
+        path.write_bytes(damage(content) if path == files[number].with_suffix("") else content)
+    expect_damage("mnist", tmp_path)
+
+
+def test_labels_of_other_images_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = fake_mnist(tmp_path, monkeypatch)
+    prepare("mnist", GRID.datasets["mnist"].model_copy(update=SMALL))
+    shutil.rmtree(tmp_path / "cache")
+    shutil.copy(files[3].with_suffix(""), files[1].with_suffix(""))
+    expect_damage("mnist", tmp_path)
+
+
+def test_another_pixel_of_mnist_is_noticed_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = fake_mnist(tmp_path, monkeypatch)
+    small = GRID.datasets["mnist"].model_copy(update=SMALL)
+    pinned = small.model_copy(update={"train_digest": prepare("mnist", small).train_digest})
+    raw = files[0].with_suffix("")
+    content = raw.read_bytes()
+    raw.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(DataError, match="not those of the grid"):
+        prepare("mnist", pinned)
+
+
+@damaged
+@pytest.mark.parametrize("file", ["train_list", "test_list"])
+def test_a_damaged_batch_of_cifar_is_told_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, damage: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setenv("ESPALIER_DATA", str(tmp_path))
+    monkeypatch.setenv("ESPALIER_CACHE", str(tmp_path / "cache"))
+    fake_cifar(tmp_path, CIFAR10, "label_names", "labels", monkeypatch)
+    monkeypatch.setattr(CIFAR10, "url", "http://localhost:9/nothing")
+    path = tmp_path / CIFAR10.base_folder / file
+    path.write_bytes(damage(path.read_bytes()))
+    expect_damage("cifar10", tmp_path)
 
 
 @pytest.mark.parametrize(("dataset", "kind"), [("cifar10", CIFAR10), ("cifar100", CIFAR100)])

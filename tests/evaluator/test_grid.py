@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,17 @@ def test_the_grid_has_the_tiers_of_the_protocol() -> None:
         assert len(benchmark.seeds) >= 3
         feasible = [cell for cell in GRID.cells(name, "unstructured") if GRID.keep(cell) is not None]
         assert len({cell.target for cell in feasible}) >= 3
+
+
+def test_a_method_has_time_for_the_training_that_it_may_do() -> None:
+    """On CIFAR even where each step of ResNet-56 takes its host 27.6 ms, and hooks as much again, with a third to spare."""
+    for name in GRID.in_tier("core"):
+        steps = [
+            recipe.epochs * math.ceil(45_000 / recipe.batch)
+            for track in ("iterative", "sparse-training")
+            if (recipe := GRID.method_recipe(name, track))
+        ]
+        assert GRID.tiers["core"].limits.wall_seconds > 2 * max(steps) * 0.0276 * 4 / 3
 
 
 def test_fresh_weights_are_trained_by_their_own_recipe_where_there_is_one() -> None:

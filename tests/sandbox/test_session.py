@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from evaluator.admission import admit
 from evaluator.errors import SandboxError
-from evaluator.sandbox import Kind, Outcome, Sandbox, Spec, available, bubblewrap, open_sandbox
+from evaluator.sandbox import Allowance, Kind, Outcome, Sandbox, Spec, available, bubblewrap, open_sandbox
 from evaluator.sandbox.watchdog import descendants
 from tests.sandbox import arena
 from tests.sandbox.conftest import Opener
@@ -173,6 +174,65 @@ def test_failures_are_told(ways: Sandbox, way: int, status: str, reason: str) ->
     assert outcome.status == status, outcome
     assert re.search(reason, outcome.reason or ""), outcome
     assert outcome.artifact is None
+
+
+GREEDY = """
+import sys
+from evaluator.contract import Job, Pruned, PruningMethod
+
+def honest(job, ours):
+    pass
+
+def turns_it_back(job, ours):
+    job._training.used = 0
+    job._training.epochs = 99
+    Job.epochs_left = 99
+
+def lifts_the_limit(job, ours):
+    ours.MethodTraining._window = lambda self, call: (0, call.epochs)
+
+def buys_epochs(job, ours):
+    ours._LEFT[job._training] = 99
+
+WAYS = [honest, turns_it_back, lifts_the_limit, buys_epochs]
+
+class Greedy(PruningMethod):
+    def prune(self, job: Job) -> Pruned:
+        job.train(1)
+        WAYS[job.keep - 1000](job, sys.modules["evaluator.method_training"])
+        job.train(1)
+        return job.keep_highest({position: weight.abs() for position, weight in job.weights()})
+"""
+
+
+@pytest.fixture(scope="module")
+def greedy(pycache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A method that trains two epochs, whatever it may."""
+    needs = {"data": True, "labels": True, "gradients": False, "training_epochs": 2}
+    spec = arena.spec(arena.submission(GREEDY, needs=needs), pycache)
+    with open_sandbox(spec, tmp_path_factory.mktemp("greedy"), "none") as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(
+    ("way", "most", "status", "reason", "epochs"),
+    [
+        ("honest", 2, "ok", None, 2),
+        ("turns_it_back", 2, "ok", None, 2),
+        ("turns_it_back", 1, "method_error", "1 epochs of training are asked for, 0 of 99 are left .*", 0),
+        ("lifts_the_limit", 1, "method_error", "the method trained 2 epochs, but may train 1", 2),
+        ("buys_epochs", 1, "method_error", "the method's process sent a garbled report", 0),
+    ],
+)
+def test_more_epochs_than_it_may_train_are_a_failure(greedy: Sandbox, way, most, status, reason, epochs) -> None:
+    """However it came by them, and never counted for less."""
+    keep = 1000 + ["honest", "turns_it_back", "lifts_the_limit", "buys_epochs"].index(way)
+    recipe = arena.grid().recipes["digits-pruning"].model_dump(mode="json")
+    training = Allowance(recipe=recipe, epochs=most, continuous=False, memory_format="contiguous")
+    outcome = greedy.run(dataclasses.replace(arena.task(keep), training=training))
+    assert (outcome.status, outcome.epochs) == (status, epochs), outcome
+    assert outcome.reason == reason or re.fullmatch(reason, outcome.reason or "")
+    assert (outcome.artifact is None) == (status != "ok")
 
 
 def test_traceback_shows_the_method_alone(ways: Sandbox) -> None:

@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 import yaml
 from leaderboard.build import build, gather
+from leaderboard.columns import COLUMNS
 from leaderboard.pages.home import pages as home_pages
 from leaderboard.pages.progress import state
 from leaderboard.pages.site import board_of
 from leaderboard.verify import problems
 
+from evaluator.canonical import digest
+from evaluator.grid import load_grid
 from evaluator.repository import Repository
 from tests.site.methods import ALL_KINDS, USUAL, metadata_of, write_submission
 from tests.site.specifications import specifications
@@ -146,6 +149,30 @@ def test_networks_from_scratch_are_controls(folder, standings):
     assert "Scratch" not in board(folder, "post-training", "structured")
     assert "Scratch" not in board(folder, "one-shot", "unstructured")
     assert standings["one-shot", "structured", True]["after"].variants[-2:] == ["scratch-e", "scratch-b"]
+
+
+def test_a_network_from_scratch_says_by_what_it_was_trained(folder, repository):
+    """Its record is kept under the recipe of the board; the digest of the recipe that trained it is among its inputs."""
+    grid = load_grid(repository.grid)
+    used, kept = grid.recipe_name(NAME, "at-init"), grid.recipe_name(NAME, "one-shot")
+    assert used != kept
+    (path,) = (folder / "records" / "one-shot-structured-0").glob(f"{NAME}-one-shot-structured-{kept}-*-published.html")
+    parts = re.split(r'<h3 id="[\d.]+-(\w[^"]*)">', page(folder, path.relative_to(folder)))
+    text = {variant: re.sub(r"<[^>]+>", " ", part) for variant, part in zip(parts[1::2], parts[2::2], strict=True)}
+    for variant in ("scratch-e", "scratch-b"):
+        assert re.search(rf"Recipe\s+{used}\s", text[variant])
+        assert digest(grid.recipes[used].functional()) in text[variant]
+        assert re.search(r"Setup\s+new weights", text[variant])
+        assert kept not in text[variant]
+    assert re.search(rf"Recipe\s+{kept}\s", text["method"])
+    assert "S4.2" in text["method"]
+
+
+def test_the_dictionary_says_by_what_networks_from_scratch_were_trained():
+    meaning = {column.name: column.meaning for column in COLUMNS}
+    assert "scratch-e and scratch-b stand on that board, but were trained by" in meaning["recipe"]
+    assert "scratch-b" in meaning["setup"]
+    assert "retraining" not in meaning["input_recipe"].split(";")[0]
 
 
 def test_differences_to_scratch_stand_on_the_methods_page(folder, standings):

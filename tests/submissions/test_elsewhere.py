@@ -46,6 +46,7 @@ def measured(device: torch.device, division: str) -> Measurement:
     else:
         artifact = Artifact(keep_top_globally(scores, GRID.keep(cell)))
     candidate = Candidate("key", cell, "method", bench.count(artifact), artifact)
+    candidate.choose_recipe(bench)
     candidate.build(bench)
     return evaluate(bench, [candidate])[0]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
+from evaluator.canonical import digest
 from evaluator.records.record import DENSE, MATCHED, SCRATCH
 from leaderboard import words
 from leaderboard.facts import Fact, own, shared
@@ -43,6 +44,8 @@ class Listing:
     """Where its board stands, below the site's root."""
     names: dict[str, str]
     option: str
+    fresh: dict[str, str]
+    """Digest of the recipe for new weights, and what the grid calls it."""
     signer: str | None
 
     @property
@@ -55,7 +58,7 @@ class Listing:
 
     @property
     def shared(self) -> list[Fact]:
-        return shared(self.rows)
+        return shared([self._as_trained(row) for row in self.rows])
 
     @property
     def layers(self) -> list[tuple[str, int]]:
@@ -78,7 +81,11 @@ class Listing:
         }
 
     def facts(self, row: Any, beside: list[Fact]) -> list[Fact]:
-        return own(row, beside)
+        return own(self._as_trained(row), beside)
+
+    def _as_trained(self, row: Any) -> Any:
+        """A network from scratch is kept under the recipe of its board, but was trained by that for new weights."""
+        return row._replace(recipe=self.fresh.get(row.input_recipe, "")) if row.variant in SCRATCH else row
 
     def gist(self, row: Any) -> str:
         """The figures of a record, in a line."""
@@ -115,6 +122,7 @@ def _page(site: Site, board: Board, slug: str, rows: list[Any]) -> Page:
     title = "dense control" if slug == DENSE else site.titles[slug]
     usual = site.grid.recipe_name(key.benchmark, board.track) == key.recipe
     benchmark = site.grid.benchmarks[key.benchmark].title
+    fresh = site.grid.recipe_name(key.benchmark, "at-init")
     listing = Listing(
         board=board,
         slug=slug,
@@ -123,6 +131,7 @@ def _page(site: Site, board: Board, slug: str, rows: list[Any]) -> Page:
         place=site.place_of(key),
         names={"method": title, "dense": "dense", **words.CONTROLS[key.division]},
         option="" if usual else f" --recipe {key.recipe}",
+        fresh={digest(site.grid.recipes[fresh].functional()): fresh} if fresh in site.grid.recipes else {},
         signer=None if key.origin == LOCAL else site.results.signers.get((key.benchmark, slug)),
     )
     facts = {one.name: getattr(listing, one.name) for one in fields(listing) if one.name not in ("board", "rows")}
