@@ -136,7 +136,9 @@ class Cost(Part):
 
     pruning_seconds: float
     pruning_epochs: float = 0
-    pruning_memory_mb: float | None = None
+    pruning_memory_mb: Annotated[
+        float | None, Field(description="peak of the host's memory; what a GPU held, only the method's process could say")
+    ] = None
     retraining_seconds: float = 0
     retraining_epochs: int = 0
     scoring_seconds: float = 0
