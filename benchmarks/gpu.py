@@ -2,21 +2,24 @@
 
 All in one process, since starting PyTorch takes longer than what is to be measured; the plain loop, which sets nothing up
 as the evaluator does, has one of its own. Captures are timed apart: a training makes two, and replays them for minutes.
+
+On a GPU the evaluator trains as many networks side by side as the grid allows, each an ordinary one on a stream of its own,
+in one captured graph; cells beyond that form further cohorts, one after another. MLPs stacked into one stand beside it.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from benchmarks.loops import NETWORKS, images_per_second, made_up, masks_of
+from benchmarks.loops import NETWORKS, TOGETHER, images_per_second, made_up, masks_of, recipe_of
+from benchmarks.stacked import StackedTrainee
 from evaluator.device import finish, set_up
-from evaluator.grid import Recipe
 from evaluator.networks import architecture
 from evaluator.scoring import measure
 from evaluator.training import MEMORY_FORMATS, Step, Trainee, batches, in_turn, stepper, stream
@@ -25,6 +28,8 @@ SIDE_BY_SIDE = {"resnet-20": (1, 2, 4, 8, 16), "resnet-56": (1, 8), "vgg-16-bn":
 STEPS, STEPS_IN_TURN = 100, 20
 ROUNDS = 3
 PLAIN_IMAGES = {"resnet-20": 12_800, "lenet-300-100": 60_000}
+NUMBERS = (1, 15, 60)
+"""Cells of one network, of a submission, and of four."""
 CELLS, EPOCHS, IMAGES = 450, 30, 45_000
 """Of the methods on CIFAR-10 / ResNet-20, retrained: how long would it take?"""
 
@@ -40,46 +45,83 @@ class Speed(NamedTuple):
 def bench() -> None:
     device = set_up("cuda")
     print(f"Training on {torch.cuda.get_device_name()}, torch {torch.__version__}, batches of 128")
-    columns = ("network, side by side", "ms a step", "images/s", "of one each", "capture, s", "MB", "in turn", "plain loop")
-    print(f"{columns[0]:<26}" + "".join(f"{name:>14}" for name in columns[1:]))
+    plain = {network: images_per_second("plain", network, 1, 4, images=images) for network, images in PLAIN_IMAGES.items()}
+    _head("network, side by side", "ms a step", "images/s", "of one each", "capture, s", "MB", "in turn", "plain loop")
     for network, numbers in SIDE_BY_SIDE.items():
-        images = PLAIN_IMAGES.get(network)
-        plain = images_per_second("plain", network, 1, 4, images=images) if images else None
         for number in numbers:
-            line, rate = _line(network, number, plain, device)
-            print(line, flush=True)
+            rate = _line(network, number, plain.get(network), device)
             if network == "resnet-20":
                 minutes = CELLS * EPOCHS * IMAGES / rate / 60
                 print(f"{'':<26}{CELLS} cells of {EPOCHS} epochs: {minutes:.0f} minutes of training", flush=True)
+    _head("cells", "cohorts", "images/s", "of one each", "one by one", "plain loop")
+    for network, alone in plain.items():
+        _cells(network, alone, device)
+    _head(f"lenet-300-100, {TOGETHER}", "stacked, ms", "streams, ms", "ratio")
+    for precision in ("float32", "bfloat16"):
+        _stacked(precision, device)
+    print(f"The evaluator's form on a GPU: {TOGETHER} networks on a stream each, in one captured graph; MLPs in float32.")
     for network in ("resnet-20", "vgg-16-bn"):
         print(f"{network}: scoring 10,000 images in float32 takes {_scoring(network, device):.3f} s", flush=True)
 
 
-def _line(network: str, number: int, plain: float | None, device: torch.device) -> tuple[str, float]:
-    """A line of the table, and images per second of all networks together."""
-    captured = speed(network, number, device)
-    one_by_one = speed(network, number, device, capture=False)
+def _head(first: str, *others: str) -> None:
+    print(f"\n{first:<26}" + "".join(f"{name:>14}" for name in others))
+
+
+def _row(first: str, *others: str) -> None:
+    print(f"{first:<26}" + "".join(f"{cell:>14}" for cell in others), flush=True)
+
+
+def _line(network: str, number: int, plain: float | None, device: torch.device) -> float:
+    """A line of the first table; returns images per second of all networks together."""
+    captured = speed(network, side_by_side(network, number, device), device)
+    one_by_one = speed(network, side_by_side(network, number, device), device, capture=False)
     rate = number * 128 / captured.step
-    against = "" if plain is None else f"{rate / plain:.1f}x"
-    cells = (
+    gain = one_by_one.step / captured.step
+    _row(
+        f"{network}, {number}",
         *(f"{1000 * captured.step:.2f}", f"{rate:.0f}", f"{rate / number:.0f}", f"{captured.first:.2f}"),
-        *(f"{captured.memory:.0f}", f"{one_by_one.step / captured.step:.1f}x", against),
+        *(f"{captured.memory:.0f}", f"{gain:.1f}x", "" if plain is None else f"{rate / plain:.1f}x"),
     )
-    return f"{f'{network}, {number}':<26}" + "".join(f"{cell:>14}" for cell in cells), rate
+    return rate
 
 
-def speed(network: str, number: int, device: torch.device, *, capture: bool = True, steps: int = STEPS) -> Speed:
-    """Of ``number`` networks, by captured steps or each in its turn."""
-    kind = architecture(network)
-    memory_format, augment = NETWORKS[network]
-    form = MEMORY_FORMATS[memory_format]
-    precision = "bfloat16" if augment == "flip-crop" else "float32"
-    recipe = Recipe(title="", lr=0.01, epochs=1, augment=augment, precision=precision)  # type: ignore[arg-type]
+def _cells(network: str, plain: float, device: torch.device, steps: int = STEPS) -> None:
+    """Cohorts one after another, against as many cohorts of one network and against a plain loop for each cell."""
+    alone = speed(network, side_by_side(network, 1, device), device, steps=steps).step
+    for cells in NUMBERS:
+        cohorts = [min(TOGETHER, cells - done) for done in range(0, cells, TOGETHER)]
+        taken = sum(speed(network, side_by_side(network, size, device), device, steps=steps).step for size in cohorts)
+        rate = cells * 128 / taken
+        numbers = f"{len(cohorts)}", f"{rate:.0f}", f"{rate / cells:.0f}"
+        _row(f"{network}, {cells}", *numbers, f"{cells * alone / taken:.1f}x", f"{rate / plain:.1f}x")
+
+
+def _stacked(precision: str, device: torch.device, steps: int = STEPS) -> None:
+    kind = architecture("lenet-300-100")
+    models = [kind.build().to(device) for _ in range(TOGETHER)]
+    stack = StackedTrainee(models, kind, recipe_of("lenet-300-100", precision))
+    streams = side_by_side("lenet-300-100", TOGETHER, device, precision)
+    one, other = (speed("lenet-300-100", each, device, steps=steps).step for each in ([stack], streams))
+    _row(precision, f"{1000 * one:.2f}", f"{1000 * other:.2f}", f"{other / one:.2f}x")
+
+
+def side_by_side(network: str, number: int, device: torch.device, precision: str = "") -> list[Trainee]:
+    """So many pruned networks; by default in the precision of their recipe."""
+    kind, (memory_format, augment) = architecture(network), NETWORKS[network]
+    recipe = recipe_of(network, precision or ("bfloat16" if augment == "flip-crop" else "float32"))
     models = [kind.build().to(device) for _ in range(number)]
-    trainees = [Trainee(model, recipe, masks=masks_of(model, kind), memory_format=form) for model in models]
+    return [Trainee(m, recipe, masks=masks_of(m, kind), memory_format=MEMORY_FORMATS[memory_format]) for m in models]
+
+
+def speed(
+    network: str, trainees: Sequence[Trainee], device: torch.device, *, capture: bool = True, steps: int = STEPS
+) -> Speed:
+    """Of networks side by side, by captured steps or each in its turn."""
+    recipe, form = trainees[0].recipe, trainees[0].memory_format
     advance = stepper(trainees) if capture else in_turn(trainees)
     steps = steps if capture else min(steps, STEPS_IN_TURN)
-    images = made_up(128 * steps, kind.shape).to(device)
+    images = made_up(128 * steps, architecture(network).shape).to(device)
 
     def run(pairs: Iterator[tuple[Tensor, Tensor]], most: int) -> float:
         finish(device)

@@ -1,9 +1,9 @@
-"""Two ways to retrain pruned networks, as processes: the evaluator's, and the loop that most people write.
+"""Ways to retrain pruned networks, as processes: the evaluator's, stacked, and the loop that most people write.
 
-`python -m benchmarks.loops ours|plain NETWORK IMAGES THREADS [CELLS [TOGETHER [PRECISION]]]` trains CELLS networks for an
-epoch, TOGETHER at a time, and prints images per second over all of them. The plain loop is that of ShrinkBench: a
-DataLoader over PIL images with torchvision's transforms, masks multiplied in every forward pass, and three values read back
-each step. Network, recipe, data and masks are the same.
+`python -m benchmarks.loops FORM NETWORK IMAGES THREADS [CELLS [TOGETHER [PRECISION]]]`, in the form `ours`, `stacked` or
+`plain`, trains CELLS networks for an epoch, TOGETHER at a time, and prints images per second over all of them. The plain
+loop is that of ShrinkBench: a DataLoader over PIL images with torchvision's transforms, masks multiplied in every forward
+pass, and three values read back each step. Network, recipe, data and masks are the same.
 """
 
 from __future__ import annotations
@@ -31,6 +31,13 @@ NETWORKS = {
     "vgg-16-bn": ("channels_last", "flip-crop"),
 }
 """Network -> memory format in the grid, augmentation of its recipe."""
+TOGETHER = 8
+"""Networks side by side in one process: as many as the grid allows on a GPU."""
+
+
+def recipe_of(network: str, precision: str) -> Recipe:
+    augment = NETWORKS[network][1]
+    return Recipe(title="one epoch", lr=0.01, epochs=1, augment=augment, precision=precision)  # type: ignore[arg-type]
 
 
 def made_up(number: int, shape: tuple[int, int, int]) -> Images:
@@ -118,15 +125,16 @@ def images_per_second(form: str, network: str, processes: int, threads: int, *mo
 
 
 def main() -> None:
+    from benchmarks.stacked import stacked  # which takes its masks from here
+
     form, network, number, threads, *rest = sys.argv[1:]
     cells, together = (int(value) for value in [*rest[:2], *["1", "1"][len(rest) :]])
     precision = rest[2] if len(rest) > 2 else "float32"
     device = set_up() if form == "ours" else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(int(threads))
     kind = architecture(network)
-    memory_format, augment = NETWORKS[network]
-    recipe = Recipe(title="one epoch", lr=0.01, epochs=1, augment=augment, precision=precision)  # type: ignore[arg-type]
-    build = {"ours": ours, "plain": plain}[form]
+    memory_format, recipe = NETWORKS[network][0], recipe_of(network, precision)
+    build = {"ours": ours, "stacked": stacked, "plain": plain}[form]
     build(kind, made_up(512, kind.shape).to(device), recipe, memory_format, together)()  # warm up
     images = made_up(int(number), kind.shape).to(device)
     epochs = [build(kind, images, recipe, memory_format, min(together, cells - done)) for done in range(0, cells, together)]

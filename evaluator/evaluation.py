@@ -27,11 +27,12 @@ from evaluator.grid.cells import FROM_FRESH, TRAINING, UPDATING, pattern
 from evaluator.latency import measure_latency
 from evaluator.messages import Measurement
 from evaluator.networks import architecture, floating_state, prunable_layers
-from evaluator.records import Counts, LayerCount, Score, Variant
+from evaluator.records import Counts, Latency, LayerCount, Score, Variant
 from evaluator.records.record import SCRATCH
 from evaluator.repository import Repository
 from evaluator.scoring import Course, measure, recalibrate
 from evaluator.selection import has_pattern
+from evaluator.sparse_kernels import PATTERN, measure_half
 from evaluator.training import MEMORY_FORMATS, Trainee, train_together
 
 AGREEMENT = 1e-5
@@ -60,6 +61,8 @@ class Bench:
         self.device = device
         self.cohort_size = cohort_size(device, grid.architectures[entry.architecture].together)
         self.timed = "structured" in entry.divisions
+        patterns = grid.targets_of(name, "semi-structured") if "semi-structured" in entry.divisions else []
+        self.timed_in_half = PATTERN in patterns
         data = prepare(entry.dataset, self.dataset)
         self.train = Images.load(data.train, self.dataset, device)
         self.test = Images.load(data.test, self.dataset, device)
@@ -210,15 +213,12 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
     """
     began = time.perf_counter()
     before = [_before(bench, candidate) for candidate in candidates]
-    latency = [
-        measure_latency(c.model, bench.kind.shape, bench.device, bench.memory_format) if _is_timed(bench, c) else []
-        for c in candidates
-    ]
+    timed = [_timed(bench, candidate) for candidate in candidates]
     recipe = candidates[0].recipe
     scoring = (time.perf_counter() - began) / len(candidates)
     measured = [
-        Measurement(counts=c.counts, before=score, latency=times, scoring_seconds=scoring)
-        for c, score, times in zip(candidates, before, latency, strict=True)
+        Measurement(counts=c.counts, before=score, latency=latency, log=log, scoring_seconds=scoring)
+        for c, score, (latency, log) in zip(candidates, before, timed, strict=True)
     ]
     if recipe is None:
         return [_as_trained(c, m) for c, m in zip(candidates, measured, strict=True)]
@@ -271,9 +271,21 @@ def _as_trained(candidate: Candidate, measured: Measurement) -> Measurement:
     return measured.model_copy(update={"before": None, "after": measured.before})
 
 
-def _is_timed(bench: Bench, candidate: Candidate) -> bool:
-    """Every network without channels, and the dense one beside them, whose score all divisions share."""
-    return candidate.cell.division == "structured" or (bench.timed and candidate.variant == "dense")
+def _timed(bench: Bench, candidate: Candidate) -> tuple[list[Latency], str]:
+    """Latency of what some device runs faster, and a line on what should have one and has none.
+
+    That is every network without channels, and every one with the pattern that there are kernels for. The dense one, whose
+    score all divisions share, is timed as both of them are.
+    """
+    model, form, dense = candidate.model, bench.memory_format, candidate.variant == "dense"
+    found: list[Latency] = []
+    log = ""
+    if candidate.cell.division == "structured" or (dense and bench.timed):
+        found += measure_latency(model, bench.kind.shape, bench.device, form)
+    if candidate.cell.target == PATTERN or (dense and bench.timed_in_half):
+        in_half, log = measure_half(model, bench.kind, form, sparse=not dense)
+        found += in_half
+    return found, log
 
 
 def _fill(bench: Bench, model: nn.Module, artifact: Artifact) -> None:

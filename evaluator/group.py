@@ -134,7 +134,7 @@ class _Clerk:
             setup=SETUP[cell.track],
             status=reply.status,
             reason=reply.reason,
-            log=pruning.log if pruning else "",
+            log="\n".join(part.log for part in (pruning, found) if part and part.log),
             counts=found.counts if found else None,
             before=found.before if found else None,
             after=found.after if found else None,

@@ -1,4 +1,4 @@
-"""How long a forward pass takes, on the network as it would be used: smaller where channels were removed."""
+"""How long a forward pass takes, on the network as it would be used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import statistics
 import time
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from evaluator.device import finish
 from evaluator.records import Latency
@@ -20,44 +20,43 @@ WARM_UP = 3
 def measure_latency(
     model: nn.Module, shape: tuple[int, int, int], device: torch.device, memory_format: torch.memory_format
 ) -> list[Latency]:
-    """Median and quartiles over single runs in float32, each waited for; the model's weights do not matter.
+    """In float32, on ``device``, where the model is; where that is a GPU, on the processor as well."""
+    found = time_passes(model, shape, memory_format)
+    return found if device.type == "cpu" else [*found, *time_passes(copy.deepcopy(model).cpu(), shape, memory_format)]
 
-    On ``device``, where the model is; where that is a GPU, on the processor as well.
+
+def time_passes(
+    model: nn.Module, shape: tuple[int, int, int], memory_format: torch.memory_format, *, sparse_layers: int = 0
+) -> list[Latency]:
+    """Median and quartiles over single runs, each waited for, where the model is and in its precision; values do not matter.
+
+    Args:
+        sparse_layers: how many of the model's layers run by kernels for 2:4 sparsity.
     """
-    places = {device: model.eval()}
-    if device.type != "cpu":
-        places[torch.device("cpu")] = copy.deepcopy(model).cpu()
-    return [
-        _measure(there, shape, place, memory_format, batch, runs)
-        for place, there in places.items()
-        for batch, runs in BATCHES.items()
-    ]
+    weight = next(model.eval().parameters())
+    device = weight.device
+    there = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": 1 if device.type == "cuda" else torch.get_num_threads(),
+        "dtype": str(weight.dtype).removeprefix("torch."),
+        "sparse_layers": sparse_layers,
+    }
+    found = []
+    for batch, runs in BATCHES.items():
+        inputs = torch.zeros(batch, *shape, device=device, dtype=weight.dtype).to(memory_format=memory_format)
+        lower, median, upper = statistics.quantiles(_times(model, inputs, runs), n=4)
+        quartiles = (round(lower, 4), round(upper, 4))
+        found.append(Latency(**there, batch=batch, median_ms=round(median, 4), quartiles_ms=quartiles, runs=runs))
+    return found
 
 
-def _measure(
-    model: nn.Module,
-    shape: tuple[int, int, int],
-    device: torch.device,
-    memory_format: torch.memory_format,
-    batch: int,
-    runs: int,
-) -> Latency:
-    inputs = torch.zeros(batch, *shape, device=device).to(memory_format=memory_format)
+def _times(model: nn.Module, inputs: Tensor, runs: int) -> list[float]:
+    """Milliseconds of each run, after a few that do not count."""
     times = []
     with torch.inference_mode():
-        for number in range(WARM_UP + runs):
+        for _ in range(WARM_UP + runs):
             started = time.perf_counter()
             model(inputs)
-            finish(device)
-            if number >= WARM_UP:
-                times.append(1000 * (time.perf_counter() - started))
-    lower, median, upper = statistics.quantiles(times, n=4)
-    return Latency(
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        threads=1 if device.type == "cuda" else torch.get_num_threads(),
-        batch=batch,
-        dtype="float32",
-        median_ms=round(median, 4),
-        quartiles_ms=(round(lower, 4), round(upper, 4)),
-        runs=runs,
-    )
+            finish(inputs.device)
+            times.append(1000 * (time.perf_counter() - started))
+    return times[WARM_UP:]

@@ -22,6 +22,8 @@ class Measurement(Message):
     after: Score | None = None
     trainability: float | None = None
     latency: list[Latency] = []
+    log: str = ""
+    """What is missing and why, a line each."""
     retraining_seconds: float = 0
     retraining_epochs: int = 0
     scoring_seconds: float = 0

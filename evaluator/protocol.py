@@ -31,7 +31,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "selection.py",
         *_ALL,
     ),
-    "scoring": ("admission.py", "evaluation.py", "latency.py", "scorer.py", "scoring.py", *_ALL),
+    "scoring": ("admission.py", "evaluation.py", "latency.py", "scorer.py", "scoring.py", "sparse_kernels.py", *_ALL),
     "controls": ("controls.py", "selection.py", "canonical.py", *_CHANNELS),
 }
 """Part of the protocol (its version is ``<part>_version``) -> files of the package ``evaluator``."""

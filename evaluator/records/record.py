@@ -118,7 +118,8 @@ class Score(Part):
 
 
 class Latency(Part):
-    """Wall time of a forward pass of the network as it would be used, its channels really removed."""
+    """Wall time of a forward pass of the network as it would be used: its channels really removed, its 2:4 layers run by
+    kernels for them."""
 
     device: str
     threads: Annotated[int, Field(description="of the processor; 1 on a GPU")]
@@ -127,6 +128,7 @@ class Latency(Part):
     median_ms: float
     quartiles_ms: Annotated[tuple[float, float], Field(description="a quarter of the runs was faster, a quarter slower")]
     runs: int
+    sparse_layers: Annotated[int, Field(ge=0, description="layers run by kernels for 2:4 sparsity")] = 0
 
 
 class Cost(Part):
@@ -134,7 +136,9 @@ class Cost(Part):
 
     pruning_seconds: float
     pruning_epochs: float = 0
-    pruning_memory_mb: float | None = None
+    pruning_memory_mb: Annotated[
+        float | None, Field(description="peak of the host's memory; what a GPU held, only the method's process could say")
+    ] = None
     retraining_seconds: float = 0
     retraining_epochs: int = 0
     scoring_seconds: float = 0
@@ -169,7 +173,7 @@ class Record(Part):
     setup: str
     status: Status
     reason: Annotated[str | None, Field(description="one line for people, when the status is not ok")] = None
-    log: Annotated[str, Field(description="the end of what the method printed")] = ""
+    log: Annotated[str, Field(description="the end of what the method printed, and what the scorer has to say")] = ""
     counts: Counts | None = None
     before: Annotated[Score | None, Field(description="after recalibration of BatchNorm, before retraining")] = None
     after: Annotated[Score | None, Field(description="after the last epoch of retraining")] = None

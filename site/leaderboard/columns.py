@@ -99,7 +99,7 @@ COLUMNS: tuple[Column, ...] = (
            lambda r: None if r.counts is None else [layer.kept for layer in r.counts.layers]),
     Column("channels", "list[int64]", "channels kept of each group, where channels are removed",
            lambda r: None if r.counts is None or not r.counts.channels else r.counts.channels),
-    Column("latency_device", "list[string]", "where a forward pass was timed, for each timing; structured only",
+    Column("latency_device", "list[string]", "where a forward pass was timed, for each timing; structured and 2:4 only",
            _times(lambda t: t.device.replace(" ", "-"))),
     Column("latency_threads", "list[int64]", "threads of the processor; 1 on a GPU", _times(lambda t: t.threads)),
     Column("latency_dtype", "list[string]", "type of the numbers", _times(lambda t: t.dtype)),
@@ -109,10 +109,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("latency_low_ms", "list[float64]", "a quarter of the runs was faster, ms", _times(lambda t: t.quartiles_ms[0])),
     Column("latency_high_ms", "list[float64]", "a quarter of the runs was slower, ms", _times(lambda t: t.quartiles_ms[1])),
     Column("latency_runs", "list[int64]", "runs behind each median", _times(lambda t: t.runs)),
+    Column("latency_sparse_layers", "list[int64]", "layers run by kernels for 2:4 sparsity",
+           _times(lambda t: t.sparse_layers)),
     Column("pruning_seconds", "float64", "time that the method took, measured from outside",
            lambda r: r.cost.pruning_seconds),
     Column("pruning_epochs", "float64", "training that the method used, in epochs", lambda r: r.cost.pruning_epochs),
-    Column("pruning_memory_mb", "float64", "peak memory of the method's process, MB", lambda r: r.cost.pruning_memory_mb),
+    Column("pruning_memory_mb", "float64", "peak memory of the method's processes, MB; the host's, on a GPU too",
+           lambda r: r.cost.pruning_memory_mb),
     Column("retraining_seconds", "float64", "time of retraining", lambda r: r.cost.retraining_seconds),
     Column("retraining_epochs", "int64", "epochs of retraining", lambda r: r.cost.retraining_epochs),
     Column("scoring_seconds", "float64", "time of scoring", lambda r: r.cost.scoring_seconds),
@@ -146,5 +149,5 @@ COLUMNS: tuple[Column, ...] = (
     Column("cell", "string", "the cell's name, as the command line takes it", lambda r: r.cell.id),
 )  # fmt: skip
 
-LOG = Column("log", "string", "the end of what the method printed", lambda r: r.log)
+LOG = Column("log", "string", "the end of what the method printed, and what the scorer has to say", lambda r: r.log)
 """Kept in the frame for the pages, left out of the downloads."""

@@ -85,11 +85,11 @@ def _latency(row: Any) -> str:
     """Every timing: the median, and the quartiles."""
     if row.latency_batch is None:
         return ""
-    names = ("batch", "median_ms", "low_ms", "high_ms", "runs", "device", "threads", "dtype")
+    names = ("batch", "median_ms", "low_ms", "high_ms", "runs", "device", "threads", "dtype", "sparse_layers")
     return "; ".join(
         f"batch {batch}: {fixed(median, 3)} ms ({fixed(low, 3)} to {fixed(high, 3)}; {runs} runs, {device}, "
-        f"{threads} thread{'s' if threads != 1 else ''}, {dtype})"
-        for batch, median, low, high, runs, device, threads, dtype in zip(
+        f"{threads} thread{'s' if threads != 1 else ''}, {dtype}{f', {sparse} layers by 2:4 kernels' if sparse else ''})"
+        for batch, median, low, high, runs, device, threads, dtype, sparse in zip(
             *(getattr(row, f"latency_{name}") for name in names), strict=True
         )
     )

@@ -99,7 +99,7 @@ DIVISIONS: dict[str, str] = {
                     "theoretical.",
     "semi-structured": "Of every m neighbouring weights along a layer's inputs, n stay; 2:4 is what some GPUs multiply "
                        "faster. Every layer has the same density: what is left to choose is which weights stay. Speedup is "
-                       "theoretical.",
+                       "theoretical; where a GPU has kernels for 2:4 that take the layers, latency is measured.",
     "structured": "Whole channels go, and the network is built anew without them. Speedup is materialised: the "
                   "multiply-accumulates are really gone, and latency is measured.",
 }  # fmt: skip

@@ -13,6 +13,8 @@ from evaluator.latency import measure_latency
 from evaluator.networks import ARCHITECTURES
 from evaluator.repository import Repository
 from evaluator.scoring import recalibrate
+from evaluator.selection import keep_n_of_m
+from evaluator.sparse_kernels import HALF, fitting_layers, half_copy, measure_half
 from evaluator.training import train
 from tests.evaluator.grids import GRID, made_up
 from tests.sandbox.arena import ROOT
@@ -79,6 +81,30 @@ def test_latency_is_measured_on_gpu_and_cpu(gpu: torch.device) -> None:
     assert [one.batch for one in found] == [1, 128, 1, 128]
     assert found[0].device.startswith("NVIDIA")
     assert found[2].device == "cpu"
+
+
+@pytest.mark.skipif(
+    torch.cuda.is_available() and torch.cuda.get_device_capability() < (8, 0), reason="needs the sparse cores of an Ampere"
+)
+def test_layers_run_by_the_kernels_for_2_of_4(gpu: torch.device) -> None:
+    """They compute what the masked layers do; the masks are of all that fit, as in a cell."""
+    kind = ARCHITECTURES["vit-b-16"]
+    model = kind.build().to(gpu)
+    layers = fitting_layers(model, kind.classifier)
+    with torch.no_grad():
+        for name in layers:
+            weight = model.get_parameter(f"{name}.weight")
+            weight.mul_(keep_n_of_m(weight.abs(), 2, 4))
+    sparse, dense = half_copy(model, layers), half_copy(model)
+    inputs = torch.randn(3, *kind.shape, device=gpu, dtype=HALF)
+    with torch.inference_mode():
+        found, expected = sparse(inputs).float(), dense(inputs).float()
+    assert float((found - expected).norm() / expected.norm()) < 0.02
+    for is_sparse, number in ((True, len(layers)), (False, 0)):
+        timed, log = measure_half(model, kind, torch.contiguous_format, sparse=is_sparse)
+        print([(one.device, one.batch, one.dtype, one.sparse_layers, one.median_ms) for one in timed], log)
+        assert [(one.batch, one.dtype, one.sparse_layers) for one in timed] == [(b, "float16", number) for b in (1, 128)]
+        assert log == ""
 
 
 def test_images_and_their_augmentation_are_those_of_the_cpu(gpu: torch.device) -> None:

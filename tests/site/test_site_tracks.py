@@ -234,6 +234,27 @@ def test_latency_without_a_dense_network_has_no_ratio(tmp_path):
     assert "The dense network was not timed, so there is no ratio." in text
 
 
+def test_latency_by_the_kernels_of_a_pattern_says_so(tmp_path):
+    """How many layers they ran; the dense network beside has the same precision, and its ratio."""
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=(NAME,), methods=1, kinds=(("one-shot", "semi-structured"),)))
+    slug = "one-shot-semi-structured-0"
+    for name, layers, median in ((slug, 72, 2.0), ("dense", 0, 3.0)):
+        path = repository.published / NAME / f"{name}.jsonl"
+        timing = {"device": "NVIDIA H200", "threads": 1, "batch": 128, "dtype": "float16", "runs": 10,
+                  "median_ms": median, "quartiles_ms": [median, median], "sparse_layers": layers}  # fmt: skip
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        timed = [record | {"latency": [timing]} if record["target"] in ("2:4", 1.0) else record for record in records]
+        path.write_text("".join(json.dumps(record) + "\n" for record in timed))
+    public = build(repository, tmp_path / "public").folder
+    text = page(public, f"methods/{slug}.html")
+    table = text[text.index("<h3>Latency") :].split("</table>")[0]
+    assert "PyTorch's kernels for 2:4 sparsity ran 72 layers of the pruned network." in table
+    assert "NVIDIA-H200, 1 thread, float16, 10 runs" in table
+    assert "1.50" in table[table.index('<th scope="row">2:4') :].split("</tr>")[0]
+    assert "float16, 72 layers by 2:4 kernels" in "".join(path.read_text() for path in (public / "records").rglob("*.html"))
+
+
 def test_channels_kept_are_shown(folder):
     text = page(folder, "methods/one-shot-structured-0.html")
     table = text[text.index("<h3>Channels kept") :].split("</table>")[0]

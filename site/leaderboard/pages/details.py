@@ -58,6 +58,8 @@ class Latency:
     runs: list[int]
     dense: list[Timing | None]
     lines: list[tuple[Target, list[Timing | None]]]
+    sparse_layers: int
+    """How many layers of the pruned network ran by kernels for 2:4 sparsity."""
 
     @property
     def untimed(self) -> bool:
@@ -118,6 +120,7 @@ def latency(own: list[Any], dense: Iterable[Any], targets: list[Target]) -> Late
         runs=[runs[way] for way in ways],
         dense=[_timing(way, reference, reference) for way in ways],
         lines=[(target, [_timing(way, by_target[target.label], reference) for way in ways]) for target in targets],
+        sparse_layers=max(max(row.latency_sparse_layers) for row in own if _ways(row)),
     )
 
 
