@@ -128,7 +128,9 @@ class Latency(Part):
     median_ms: float
     quartiles_ms: Annotated[tuple[float, float], Field(description="a quarter of the runs was faster, a quarter slower")]
     runs: int
-    sparse_layers: Annotated[int, Field(ge=0, description="layers run by kernels for 2:4 sparsity")] = 0
+    sparse_layers: Annotated[
+        int, Field(ge=0, description="layers run by kernels for 2:4 sparsity", exclude_if=lambda layers: layers == 0)
+    ] = 0
 
 
 class Cost(Part):

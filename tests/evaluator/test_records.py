@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evaluator.canonical import canonical_json, digest, write_atomically
 from evaluator.errors import StoreError
 from evaluator.grid import Cell
-from evaluator.records import Cost, Environment, Inputs, Record, Store, prune_key, score_key, stale_reasons
+from evaluator.records import Cost, Environment, Inputs, Latency, Record, Store, prune_key, score_key, stale_reasons
 from evaluator.records.store import read_records
 
 INPUTS = Inputs(
@@ -154,3 +154,18 @@ def test_many_who_write_the_same_file_at_once_leave_it_whole(tmp_path: Path) -> 
         list(pool.map(lambda content: write_atomically(path, content), contents * 3))
     assert path.read_bytes() in contents
     assert [entry.name for entry in tmp_path.iterdir()] == ["outcome"]
+
+
+def test_records_from_before_the_sparse_kernels_are_written_as_they_were() -> None:
+    """A record that says nothing of such layers keeps its bytes, and so its signature."""
+    dense = {
+        "device": "cpu",
+        "threads": 1,
+        "batch": 1,
+        "dtype": "float32",
+        "median_ms": 1.0,
+        "quartiles_ms": [1.0, 1.0],
+        "runs": 9,
+    }
+    assert Latency.model_validate(dense).model_dump(mode="json") == dense
+    assert Latency.model_validate({**dense, "sparse_layers": 2}).model_dump()["sparse_layers"] == 2
