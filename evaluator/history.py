@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from evaluator.records import Change, Record
 from evaluator.records.changes import Identity, Measured, follows
+from evaluator.records.record import is_control
 
 Found = tuple[int, str]
 """Number of a line, and what is wrong with it, in words."""
@@ -36,12 +37,12 @@ def _alone(change: Change) -> Iterator[str]:
 
 def _leads(first: Change, second: Change) -> bool:
     """Whether the second begins where the first ended; a control of other masks begins anew."""
-    control = second.variant not in ("method", "dense")
+    control = is_control(second.variant)
     return first.new.figures == second.old.figures or (control and first.new.prune_key != second.old.prune_key)
 
 
 def _stands(change: Change, record: Record) -> bool:
     """Whether a record has the figures that its last change ended with; and the keys, where it is that very measurement."""
-    if change.variant not in ("method", "dense") and change.new.prune_key != record.prune_key:
+    if is_control(change.variant) and change.new.prune_key != record.prune_key:
         return True
     return follows(change, record) and (change.new.created != record.created or change.new == Measured.of(record))

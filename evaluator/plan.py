@@ -16,7 +16,7 @@ from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Division
 from evaluator.metadata import Submission
 from evaluator.records import Inputs, Record, Store, Variant, controls_of, stale_reasons
-from evaluator.records.record import DENSE
+from evaluator.records.record import DENSE, is_control
 from evaluator.repository import Repository
 
 State = Literal["fresh", "missing", "failed", "stale"]
@@ -248,7 +248,7 @@ class _Judge:
             return "missing", ["never measured"]
         if record.status == "infrastructure":
             return "missing", [f"the infrastructure failed: {record.reason}"]
-        reasons = stale_reasons(record.inputs, expected, control=record.variant not in ("method", "dense"))
+        reasons = stale_reasons(record.inputs, expected, control=is_control(record.variant))
         grid = self.expectation.grid
         tier = grid.tiers[grid.benchmarks[record.benchmark].tier]
         if not SpecifierSet(tier.torch).contains(record.environment.torch, prereleases=True):

@@ -14,7 +14,7 @@ from itertools import product
 from evaluator.grid import Cell, Grid
 from evaluator.records import Environment, Record, Score, Store, stale_reasons
 from evaluator.records.changes import moves
-from evaluator.records.record import DENSE
+from evaluator.records.record import DENSE, is_control
 
 SLUGS = (DENSE, "random", "global-magnitude")
 BAND = 3.0
@@ -65,7 +65,7 @@ def _by_key(records: Iterable[Record]) -> Mapping[Key, Record]:
 
 
 def _compare(old: Record, new: Record) -> Iterator[str]:
-    if stale_reasons(old.inputs, new.inputs, control=new.variant not in ("method", "dense")):
+    if stale_reasons(old.inputs, new.inputs, control=is_control(new.variant)):
         return
     name = f"{new.submission} on {new.cell.id}, {new.variant}"
     if new.status != old.status:

@@ -19,7 +19,7 @@ from evaluator.grid import Grid
 from evaluator.history import broken
 from evaluator.records import AllowedSigners, Audits, Changes, Churn, Record, stale_reasons
 from evaluator.records.acceptance import acceptances
-from evaluator.records.record import DENSE, MATCHED, SCRATCH
+from evaluator.records.record import DENSE, is_control
 from evaluator.records.signatures import SIGNERS, SUFFIX, State, published_files, signature_of
 from evaluator.records.soundness import contradictions, unlike_grid, unpublishable
 from evaluator.records.store import read_file
@@ -176,7 +176,7 @@ def _stale(record: Record, grid: Grid) -> list[str]:
     expected = of_variant(grid, record.cell, expected, record.variant)
     if record.submission != DENSE:
         expected = expected.model_copy(update={"submission": record.inputs.submission})
-    return stale_reasons(record.inputs, expected, control=record.variant not in ("method", "dense"))
+    return stale_reasons(record.inputs, expected, control=is_control(record.variant))
 
 
 def _strangers(records: Sequence[Record]) -> dict[str, list[int]]:
@@ -185,7 +185,7 @@ def _strangers(records: Sequence[Record]) -> dict[str, list[int]]:
     lines = [
         line
         for line, r in enumerate(records, 1)
-        if r.variant in (*MATCHED, *SCRATCH) and methods.get((r.recipe, r.cell), r.prune_key) != r.prune_key
+        if is_control(r.variant) and methods.get((r.recipe, r.cell), r.prune_key) != r.prune_key
     ]
     return {"this control is of other masks than the method's beside it": lines} if lines else {}
 

@@ -18,7 +18,7 @@ from evaluator.grid import Cell
 from evaluator.grid.cells import Division, Track
 from evaluator.records.keys import stale_reasons
 from evaluator.records.lines import as_lines, read_lines
-from evaluator.records.record import Environment, Record, Status, Variant
+from evaluator.records.record import Environment, Record, Status, Variant, is_control
 from evaluator.records.signatures import SigningKey, write
 
 SCHEMA: Literal[1] = 1
@@ -114,7 +114,7 @@ class Change(Part):
 
 def reasons(old: Record, new: Record) -> list[str]:
     """Why the same cell was measured again: what it rests on, or where it was measured; in words."""
-    found = stale_reasons(old.inputs, new.inputs, control=new.variant not in ("method", "dense"))
+    found = stale_reasons(old.inputs, new.inputs, control=is_control(new.variant))
     found += moves(old.environment, new.environment)
     return found or ["measured again, with everything else as it was"]
 
@@ -133,7 +133,7 @@ def place(environment: Environment) -> str:
 def replaces(old: Record, new: Record) -> bool:
     """Whether one is another measurement of the same thing: a control of other masks is another control."""
     measured = "infrastructure" not in (old.status, new.status)
-    return measured and (new.variant in ("method", "dense") or old.prune_key == new.prune_key)
+    return measured and (not is_control(new.variant) or old.prune_key == new.prune_key)
 
 
 class Changes:
@@ -189,6 +189,6 @@ class Changes:
 
 def follows(last: Change, record: Record) -> bool:
     """Whether a record has the figures that the last change of its cell ended with."""
-    if last.variant not in ("method", "dense") and last.new.prune_key != record.prune_key:
+    if is_control(last.variant) and last.new.prune_key != record.prune_key:
         return True  # a control of other masks
     return last.new.figures == Figures.of(record)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evaluator.records.changes import Changes, Identity
 from evaluator.records.keys import Inputs
-from evaluator.records.record import Record
+from evaluator.records.record import Record, is_control
 from evaluator.records.signatures import SigningKey
 from evaluator.records.store import Store
 
@@ -57,5 +57,5 @@ def _by_the_grid(old: Record, new: Record | None) -> bool:
     """Whether a record is replaced since the grid changed, and its submission did not."""
     if new is None or old.status == "infrastructure" or old.inputs.submission != new.inputs.submission:
         return False
-    ignored = {} if old.variant not in ("method", "dense") else {"controls_protocol": 0}
+    ignored = {} if is_control(old.variant) else {"controls_protocol": 0}
     return basis(old).model_copy(update=ignored) != basis(new).model_copy(update=ignored)

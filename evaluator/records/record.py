@@ -26,12 +26,19 @@ MATCHED: tuple[Variant, ...] = ("matched-random", "matched-magnitude")
 SCRATCH: tuple[Variant, ...] = ("scratch-e", "scratch-b")
 """The small network that a structured method leaves, trained from new weights by the dense recipe (Liu et al. 2019): for as
 many epochs as the dense one (E), or for as many multiply-accumulates (B)."""
+CONTROLS = (*MATCHED, *SCRATCH)
+"""Beside a method's result, in the order in which tables show them."""
+
+
+def is_control(variant: Variant) -> bool:
+    """Neither a method's own network nor the dense one."""
+    return variant in CONTROLS
 
 
 def controls_of(cell: Cell) -> tuple[Variant, ...]:
     """The controls that stand beside a method's result in a cell."""
     scratch = cell.division == "structured" and cell.track in RETRAINED
-    return (*MATCHED, *SCRATCH) if scratch else MATCHED
+    return CONTROLS if scratch else MATCHED
 
 
 DENSE = "dense"

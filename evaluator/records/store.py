@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from evaluator.canonical import canonical_json
 from evaluator.errors import StoreError
-from evaluator.records.record import SCHEMA, Record
+from evaluator.records.record import SCHEMA, Record, is_control
 from evaluator.records.signatures import SigningKey, write
 
 Identity = tuple[Any, ...]
@@ -140,7 +140,7 @@ def _worse(new: Record, old: Record | None) -> bool:
 
 def _belongs(record: Record, method: Record | None) -> bool:
     """Whether a record may stand beside the method's record of its cell."""
-    if record.variant in ("method", "dense") or method is None:
+    if not is_control(record.variant) or method is None:
         return True
     return method.prune_key == record.prune_key and method.status in ("ok", "infrastructure")
 

@@ -11,7 +11,7 @@ from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Division, Track
 from evaluator.metadata import Submission, load_submission
 from evaluator.records import Inputs, Variant, stale_reasons
-from evaluator.records.record import DENSE
+from evaluator.records.record import DENSE, is_control
 from evaluator.repository import Repository
 from leaderboard.rows import Row, Values
 
@@ -63,7 +63,7 @@ class Freshness:
         if slug != DENSE and self._submission(slug) is None:
             expected = expected.model_copy(update={"submission": recorded.submission})
         expected = of_variant(self.grid, cell, expected, variant)
-        reasons = stale_reasons(recorded, expected, control=variant not in ("method", "dense"))
+        reasons = stale_reasons(recorded, expected, control=is_control(variant))
         return tuple(reasons), bool(reasons) and recorded.submission == expected.submission
 
     def _asks_for(self, row: Row) -> bool:

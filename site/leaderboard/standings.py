@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from evaluator.grid import Grid
-from evaluator.records.record import MATCHED, SCRATCH
+from evaluator.records.record import CONTROLS
 from leaderboard import statistics
 from leaderboard.entries import Axis, Entry, Figure, Frame, Phase, Target, make_entry
 from leaderboard.load import Board
 from leaderboard.statistics import Interval
 
-CONTROLS = (*MATCHED, *SCRATCH)
 Range = tuple[int, int]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evaluator.records import Change
 from evaluator.records.changes import Figures
-from evaluator.records.record import DENSE
+from evaluator.records.record import DENSE, is_control
 from leaderboard import words
 from leaderboard.entries import Phase
 from leaderboard.pages.site import Page, Site
@@ -89,7 +89,7 @@ def _revision(site: Site, anchor: str, changes: list[Change]) -> Revision:
 
 def _line(change: Change) -> Line:
     target = change.target if isinstance(change.target, str) else f"{change.target:g}\N{MULTIPLICATION SIGN}"
-    variant = "" if change.variant in ("method", "dense") else words.CONTROLS[change.division][change.variant]
+    variant = words.CONTROLS[change.division][change.variant] if is_control(change.variant) else ""
     reasons = [reason.replace("->", ARROW) for reason in change.reasons]
     return Line(f"{target}, seed {change.seed}", variant, list(_steps(change)), reasons)
 

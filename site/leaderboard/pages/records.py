@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from evaluator.canonical import digest
-from evaluator.records.record import DENSE, MATCHED, SCRATCH
+from evaluator.records.record import CONTROLS, DENSE, SCRATCH
 from leaderboard import words
 from leaderboard.facts import Fact, own, shared
 from leaderboard.formats import factor, finite, fixed
@@ -19,7 +19,7 @@ from leaderboard.load import LOCAL, Board
 from leaderboard.pages.site import Content, Page, Part, Site, board_of, board_title
 from leaderboard.sources import source
 
-VARIANTS = ("dense", "method", *MATCHED, *SCRATCH)
+VARIANTS = ("dense", "method", *CONTROLS)
 """The order in which they stand at a target."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from evaluator.grid import Grid
 from evaluator.records import Churn
 from evaluator.records.audit import Place
+from evaluator.records.record import CONTROLS
 from leaderboard import facts, reported, statistics, words
 from leaderboard.charts import tradeoff
 from leaderboard.drawings import single
@@ -22,7 +23,7 @@ from leaderboard.pages.site import Chart, Content, Part, Site, Standings, board_
 from leaderboard.reported import Claim
 from leaderboard.series import Look
 from leaderboard.sources import source
-from leaderboard.standings import CONTROLS, Standing
+from leaderboard.standings import Standing
 from leaderboard.statistics import Interval
 from leaderboard.words import TrackWords
 
