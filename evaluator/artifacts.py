@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from evaluator.canonical import digest_bytes, digest_file, write_atomically
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+from evaluator.grid.schema import SHA256
 
 
 class Artifacts:
@@ -23,7 +21,7 @@ class Artifacts:
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every file with its SHA-256, whole or not."""
         for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
-            if _SHA256.fullmatch(path.name) and path == self.path(path.name):
+            if SHA256.fullmatch(path.name) and path == self.path(path.name):
                 yield path.name, path
 
     def holds(self, sha256: str) -> bool:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluator.canonical import canonical_json, write_atomically
 from evaluator.grid import Limits
+from evaluator.grid.schema import SHA256
 from evaluator.records import Environment
 from evaluator.repository import Repository
 
@@ -47,7 +48,7 @@ def checkpoints(repository: Repository) -> Iterator[tuple[str, list[Path]]]:
     """What there is of every unfinished cell, by its prune key, in the order in which it may be removed."""
     found: dict[str, list[Path]] = {}
     for path in sorted((repository.state / "checkpoints").glob("*"), key=lambda path: path.suffix != MARK_SUFFIX):
-        if re.fullmatch(r"[0-9a-f]{64}", path.stem):
+        if SHA256.fullmatch(path.stem):
             found.setdefault(path.stem, []).append(path)
     yield from sorted(found.items())
 

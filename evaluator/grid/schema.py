@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evaluator.grid.cells import Division, Track
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+SHA256 = re.compile(r"[0-9a-f]{64}")
+Digest = Annotated[str, Field(pattern=f"^{SHA256.pattern}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$")]
 
 

@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evaluator.errors import StoreError
 from evaluator.grid.cells import Division, Track
+from evaluator.grid.schema import Digest
 from evaluator.records.lines import as_lines, read_lines
 from evaluator.records.signatures import SigningKey, remove, write
 
 SCHEMA: Literal[1] = 1
 
 Phase = Literal["before", "after"]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Digests = Annotated[dict[int, Digest], Field(description="seed -> SHA-256 of its predictions")]
 Count = Annotated[int, Field(ge=0)]
 Place = tuple[str, str, str, str, str, Phase]

@@ -16,6 +16,7 @@ from evaluator.canonical import digest
 from evaluator.errors import StoreError
 from evaluator.grid import Cell
 from evaluator.grid.cells import Division, Track
+from evaluator.grid.schema import Digest
 from evaluator.records.keys import stale_reasons
 from evaluator.records.lines import as_lines, read_lines
 from evaluator.records.record import Environment, Record, Status, Variant, is_control
@@ -31,7 +32,6 @@ _FIX = "restore the file from git"
 _TAKEN_OUT = "measured again, after the record of before was taken out"
 
 Identity = tuple[str, str, str, Cell]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int | None, Field(ge=0)]
 
 

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import datetime
 import math
-import re
 from collections.abc import Iterator
 
 from evaluator.canonical import digest
 from evaluator.grid import Grid
 from evaluator.grid.cells import FROM_FRESH, SETUP
+from evaluator.grid.schema import SHA256
 from evaluator.records.keys import prune_key, score_key
 from evaluator.records.record import DENSE, SCRATCH, Counts, Latency, Record, Score, controls_of
 
 DENSE_ARTIFACT = digest("dense")
 """The artifact of a network that nothing was removed from, as the scorer writes it."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGESTS = ("submission", "train_data", "test_data", "base", "recipe", "training")
 
 
@@ -86,7 +85,7 @@ def _keys(record: Record) -> Iterator[str]:
     """The keys of networks from scratch hang on the method's masks and widths, which are not in their records."""
     digests = {name: getattr(record.inputs, name) for name in _DIGESTS}
     digests |= {"artifact": record.artifact, "prune_key": record.prune_key, "score_key": record.score_key}
-    wrong = [name for name, value in digests.items() if value is not None and not _SHA256.fullmatch(value)]
+    wrong = [name for name, value in digests.items() if value is not None and not SHA256.fullmatch(value)]
     if wrong:
         yield f"{wrong[0]} is no SHA-256"
     if record.variant in SCRATCH:
@@ -140,7 +139,7 @@ def _score(score: Score) -> Iterator[str]:
         yield "more images are correct than there are, or than among the first five"
     if not (math.isfinite(score.loss) and score.loss >= 0):
         yield "a cross-entropy is finite and not negative"
-    if not _SHA256.fullmatch(score.predictions):
+    if not SHA256.fullmatch(score.predictions):
         yield "the digest of the predictions is no SHA-256"
 
 
