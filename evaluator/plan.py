@@ -21,6 +21,7 @@ from evaluator.repository import Repository
 
 State = Literal["fresh", "missing", "failed", "stale"]
 STATES: tuple[State, ...] = ("fresh", "missing", "failed", "stale")
+DONE: tuple[State, ...] = ("fresh", "failed")
 
 Problem = tuple[State, list[str]]
 
@@ -181,7 +182,7 @@ def _judges(
 def _verdict(verdicts: Sequence[Planned], *, alone: bool) -> Planned:
     """A cell's verdict over several stores: done if so in one of them (``alone``: in the last), else what that says."""
     last = verdicts[-1]
-    done = [verdict for verdict in verdicts if verdict.state in ("fresh", "failed")]
+    done = [verdict for verdict in verdicts if verdict.state in DONE]
     if not alone:
         return done[0] if done else last
     return replace(last, reasons=(ITS_OWN,)) if last.state == "missing" and done else last

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from evaluator.grid import Cell, Grid
 from evaluator.metadata import Submission
-from evaluator.plan import Planned, Selection, make_plan
+from evaluator.plan import DONE, Planned, Selection, make_plan
 from evaluator.records import Record, Store
 from evaluator.repository import Repository
-
-DONE = ("fresh", "failed")
 
 
 def promote(
