@@ -9,17 +9,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evaluator import machine
 from evaluator.errors import EspalierError
 from evaluator.grid import Grid, Limits
 from evaluator.launch import Scorers, child_environment
 from evaluator.records import Environment, Store
+from evaluator.records.record import SandboxKind
 from evaluator.repository import Repository
 from evaluator.sandbox import available, require, warm_pycache
-
-Sandbox = Literal["bubblewrap", "none"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Setting:
         return Scorers(child_environment(self.pycache, self.gpu))
 
     @property
-    def sandbox(self) -> Sandbox:
+    def sandbox(self) -> SandboxKind:
         return self.environment.sandbox
 
     def limits(self, benchmark: str) -> Limits:
@@ -76,7 +75,7 @@ def open_setting(
     grid: Grid,
     *,
     device: str = "auto",
-    sandbox: Sandbox | None = None,
+    sandbox: SandboxKind | None = None,
     reuse: Sequence[Store] = (),
     afresh: bool = False,
     recipe: str | None = None,

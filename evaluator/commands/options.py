@@ -14,7 +14,7 @@ from evaluator.metadata import Submission, load_submission
 from evaluator.plan import Selection
 from evaluator.records import AllowedSigners, SigningKey, Store
 from evaluator.records.previous import published
-from evaluator.records.record import DENSE
+from evaluator.records.record import DENSE, SandboxKind
 from evaluator.records.signatures import NAMESPACE, SIGNERS, published_files
 from evaluator.repository import Repository
 from evaluator.setting import Setting
@@ -30,7 +30,7 @@ RecipeName = Annotated[
 ]
 Cells = Annotated[list[str] | None, typer.Option(help="only this cell, by its id (may be repeated)")]
 Walls = Annotated[
-    Literal["auto", "bubblewrap", "none"],
+    Literal["auto", SandboxKind],
     typer.Option("--sandbox", help="bubblewrap: that or nothing; none: submissions run with your rights"),
 ]
 Key = Annotated[

@@ -41,6 +41,8 @@ def controls_of(cell: Cell) -> tuple[Variant, ...]:
     return CONTROLS if scratch else MATCHED
 
 
+SandboxKind = Literal["bubblewrap", "none"]
+
 DENSE = "dense"
 """Stands in place of a submission's slug in the records of the dense control."""
 
@@ -164,7 +166,7 @@ class Environment(Part):
     python: str
     platform: str
     espalier: str
-    sandbox: Literal["bubblewrap", "none"]
+    sandbox: SandboxKind
 
 
 class Record(Part):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evaluator.grid import Dataset, Limits
 from evaluator.metadata import Submission
 from evaluator.records import Status
+from evaluator.records.record import SandboxKind
 
-Kind = Literal["bubblewrap", "none"]
+Kind = SandboxKind
 
 CLAIMS: tuple[Status, ...] = ("ok", "invalid_output", "method_error", "out_of_memory")
 """What a sandbox may say of a task; the rest is said from outside."""
