@@ -30,11 +30,8 @@ from evaluator.grid.cells import pattern
 from evaluator.memory import ran_out
 from evaluator.messages import Ended, Measurement, Reply, Request, Todo
 from evaluator.records import Counts, Variant, score_key
-from evaluator.records.record import MATCHED, SCRATCH
+from evaluator.records.record import DENSE_ARTIFACT, MATCHED, SCRATCH
 from evaluator.repository import Repository
-
-DENSE_ARTIFACT = digest("dense")
-"""The artifact digest of a network that nothing was removed from."""
 
 
 def serve(request: Request, device: torch.device) -> Iterator[Reply]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evaluator.canonical import digest
 from evaluator.grid import Cell
 from evaluator.grid.cells import RETRAINED, Division, Track
 from evaluator.records.keys import Inputs
@@ -45,6 +46,9 @@ SandboxKind = Literal["bubblewrap", "none"]
 
 DENSE = "dense"
 """Stands in place of a submission's slug in the records of the dense control."""
+
+DENSE_ARTIFACT = digest("dense")
+"""The artifact of a network that nothing was removed from."""
 
 
 class Part(BaseModel):

@@ -9,15 +9,11 @@ import datetime
 import math
 from collections.abc import Iterator
 
-from evaluator.canonical import digest
 from evaluator.grid import Grid
 from evaluator.grid.cells import FROM_FRESH, SETUP
 from evaluator.grid.schema import SHA256
 from evaluator.records.keys import prune_key, score_key
-from evaluator.records.record import DENSE, SCRATCH, Counts, Latency, Record, Score, controls_of
-
-DENSE_ARTIFACT = digest("dense")
-"""The artifact of a network that nothing was removed from, as the scorer writes it."""
+from evaluator.records.record import DENSE, DENSE_ARTIFACT, SCRATCH, Counts, Latency, Record, Score, controls_of
 
 _DIGESTS = ("submission", "train_data", "test_data", "base", "recipe", "training")
 
