@@ -17,7 +17,7 @@ from leaderboard.comparison import TIMES, identifier
 from leaderboard.costs import by_target, retraining_seconds, seconds
 from leaderboard.entries import Figure, Point
 from leaderboard.load import Board
-from leaderboard.pages.site import Site, Standings, board_name, board_of
+from leaderboard.pages.site import Site, Standings, board_name, board_of, first_of
 from leaderboard.standings import Range, Standing
 from leaderboard.statistics import Interval
 
@@ -91,7 +91,7 @@ def file(site: Site) -> tuple[str, str]:
 
 
 def _menu(site: Site, standings: Standings) -> Menu:
-    board, standing = board_of(standings), next(iter(standings.values()))
+    board, standing = board_of(standings), first_of(standings)
     key, axis = board.key, standing.frame.primary
     return Menu(
         board=board,

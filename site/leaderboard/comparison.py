@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from leaderboard import costs, facets, statistics, words
 from leaderboard.entries import Axis, Entry
 from leaderboard.load import LOCAL, Board
-from leaderboard.pages.site import Site, Standings, board_of, board_title, specifications
+from leaderboard.pages.site import Site, Standings, board_of, board_title, first_of, specifications
 from leaderboard.standings import Standing
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -83,7 +83,7 @@ def file_name(site: Site, standing: Standing) -> str:
 def files(site: Site) -> Iterator[tuple[str, str]]:
     """Name and text of every board's data: JSON, handed to a function of the page."""
     for standings in site.standings:
-        first = next(iter(standings.values()))
+        first = first_of(standings)
         text = json.dumps(board_data(site, standings), separators=(",", ":"), allow_nan=False)
         yield file_name(site, first), f"{CALL}({text});\n"
 
@@ -91,7 +91,7 @@ def files(site: Site) -> Iterator[tuple[str, str]]:
 def board_data(site: Site, standings: Standings) -> dict[str, object]:
     """One board for the page's script."""
     board = board_of(standings)
-    first = next(iter(standings.values()))
+    first = first_of(standings)
     track = words.TRACKS[board.key.track]
     return {
         "id": identifier(first),

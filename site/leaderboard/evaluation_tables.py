@@ -13,7 +13,7 @@ from typing import Any
 from leaderboard.entries import Axis, Entry
 from leaderboard.formats import TIMES, finite
 from leaderboard.load import PUBLISHED
-from leaderboard.pages.site import Site, Standings, board_of, board_title
+from leaderboard.pages.site import Site, Standings, board_of, board_title, first_of
 from leaderboard.standings import Standing
 from leaderboard.statistics import Interval
 
@@ -37,7 +37,7 @@ def text(site: Site) -> str:
 
 def _dataset(site: Site, standings: Standings) -> dict[str, Any]:
     """One board, by its first score: after retraining, where there is such a one."""
-    standing = next(iter(standings.values()))
+    standing = first_of(standings)
     key = standing.board.key
     benchmark = site.grid.benchmarks[key.benchmark].title
     rows = [_row(site, standing, entry) for entry in standing.methods]

@@ -60,11 +60,6 @@ def _usual(site: Site, standings: Standings) -> bool:
     return site.grid.recipe_name(board.key.benchmark, board.track) == board.key.recipe
 
 
-def first(standings: Standings) -> Standing:
-    """After retraining, where there is such a score."""
-    return next(iter(standings.values()))
-
-
 def line_of(site: Site, standing: Standing, figures: tuple[str, ...], shares: tuple[int, int, int] | None = None) -> Line:
     """Evidence that holds on one board."""
     board = standing.board

@@ -12,10 +12,10 @@ from leaderboard import statistics, words
 from leaderboard.audit import class_name
 from leaderboard.contests import Tally, against, retraining_orders, reversals, tally
 from leaderboard.entries import Phase
-from leaderboard.evidence import MINUS, Finding, Line, first, line_of, plain, telling
+from leaderboard.evidence import MINUS, Finding, Line, line_of, plain, telling
 from leaderboard.harm import Case, cases
 from leaderboard.load import Board
-from leaderboard.pages.site import Site, Standings, board_of
+from leaderboard.pages.site import Site, Standings, board_of, first_of
 from leaderboard.standings import Standing
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -66,7 +66,7 @@ def tied_best(site: Site, boards: list[Standings]) -> Finding | None:
     """How many share the first place."""
     lines, counts = [], []
     for standings in boards:
-        standing = first(standings)
+        standing = first_of(standings)
         ranking = standing.ranking()
         if len(ranking) > 1:
             best = sum(low == 1 for low, _ in ranking.values())
@@ -123,7 +123,7 @@ def axes_differ(site: Site, boards: list[Standings]) -> Finding | None:
     """Compression against speedup."""
     lines, found = [], []
     for standings in boards:
-        standing = first(standings)
+        standing = first_of(standings)
         if (one := reversals(standing)) is not None:
             found.append(one)
             figures = (str(one.methods), f"{one.reversed} of {one.pairs}", str(one.certain), plain(one.tau))
@@ -150,7 +150,7 @@ def nearly_dense(site: Site, boards: list[Standings]) -> Finding | None:
     """The largest target at which the whole interval of some method is above a loss of one point."""
     lines, reached = [], []
     for standings in boards:
-        standing = first(standings)
+        standing = first_of(standings)
         if standing.frame.primary is None:
             continue
         best: tuple[float, str, list[str]] | None = None
@@ -181,7 +181,7 @@ def class_harm(site: Site, boards: list[Standings]) -> Finding | None:
     lines: list[Line] = []
     totals = np.zeros(4, dtype=int)
     for standings in boards:
-        board, standing = board_of(standings), first(standings)
+        board, standing = board_of(standings), first_of(standings)
         found = [(entry.slug, case) for entry in standing.methods for case in cases(site, board, entry.slug)
                  if case.phase == standing.frame.phase and case.tested]  # fmt: skip
         harmed = [(slug, case) for slug, case in found if case.harmed]

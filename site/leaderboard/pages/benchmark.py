@@ -14,7 +14,7 @@ from leaderboard.drawings import compare
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages import board
 from leaderboard.pages.progress import State, Tally, states
-from leaderboard.pages.site import Chart, Content, Page, Site, Standings, board_of, board_title
+from leaderboard.pages.site import Chart, Content, Page, Site, Standings, board_of, board_title, first_of
 from leaderboard.standings import Standing
 from leaderboard.statistics import Interval
 
@@ -87,7 +87,7 @@ def _waits(progress: State) -> bool:
 
 
 def _card(site: Site, standings: Standings) -> Card:
-    of, first = board_of(standings), next(iter(standings.values()))
+    of, first = board_of(standings), first_of(standings)
     key, axis, absent = of.key, first.frame.primary, _absent(site, first)
     best = [entry.slug for entry in first.methods if first.ranking().get(entry.slug, (0, 0))[0] == 1]
     return Card(

@@ -18,7 +18,7 @@ from leaderboard.corpus import Corpus
 from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Entry, Point
 from leaderboard.load import LOCAL
-from leaderboard.pages.site import Chart, Site
+from leaderboard.pages.site import Chart, Site, first_of
 from leaderboard.reported import Claim, beside
 from leaderboard.standings import Standing
 
@@ -162,7 +162,7 @@ def _boards(site: Site, name: str) -> dict[Axis, Standing]:
     """Axis of the targets -> the board with most records; the score after retraining where there is one."""
     found: dict[Axis, Standing] = {}
     for standings in site.of_benchmark(name):
-        first = next(iter(standings.values()))
+        first = first_of(standings)
         axis = first.frame.primary
         if axis is not None and (axis not in found or _size_of(first) > _size_of(found[axis])):
             found[axis] = first
@@ -201,7 +201,7 @@ def _candidates(site: Site, slug: str, one: Reported) -> Iterator[Match]:
     pair = f"{one.dataset} / {one.architecture}"
     claim = Claim("", "", one.value, one.compression or math.nan, one.speedup or math.nan, slug)
     for standings in site.standings if one.metric != "top-5" else []:
-        standing = next(iter(standings.values()))
+        standing = first_of(standings)
         title = site.grid.benchmarks[standing.board.key.benchmark].title
         if _plain(pair) not in (_plain(title), _plain(bare(title))) or standing.entry(slug) is None:
             continue

@@ -17,7 +17,19 @@ from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Phase
 from leaderboard.facets import Choice, Traits, all_traits, choice
 from leaderboard.load import LOCAL, Board
-from leaderboard.pages.site import Chart, Content, Page, Part, Site, Standings, board_name, board_of, board_title, title_of
+from leaderboard.pages.site import (
+    Chart,
+    Content,
+    Page,
+    Part,
+    Site,
+    Standings,
+    board_name,
+    board_of,
+    board_title,
+    first_of,
+    title_of,
+)
 from leaderboard.series import CROWD, Look
 from leaderboard.sources import source
 from leaderboard.standings import Standing
@@ -125,7 +137,7 @@ class Sources:
 def pages(site: Site) -> Iterator[Page]:
     """A page for every board that has another beside it on its benchmark."""
     for standings in site.standings:
-        of, methods = board_of(standings), len(next(iter(standings.values())).methods)
+        of, methods = board_of(standings), len(first_of(standings).methods)
         beside = [board_of(one) for one in site.of_benchmark(of.key.benchmark)]
         if len(beside) == 1:
             continue
@@ -160,7 +172,7 @@ def _content(sources: Sources) -> Content:
 
 def view(site: Sources) -> BoardView:
     """Everything that the template shows."""
-    board, first = board_of(site.standings), next(iter(site.standings.values()))
+    board, first = board_of(site.standings), first_of(site.standings)
     key, traits = board.key, all_traits(site.submissions, [entry.slug for entry in first.methods])
     training = site.grid.method_recipe(key.benchmark, board.track)
     division: Division = board.division

@@ -9,7 +9,7 @@ from typing import Any
 from leaderboard.comparison import Column, difference, file_name, identifier, view
 from leaderboard.evidence import telling
 from leaderboard.load import LOCAL
-from leaderboard.pages.site import Page, Site, Standings, board_of, board_title
+from leaderboard.pages.site import Page, Site, Standings, board_of, board_title, first_of
 from leaderboard.standings import Standing
 from leaderboard.statistics import Interval
 
@@ -47,7 +47,7 @@ def pages(site: Site) -> Iterator[Page]:
 
 def _entry(site: Site, standings: Standings) -> dict[str, Any]:
     """A board in the list to choose from."""
-    board, first = board_of(standings), next(iter(standings.values()))
+    board, first = board_of(standings), first_of(standings)
     origin = ", on this machine" if board.key.origin == LOCAL else ""
     return {
         "id": identifier(first),
@@ -61,12 +61,12 @@ def all_pairs(site: Site) -> Pairs | None:
     """None where no board has two methods with all figures."""
 
     def ranked(standings: Standings) -> tuple[Any, ...]:
-        first = next(iter(standings.values()))
+        first = first_of(standings)
         tier = site.grid.benchmarks[board_of(standings).key.benchmark].tier
         return site.grid.tiers[tier].ranked, len(first.ranking())
 
     best = max(telling(site), key=ranked, default=None)
-    standing = next(iter(best.values())) if best is not None else None
+    standing = first_of(best) if best is not None else None
     if best is None or standing is None or len(standing.ranking()) < FEWEST:
         return None
     column = view(standing, standing.frame.primary).columns[-1]

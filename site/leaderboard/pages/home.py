@@ -11,13 +11,12 @@ from leaderboard.charts import tradeoff
 from leaderboard.chooser import FILE, menus
 from leaderboard.comparison import identifier
 from leaderboard.drawings import compare
-from leaderboard.evidence import first
 from leaderboard.facets import NEEDS
 from leaderboard.findings import findings
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.news import items
 from leaderboard.pages.progress import states
-from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title
+from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title, first_of
 from leaderboard.standings import Standing
 
 SHOWN = 3
@@ -33,10 +32,11 @@ def pages(site: Site) -> Iterator[Page]:
     counted = list(states(site).values())
     boards = _telling(site)
     hero = boards[0] if boards else None
-    standing = first(hero) if hero is not None else None
+    standing = first_of(hero) if hero is not None else None
     chart = _chart(site, standing, "hero", small=False) if standing is not None else None
     others = [
-        (first(one), _chart(site, first(one), f"small-{board_of(one).key.benchmark}", small=True)) for one in boards[1:]
+        (first_of(one), _chart(site, first_of(one), f"small-{board_of(one).key.benchmark}", small=True))
+        for one in boards[1:]
     ]
     context: dict[str, Any] = {
         "states": counted,
@@ -80,7 +80,7 @@ def _telling(site: Site) -> list[Standings]:
     tiers = list(site.grid.tiers)
 
     def telling(standings: Standings) -> tuple[Any, ...]:
-        key, first = board_of(standings).key, next(iter(standings.values()))
+        key, first = board_of(standings).key, first_of(standings)
         tier = site.grid.benchmarks[key.benchmark].tier
         usual = site.grid.recipe_name(key.benchmark, board_of(standings).track) == key.recipe
         complete, records = len(first.ranking()), len(board_of(standings).records)

@@ -17,7 +17,7 @@ from leaderboard.load import LOCAL, Board
 from leaderboard.pages import beside, result
 from leaderboard.pages.changes import Revision, revisions
 from leaderboard.pages.progress import Tally, states
-from leaderboard.pages.site import Content, Page, Site, Standings, board_of, board_title
+from leaderboard.pages.site import Content, Page, Site, Standings, board_of, board_title, first_of
 from leaderboard.words import TrackWords
 
 PAIRS, POINTS, SEEDS = 3, 5, 3
@@ -47,7 +47,7 @@ class Head:
     @property
     def axis(self) -> Axis | None:
         """That of its targets."""
-        return next(iter(self.standings.values())).frame.primary
+        return first_of(self.standings).frame.primary
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def coverage(site: Site, slug: str) -> Coverage:
 
 
 def _has_enough(standings: Standings, slug: str) -> bool:
-    entry = next(iter(standings.values())).entry(slug)
+    entry = first_of(standings).entry(slug)
     return entry is not None and sum(point.accuracy.n >= SEEDS for point in entry.points) >= POINTS
 
 

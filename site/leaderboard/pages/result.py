@@ -19,7 +19,7 @@ from leaderboard.load import LOCAL, Board, BoardKey
 from leaderboard.pages import beside, forgetting
 from leaderboard.pages.details import Group, Latency, Layer, groups, latency, layers
 from leaderboard.pages.forgetting import Table
-from leaderboard.pages.site import Chart, Content, Part, Site, Standings, board_of, title_of
+from leaderboard.pages.site import Chart, Content, Part, Site, Standings, board_of, first_of, title_of
 from leaderboard.reported import Claim
 from leaderboard.series import Look
 from leaderboard.sources import source
@@ -53,7 +53,7 @@ class Sources:
 
     @property
     def first(self) -> Standing:
-        return next(iter(self.standings.values()))
+        return first_of(self.standings)
 
     @property
     def benchmark(self) -> str:
@@ -123,7 +123,7 @@ def part(site: Site, standings: Standings, slug: str) -> Part:
         look=site.looks[slug],
         grid=site.grid,
         standings={phase: one.alone(slug) for phase, one in standings.items()},
-        variants=next(iter(standings.values())).variants,
+        variants=first_of(standings).variants,
         claims=beside.claims(site, slug, key.benchmark),
         churn=site.results.churn.get((key.origin, key.benchmark, slug), {}),
         signer=None if key.origin == LOCAL else site.results.signers.get((key.benchmark, slug)),

@@ -179,8 +179,13 @@ def specifications(path: str) -> str:
     return f"data/charts/{path.removesuffix('.html')}.js"
 
 
+def first_of(standings: Standings) -> Standing:
+    """After retraining, where there is such a score."""
+    return next(iter(standings.values()))
+
+
 def board_of(standings: Standings) -> Board:
-    return next(iter(standings.values())).board
+    return first_of(standings).board
 
 
 def board_name(site: Site, board: Board) -> str:
