@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from leaderboard import facets
-from leaderboard.comparison import TIMES, identifier
+from leaderboard.comparison import identifier
 from leaderboard.costs import by_target, retraining_seconds, seconds
 from leaderboard.entries import Figure, Point
+from leaderboard.formats import asked, known
 from leaderboard.load import Board
 from leaderboard.pages.site import Site, Standings, board_name, board_of, first_of
 from leaderboard.standings import Range, Standing
@@ -134,7 +135,7 @@ def _data(site: Site, menu: Menu) -> dict[str, object]:
     return {
         "id": menu.id, "title": menu.title, "href": menu.href, "anchor": key.anchor, "division": key.division,
         "device": key.device_class, "unit": menu.unit, "figure": menu.figure, "digits": menu.digits,
-        "targets": [{"label": label, "words": label if ":" in label else f"{label}{TIMES}"} for label in menu.targets],
+        "targets": [{"label": label, "words": asked(label)} for label in menu.targets],
         "methods": [
             {"slug": one.slug, "title": site.titles[one.slug], "needs": one.needs,
              **_judged(one.figure.interval, one, place), "gap": one.figure.gap,
@@ -146,10 +147,6 @@ def _data(site: Site, menu: Menu) -> dict[str, object]:
 
 def _judged(interval: Interval, one: Candidate | Choice, place: Mapping[str, int]) -> dict[str, object]:
     return {
-        "mean": _known(interval.mean), "half": _known(interval.half), "rank": one.rank, "seconds": _known(one.seconds),
+        "mean": known(interval.mean), "half": known(interval.half), "rank": one.rank, "seconds": known(one.seconds),
         "ahead": [place[slug] for slug in one.ahead],
     }  # fmt: skip
-
-
-def _known(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None

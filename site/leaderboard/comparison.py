@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from leaderboard import costs, facets, statistics, words
 from leaderboard.entries import Axis, Entry
+from leaderboard.formats import TIMES, asked, known
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages.site import Site, Standings, board_of, board_title, first_of, specifications
 from leaderboard.standings import Standing
 
-TIMES = "\N{MULTIPLICATION SIGN}"
 MOST_SEEDS = 30
 """Quantiles are written for as many."""
 CALL = "espalierBoard"
@@ -102,7 +102,7 @@ def board_data(site: Site, standings: Standings) -> dict[str, object]:
         "seeds": len(first.frame.seeds),
         "charts": specifications(site.page_of(board.key)),
         "unit": "core" if board.key.device_class == "cpu" else "GPU",
-        "retraining": _known(costs.retraining_seconds(board)),
+        "retraining": known(costs.retraining_seconds(board)),
         "quantiles": [round(statistics.t_quantile(n - 1), 6) for n in range(2, MOST_SEEDS + 1)],
         "methods": [
             {"slug": entry.slug, "title": site.titles[entry.slug], "records": board.key.records(entry.slug),
@@ -121,7 +121,7 @@ def _costs(site: Site, board: Board, slug: str) -> dict[str, object]:
     """What a method takes at the costliest of its targets, and what it asks for (None where nobody says so)."""
     submission = site.submissions.get(slug)
     return {
-        **{name: _known(costs.costliest(board, slug, f"pruning_{name}")) for name in ("seconds", "epochs", "memory_mb")},
+        **{name: known(costs.costliest(board, slug, f"pruning_{name}")) for name in ("seconds", "epochs", "memory_mb")},
         "needs": facets.needs(submission.metadata.needs) if submission else None,
     }
 
@@ -132,24 +132,19 @@ def _axis_data(one: View) -> dict[str, object]:
         "title": one.title,
         "columns": [
             {"label": column.label, "hint": column.hint, "digits": column.digits,
-             "values": {slug: [_known(value) for value in values] for slug, values in column.values.items()}}
+             "values": {slug: [known(value) for value in values] for slug, values in column.values.items()}}
             for column in one.columns
         ],
     }  # fmt: skip
 
 
-def _known(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
-
-
 def _at_target(standing: Standing, position: int) -> Column:
-    target = standing.frame.targets[position]
-    label = target.label if standing.frame.primary is None else f"{target.label}{TIMES}"
+    label = asked(standing.frame.targets[position].label)
     found = {}
     for entry in standing.methods:
-        by_seed = {trial.seed: trial.accuracy for trial in entry.points[position].trials if trial.scored}
-        if by_seed:
-            found[entry.slug] = tuple(by_seed.get(seed, math.nan) for seed in standing.frame.seeds)
+        values = tuple(standing.accuracies(entry, position))
+        if any(map(math.isfinite, values)):
+            found[entry.slug] = values
     return Column(label, f"top-1 at {label}, points", 2, found)
 
 
@@ -163,7 +158,7 @@ def _at_factor(standing: Standing, axis: Axis, factor: float) -> Column:
     found = {}
     for entry in standing.methods:
         values = tuple(_interpolated(standing, entry, axis, index, factor) for index in range(len(standing.frame.seeds)))
-        if any(math.isfinite(value) for value in values):
+        if any(map(math.isfinite, values)):
             found[entry.slug] = values
     label = f"{factor:g}{TIMES}"
     return Column(label, f"top-1 at a realised {axis} of {label}, interpolated in log2, points", 2, found)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from leaderboard import statistics
-from leaderboard.entries import Axis, Entry
+from leaderboard.entries import Axis
 from leaderboard.standings import Standing
 from leaderboard.statistics import Interval
 
@@ -72,7 +72,7 @@ def against(standing: Standing, variant: str) -> Iterator[Contest]:
             continue
         artifacts = _artifacts(standing, entry.slug)
         for position, target in enumerate(standing.frame.targets):
-            scored = zip(by_seed(standing, entry, position), by_seed(standing, control, position), strict=True)
+            scored = zip(standing.accuracies(entry, position), standing.accuracies(control, position), strict=True)
             per_seed = tuple(one - other for one, other in scored)
             difference = statistics.interval(per_seed)
             if difference.n == len(standing.frame.seeds) > 1:
@@ -100,12 +100,6 @@ def tally(contests: Iterable[Contest]) -> Tally:
     )  # fmt: skip
 
 
-def by_seed(standing: Standing, entry: Entry, position: int) -> list[float]:
-    """Accuracies at one target in the order of the seeds; nan where there is none."""
-    found = {trial.seed: trial.accuracy for trial in entry.points[position].trials if trial.scored}
-    return [found.get(seed, math.nan) for seed in standing.frame.seeds]
-
-
 def kendall(one: ArrayLike, other: ArrayLike) -> float:
     """Kendall's tau-b of two orders of the same things; nan where one of them is no order."""
     pair = [np.asarray(values, dtype=float) for values in (one, other)]
@@ -124,7 +118,7 @@ def retraining_orders(after: Standing, before: Standing) -> dict[str, Interval]:
         rows = []
         for entry in after.methods:
             other = before.entry(entry.slug)
-            values = by_seed(after, entry, position) + (by_seed(before, other, position) if other else [math.nan])
+            values = after.accuracies(entry, position) + (before.accuracies(other, position) if other else [math.nan])
             if np.isfinite(values).all():
                 rows.append(values)
         if len(rows) < 3:

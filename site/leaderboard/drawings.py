@@ -11,6 +11,7 @@ from evaluator.records.record import SCRATCH
 from leaderboard import statistics, words
 from leaderboard.charts import Drawing, Rows
 from leaderboard.entries import Axis, Entry, Point, Trial
+from leaderboard.formats import asked
 from leaderboard.scales import MARGIN
 from leaderboard.series import CROWD, Look
 from leaderboard.standings import Standing
@@ -137,7 +138,7 @@ def _means(entry: Entry, name: str, title: str, ground: _Ground, shift: float, m
         row: dict[str, Any] = {
             "m": name,
             "name": title,
-            "t": point.target.label if math.isnan(point.target.factor) else f"{point.target.label}\N{MULTIPLICATION SIGN}",
+            "t": asked(point.target.label),
             "x": round(ground.x(point.target.label, point) * shift, 4),
             "a": round(accuracy.mean, 3),
             **_known("h", accuracy.half),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from leaderboard import statistics
+from leaderboard.formats import TIMES
 from leaderboard.statistics import Interval
 
 Phase = Literal["before", "after"]
@@ -152,7 +154,7 @@ def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Any], frame
     axes: tuple[Axis, ...] = ("compression", "speedup")
     counted = [point for point in points if point.target.feasible]
     scored = [{trial.seed: trial for trial in point.trials if trial.scored} for point in counted]
-    trials = [[by_seed.get(seed) for by_seed in scored] for seed in frame.seeds]
+    trials = [[of_seed.get(seed) for of_seed in scored] for seed in frame.seeds]
     factors = [point.target.factor for point in counted]
     curves = {
         axis: [_curve(dense, own, axis, factors, frame) for dense, own in zip(frame.reference, trials, strict=True)]
@@ -168,18 +170,23 @@ def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Any], frame
     )
 
 
+def by_seed(trials: Iterable[Trial], seeds: Iterable[int]) -> list[float]:
+    """Accuracies in the order of the seeds; nan where there is none."""
+    known = {trial.seed: trial.accuracy for trial in trials}
+    return [known.get(seed, math.nan) for seed in seeds]
+
+
 def _point(target: Target, cells: dict[tuple[str, int], Any], frame: Frame) -> Point:
     rows = [(seed, cells[target.label, seed]) for seed in frame.seeds if (target.label, seed) in cells]
     trials = [_trial(seed, row, frame.phase) for seed, row in rows]
-    accuracy = {trial.seed: trial.accuracy for trial in trials if trial.scored}
-    by_seed = [accuracy.get(seed, math.nan) for seed in frame.seeds]
+    accuracies = by_seed(trials, frame.seeds)
     scored = [trial for trial in trials if trial.scored]
     return Point(
         target=target,
         trials=trials,
         missing=len(frame.seeds) - len(trials) if target.feasible else 0,
-        accuracy=statistics.interval(by_seed),
-        drop=statistics.interval([own - dense for own, dense in zip(by_seed, frame.reference, strict=True)]),
+        accuracy=statistics.interval(accuracies),
+        drop=statistics.interval([own - dense for own, dense in zip(accuracies, frame.reference, strict=True)]),
         compression=_mean([trial.compression for trial in scored]),
         effective_compression=_mean([trial.effective_compression for trial in scored]),
         speedup=_mean([trial.speedup for trial in scored]),
@@ -238,7 +245,7 @@ def _area(curves: list[Curve], axis: Axis, frame: Frame, gap: str | None) -> Fig
     areas = [statistics.area(curve.points[start:], *span) for curve in curves]
     values = [statistics.nauc(area, curve.height[0], frame.chance) for area, curve in zip(areas, curves, strict=True)]
     if not all(map(math.isfinite, values)):
-        short = f"ends before {span[1]:g}\N{MULTIPLICATION SIGN}" if axis != frame.primary else "dense at chance"
+        short = f"ends before {span[1]:g}{TIMES}" if axis != frame.primary else "dense at chance"
         return Figure(statistics.interval([]), short)
     return Figure(statistics.interval(values), None, tuple(values))
 

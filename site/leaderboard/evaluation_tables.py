@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from leaderboard.entries import Axis, Entry
-from leaderboard.formats import TIMES, finite
+from leaderboard.formats import asked, finite
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.site import Site, Standings, board_of, board_title, first_of
 from leaderboard.standings import Standing
@@ -85,6 +85,5 @@ def _figures(standing: Standing, entry: Entry) -> dict[str, tuple[Interval, int]
         known = not reach.gap and not reach.beyond
         found[f"{axis[0].upper()}@1"] = (Interval(reach.factor, math.nan, math.nan, int(known)), 2)
     for point in entry.points:
-        label = point.target.label
-        found[f"Top-1 at {label}{'' if ':' in label else TIMES}"] = (point.accuracy, 2)
+        found[f"Top-1 at {asked(point.target.label)}"] = (point.accuracy, 2)
     return found | {"Mean drop": (entry.mean_drop.interval, 2)}

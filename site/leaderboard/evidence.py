@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leaderboard.formats import MINUS
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.site import Site, Standings, board_name, board_of
 from leaderboard.standings import Standing
-
-MINUS = "\N{MINUS SIGN}"
-
 
 WORDS = {"Score": "", "Which": "text", "Loses most": "text"}
 """Columns of evidence that hold words, and no figures, with the class of their cells."""

@@ -12,13 +12,13 @@ from leaderboard import statistics, words
 from leaderboard.audit import class_name
 from leaderboard.contests import Tally, against, retraining_orders, reversals, tally
 from leaderboard.entries import Phase
-from leaderboard.evidence import MINUS, Finding, Line, line_of, plain, telling
+from leaderboard.evidence import Finding, Line, line_of, plain, telling
+from leaderboard.formats import MINUS, asked
 from leaderboard.harm import Case, cases
 from leaderboard.load import Board
 from leaderboard.pages.site import Site, Standings, board_of, first_of
 from leaderboard.standings import Standing
 
-TIMES = "\N{MULTIPLICATION SIGN}"
 WITHIN = 1.0
 """Points of accuracy that a network may lose and still count as nearly the dense one."""
 
@@ -100,9 +100,8 @@ def retraining_order(site: Site, boards: list[Standings]) -> Finding | None:
             continue
         for label, tau in retraining_orders(standings["after"], standings["before"]).items():
             means.append(tau.mean)
-            target = label if ":" in label else f"{label}{TIMES}"
             spread = f" ± {tau.half:.2f}" if math.isfinite(tau.half) else ""
-            lines.append(line_of(site, standings["after"], (target, f"{plain(tau.mean)}{spread}", str(tau.n))))
+            lines.append(line_of(site, standings["after"], (asked(label), f"{plain(tau.mean)}{spread}", str(tau.n))))
     if not means:
         return None
     mean = sum(means) / len(means)
@@ -158,7 +157,7 @@ def nearly_dense(site: Site, boards: list[Standings]) -> Finding | None:
             drops = {entry.slug: entry.points[position].drop for entry in standing.methods}
             kept = [slug for slug, drop in drops.items() if drop.n > 1 and drop.low > -WITHIN]
             if kept:
-                best = (target.factor, f"{target.label}{TIMES}", kept)
+                best = (target.factor, asked(target.label), kept)
         if best is not None:
             benchmark = site.grid.benchmarks[standing.board.key.benchmark].title
             reached.append(f"{best[1]} {standing.frame.primary} on {benchmark} ({_kind(standing)})")
@@ -212,8 +211,7 @@ def _heaviest(site: Site, board: Board, harmed: list[tuple[str, Case]]) -> str:
         return "none"
     slug, case = min(harmed, key=lambda pair: pair[1].loss)
     name = class_name(site.grid, board.key.benchmark, case.which)
-    at = case.target if ":" in case.target else f"{case.target}{TIMES}"
-    return f"{name}: {plain(case.loss)} points, {site.titles[slug]} at {at}"
+    return f"{name}: {plain(case.loss)} points, {site.titles[slug]} at {asked(case.target)}"
 
 
 _DUEL = (

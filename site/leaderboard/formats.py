@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 TIMES = "\N{MULTIPLICATION SIGN}"
+MINUS = "\N{MINUS SIGN}"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -16,17 +17,27 @@ def xml(value: str) -> str:
 
 
 def fixed(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:.{digits}f}".replace("-", MINUS)
 
 
 def signed(value: float, digits: int = 2) -> str:
     shown = f"{value:+.{digits}f}"
-    return (shown[1:] if float(shown) == 0 else shown).replace("-", "\N{MINUS SIGN}")
+    return (shown[1:] if float(shown) == 0 else shown).replace("-", MINUS)
 
 
 def factor(value: float) -> str:
     """Three significant digits at most, with the sign of multiplication."""
     return f"{value:.{2 if value < 10 else 1}f}{TIMES}"
+
+
+def asked(target: str) -> str:
+    """A target as sentences name it: a pattern as it is, a factor with the sign of multiplication."""
+    return target if ":" in target else f"{target}{TIMES}"
+
+
+def known(value: float) -> float | None:
+    """As JSON has it, which knows no nan."""
+    return round(value, 6) if math.isfinite(value) else None
 
 
 def duration(seconds: float) -> str:

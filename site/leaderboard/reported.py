@@ -10,6 +10,7 @@ from typing import Any
 from leaderboard.charts import Drawing, Rows
 from leaderboard.corpus import Report
 from leaderboard.entries import Axis
+from leaderboard.formats import MINUS
 from leaderboard.series import CROWD, Look
 
 NAME = "reported-"
@@ -99,7 +100,7 @@ def beside(measured: Drawing, claims: Iterable[Claim], axis: Axis) -> Drawing:
 def _row(one: Report, x: float) -> dict[str, Any]:
     row: dict[str, Any] = {"m": one.series, "name": one.label, "t": "as reported", "x": round(x, 4)}
     if math.isfinite(one.change):
-        row["drop"] = f"{one.change:+.2f}".replace("-", "\N{MINUS SIGN}") + " points"
+        row["drop"] = f"{one.change:+.2f}".replace("-", MINUS) + " points"
     return {**row, **_figures(one.top1, one.compression, one.speedup)}
 
 

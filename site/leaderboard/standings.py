@@ -12,7 +12,7 @@ import numpy as np
 from evaluator.grid import Grid
 from evaluator.records.record import CONTROLS
 from leaderboard import statistics
-from leaderboard.entries import Axis, Entry, Figure, Frame, Phase, Target, make_entry
+from leaderboard.entries import Axis, Entry, Figure, Frame, Phase, Target, by_seed, make_entry
 from leaderboard.load import Board
 from leaderboard.statistics import Interval
 
@@ -84,6 +84,10 @@ class Standing:
 
     def entry(self, slug: str) -> Entry | None:
         return next((entry for entry in self.methods if entry.slug == slug), None)
+
+    def accuracies(self, entry: Entry, position: int) -> list[float]:
+        """Of an entry at a target, in the order of the seeds; nan where there is none."""
+        return by_seed(entry.points[position].trials, self.frame.seeds)
 
     def front(self, axis: Axis) -> list[str]:
         """Slugs with a point on the Pareto front of mean accuracy against a factor: as asked for on the targets' own axis,
@@ -165,14 +169,14 @@ def _cells(board: Board) -> dict[tuple[str, str], dict[tuple[str, int], Any]]:
 def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str], Any]) -> Standing:
     benchmark = grid.benchmarks[board.key.benchmark]
     targets, primary = reading_targets(board, grid)
-    by_seed = {row.seed: accuracy for row in board.dense_rows if (accuracy := getattr(row, f"{phase}_accuracy")) is not None}
+    dense = {row.seed: accuracy for row in board.dense_rows if (accuracy := getattr(row, f"{phase}_accuracy")) is not None}
     frame = Frame(
         phase=phase,
         seeds=list(benchmark.seeds),
         targets=targets,
         primary=primary,
         chance=100 / grid.datasets[benchmark.dataset].classes,
-        reference=[float(by_seed.get(seed, math.nan)) for seed in benchmark.seeds],
+        reference=[float(dense.get(seed, math.nan)) for seed in benchmark.seeds],
     )
     axes: tuple[Axis, ...] = ("compression", "speedup")
     entries = {key: make_entry(*key, rows, frame) for key, rows in cells.items()}

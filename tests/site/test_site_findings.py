@@ -85,7 +85,7 @@ def test_tau_is_kendalls(gathered):
     standings = next(one for one in gathered.standings if board_of(one).key.benchmark == "mnist-lenet-300-100")
     taus = []
     for seed in range(3):
-        pairs = [[contests.by_seed(standings[phase], standings[phase].entry(slug), 0)[seed] for phase in ("after", "before")]
+        pairs = [[standings[phase].accuracies(standings[phase].entry(slug), 0)[seed] for phase in ("after", "before")]
                  for slug in ("erk-magnitude", "global-magnitude", "lamp", "uniform-magnitude")]  # fmt: skip
         taus.append(stats.kendalltau(*zip(*pairs, strict=True)).statistic)
     assert found.lines[0].figures[0] == "2\N{MULTIPLICATION SIGN}"

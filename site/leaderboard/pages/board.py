@@ -16,6 +16,7 @@ from leaderboard.costs import pruning_seconds
 from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Phase
 from leaderboard.facets import Choice, Traits, all_traits, choice
+from leaderboard.formats import TIMES
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages.site import (
     Chart,
@@ -35,8 +36,6 @@ from leaderboard.sources import source
 from leaderboard.standings import Standing
 from leaderboard.statistics import Interval, interval
 from leaderboard.words import TrackWords
-
-TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 @dataclass(frozen=True)

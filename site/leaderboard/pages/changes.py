@@ -10,6 +10,7 @@ from evaluator.records.changes import Figures
 from evaluator.records.record import DENSE, is_control
 from leaderboard import words
 from leaderboard.entries import Phase
+from leaderboard.formats import asked
 from leaderboard.pages.site import Page, Site
 
 Step = tuple[str, str, str]
@@ -88,7 +89,7 @@ def _revision(site: Site, anchor: str, changes: list[Change]) -> Revision:
 
 
 def _line(change: Change) -> Line:
-    target = change.target if isinstance(change.target, str) else f"{change.target:g}\N{MULTIPLICATION SIGN}"
+    target = asked(change.target if isinstance(change.target, str) else f"{change.target:g}")
     variant = words.CONTROLS[change.division][change.variant] if is_control(change.variant) else ""
     reasons = [reason.replace("->", ARROW) for reason in change.reasons]
     return Line(f"{target}, seed {change.seed}", variant, list(_steps(change)), reasons)

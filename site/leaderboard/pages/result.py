@@ -13,7 +13,7 @@ from evaluator.records.record import CONTROLS
 from leaderboard import facts, reported, statistics, words
 from leaderboard.charts import tradeoff
 from leaderboard.drawings import single
-from leaderboard.entries import Axis, Entry, Phase, Point, Target
+from leaderboard.entries import Axis, Phase, Point, Target
 from leaderboard.facts import Fact
 from leaderboard.load import LOCAL, Board, BoardKey
 from leaderboard.pages import beside, forgetting
@@ -194,16 +194,9 @@ def _differences(standing: Standing, slug: str, position: int) -> dict[str, Inte
     entry = standing.entry(slug)
     if entry is None:
         return {}
-    mine = _by_seed(entry, position, standing)
-    controls = {control.variant: control for control in standing.controls.get(slug, [])}
-    return {
-        name: statistics.paired(mine, _by_seed(controls[name], position, standing)) for name in CONTROLS if name in controls
-    }
-
-
-def _by_seed(entry: Entry, position: int, standing: Standing) -> list[float]:
-    found = {trial.seed: trial.accuracy for trial in entry.points[position].trials if trial.scored}
-    return [found.get(seed, float("nan")) for seed in standing.frame.seeds]
+    mine = standing.accuracies(entry, position)
+    controls = {control.variant: standing.accuracies(control, position) for control in standing.controls.get(slug, [])}
+    return {name: statistics.paired(mine, controls[name]) for name in CONTROLS if name in controls}
 
 
 def _chart(sources: Sources, standing: Standing, axis: Axis | None) -> Chart:
