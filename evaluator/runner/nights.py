@@ -34,8 +34,8 @@ class Step(NamedTuple):
 
 
 def steps(grid: Grid, published: Store, cells: Iterable[Mapping[str, Any]]) -> list[Step]:
-    """What is missing or stale, as `espalier plan` lists it, in the order of how many readers see it: the benchmark of the
-    first page before the others, and there what is shown and stale before what was never there, much of it before little."""
+    """What is missing or stale, as `espalier plan` lists it, benchmark by benchmark as ``by_readers`` has them, and
+    there what is shown and stale before what was never there, much of it before little."""
     todo = [cell for cell in cells if cell["todo"] and cell["submission"] != DENSE]
     numbers = Counter((cell["cell"].partition("/")[0], cell["submission"]) for cell in todo)
     stale = {(cell["cell"].partition("/")[0], cell["submission"]) for cell in todo if cell["state"] == "stale"}
@@ -45,8 +45,8 @@ def steps(grid: Grid, published: Store, cells: Iterable[Mapping[str, Any]]) -> l
 
 
 def by_readers(grid: Grid, published: Store) -> list[str]:
-    """Benchmarks, those first that most readers see: the first page shows one with methods to compare, of a ranked tier
-    before others, of a later tier before an earlier, and with more methods."""
+    """Benchmarks, those first that readers look for: with methods to compare, of a ranked tier before others, of a later
+    tier before an earlier, and with more methods."""
     tiers = list(grid.tiers)
 
     def telling(name: str) -> tuple[bool, bool, int, int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from leaderboard.formats import MINUS
 from leaderboard.load import PUBLISHED
-from leaderboard.pages.site import Site, Standings, board_name, board_of
+from leaderboard.pages.site import Site, Standings, board_name, board_of, first_of
 from leaderboard.standings import Standing
 
 WORDS = {"Score": "", "Which": "text", "Loses most": "text"}
@@ -51,6 +52,29 @@ def telling(site: Site) -> list[Standings]:
     lowest = next(iter(site.grid.tiers), "")
     later = [one for one in published if site.grid.benchmarks[board_of(one).key.benchmark].tier != lowest]
     return later or published
+
+
+def most_telling(site: Site) -> list[Standings]:
+    """The most telling board of each benchmark, in that order: published before local (and never both), a ranked tier
+    before the others and a later one before an earlier, a curve before patterns, the usual recipe before another; then the
+    one with the most methods that have every figure."""
+    tiers = list(site.grid.tiers)
+
+    def weight(standings: Standings) -> tuple[Any, ...]:
+        key, first = board_of(standings).key, first_of(standings)
+        tier = site.grid.benchmarks[key.benchmark].tier
+        usual = site.grid.recipe_name(key.benchmark, board_of(standings).track) == key.recipe
+        complete, records = len(first.ranking()), len(board_of(standings).records)
+        return (
+            key.origin == PUBLISHED, complete > 1, site.grid.tiers[tier].ranked, tiers.index(tier),
+            first.frame.primary is not None, usual, complete, records,
+        )  # fmt: skip
+
+    found: dict[str, Standings] = {}
+    for standings in sorted(site.standings, key=weight, reverse=True):
+        found.setdefault(board_of(standings).key.benchmark, standings)
+    boards = list(found.values())
+    return [one for one in boards if board_of(one).key.origin == board_of(boards[0]).key.origin]
 
 
 def _usual(site: Site, standings: Standings) -> bool:

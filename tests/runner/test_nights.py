@@ -30,7 +30,7 @@ def publish(folder: Path, *names: str) -> Store:
 
 
 def test_what_most_readers_see_comes_first(grid: Grid, tmp_path: Path) -> None:
-    """The benchmark of the first page, as the site chooses it: with methods to compare, ranked, of the latest tier."""
+    """A benchmark with methods to compare, ranked, of the latest tier."""
     store = publish(
         tmp_path,
         *(f"digits-mlp/{slug}" for slug in ("a", "b", "c", "dense")),

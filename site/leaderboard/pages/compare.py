@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.comparison import Column, difference, file_name, identifier, view
-from leaderboard.evidence import telling
+from leaderboard.evidence import most_telling
 from leaderboard.load import LOCAL
 from leaderboard.pages.site import Page, Site, Standings, board_of, board_title, first_of
 from leaderboard.standings import Standing
@@ -58,21 +58,14 @@ def _entry(site: Site, standings: Standings) -> dict[str, Any]:
 
 
 def all_pairs(site: Site) -> Pairs | None:
-    """None where no board has two methods with all figures."""
-
-    def ranked(standings: Standings) -> tuple[Any, ...]:
-        first = first_of(standings)
-        tier = site.grid.benchmarks[board_of(standings).key.benchmark].tier
-        return site.grid.tiers[tier].ranked, len(first.ranking())
-
-    best = max(telling(site), key=ranked, default=None)
-    standing = first_of(best) if best is not None else None
-    if best is None or standing is None or len(standing.ranking()) < FEWEST:
+    """On the board that the first page shows; None where that has no two methods with all figures."""
+    standing = next(map(first_of, most_telling(site)), None)
+    if standing is None or len(standing.ranking()) < FEWEST:
         return None
     column = view(standing, standing.frame.primary).columns[-1]
     slugs = [entry.slug for entry in standing.methods if entry.slug in column.values]
     shown = slugs[:ROWS]
     rows = [[difference(column, one, other) if one != other else None for other in shown] for one in shown]
-    board = board_of(best)
+    board = standing.board
     title = f"{site.grid.benchmarks[board.key.benchmark].title}, {board_title(site, board).lower()}"
     return Pairs(standing, title, column, shown, len(slugs) - len(shown), rows, standing.ahead())

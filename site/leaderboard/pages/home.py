@@ -11,12 +11,13 @@ from leaderboard.charts import tradeoff
 from leaderboard.chooser import FILE, menus
 from leaderboard.comparison import identifier
 from leaderboard.drawings import compare
+from leaderboard.evidence import most_telling
 from leaderboard.facets import NEEDS
 from leaderboard.findings import findings
 from leaderboard.load import PUBLISHED
 from leaderboard.pages.news import items
 from leaderboard.pages.progress import states
-from leaderboard.pages.site import Chart, Page, Site, Standings, board_of, board_title, first_of
+from leaderboard.pages.site import Chart, Page, Site, board_of, board_title, first_of
 from leaderboard.standings import Standing
 
 SHOWN = 3
@@ -30,7 +31,7 @@ LIMITS = {60: "1 UNIT-minute", 600: "10 UNIT-minutes", 3600: "1 UNIT-hour", 36_0
 def pages(site: Site) -> Iterator[Page]:
     """The home page."""
     counted = list(states(site).values())
-    boards = _telling(site)
+    boards = most_telling(site)
     hero = boards[0] if boards else None
     standing = first_of(hero) if hero is not None else None
     chart = _chart(site, standing, "hero", small=False) if standing is not None else None
@@ -71,26 +72,3 @@ def _chart(site: Site, standing: Standing, name: str, *, small: bool) -> Chart:
     drawing = compare(standing, axis, site.looks, site.titles)
     spec = tradeoff(replace(drawing, named={}) if small else drawing)
     return Chart(name, f"{caption}, {phase}", f"{caption} on {title}, {phase}: one line per method.", spec)
-
-
-def _telling(site: Site) -> list[Standings]:
-    """The most telling board of each benchmark, in that order: published before local (and never both), a ranked tier
-    before the others and a later one before an earlier, a curve before patterns, the usual recipe before another; then the
-    one with the most methods that have every figure."""
-    tiers = list(site.grid.tiers)
-
-    def telling(standings: Standings) -> tuple[Any, ...]:
-        key, first = board_of(standings).key, first_of(standings)
-        tier = site.grid.benchmarks[key.benchmark].tier
-        usual = site.grid.recipe_name(key.benchmark, board_of(standings).track) == key.recipe
-        complete, records = len(first.ranking()), len(board_of(standings).records)
-        return (
-            key.origin == PUBLISHED, complete > 1, site.grid.tiers[tier].ranked, tiers.index(tier),
-            first.frame.primary is not None, usual, complete, records,
-        )  # fmt: skip
-
-    found: dict[str, Standings] = {}
-    for standings in sorted(site.standings, key=telling, reverse=True):
-        found.setdefault(board_of(standings).key.benchmark, standings)
-    boards = list(found.values())
-    return [one for one in boards if board_of(one).key.origin == board_of(boards[0]).key.origin]
