@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -14,18 +13,18 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+from evaluator.characters import seen
 
 WIDE = 1000
 """Columns where there is no terminal: nothing is cut or wrapped for a file or a pipe."""
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def safe(text: object) -> str:
     """Text that can neither move the cursor, nor colour the terminal, nor pass for markup."""
-    return escape(CONTROL.sub("", str(text)))
+    return escape(seen(str(text)))
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,8 @@ import re
 import stat
 from pathlib import Path
 
-from evaluator.check.problems import Problem, error, hidden
+from evaluator.characters import hidden
+from evaluator.check.problems import Problem, error
 from evaluator.metadata import LARGEST
 
 REQUIRED = ("metadata.yaml", "method.py")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from evaluator.characters import hidden
+
 Severity = Literal["error", "warning"]
-BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
-"""Letters and symbols that look like nothing."""
 LONGEST = 80
 """Characters of a submission's own text that a message quotes."""
 
@@ -44,13 +43,6 @@ def error(path: Path, line: int, code: str, message: str, fix: str) -> Problem:
 
 def warning(path: Path, line: int, code: str, message: str, fix: str) -> Problem:
     return Problem(path, line, "warning", code, message, fix)
-
-
-def hidden(character: str) -> bool:
-    """Whether a character is invisible or moves others: controls, bidirectional marks, zero-width, tags, private use."""
-    if character in "\n\t":
-        return False
-    return unicodedata.category(character) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp") or character in BLANKS
 
 
 def visible(text: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
-from evaluator.check.problems import Problem, error, hidden, quoted
+from evaluator.characters import hidden
+from evaluator.check.problems import Problem, error, quoted
 from evaluator.metadata import LOADER
 
 DEEPEST = 8

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from evaluator.characters import seen
 
 COMMENT_LENGTH = 60_000
 """Characters; GitHub takes 65,536."""
@@ -11,22 +12,15 @@ COMMENT_LENGTH = 60_000
 CUT = "\n\n*(cut: too long for a comment)*"
 
 
-def hidden(character: str) -> bool:
-    """Whether a character is invisible or moves others: controls, bidirectional marks, zero-width, halves of pairs."""
-    return unicodedata.category(character) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
-
-
 def line(text: str, length: int) -> str:
     """``text`` as one line of at most ``length`` visible characters."""
-    spaced = re.sub(r"\s+", " ", text)
-    kept = " ".join("".join(c for c in spaced if not hidden(c)).split())
+    kept = " ".join(seen(re.sub(r"\s+", " ", text)).split())
     return kept if len(kept) <= length else kept[: length - 1].rstrip() + "…"
 
 
 def block(text: str) -> str:
     """``text`` as a code block of Markdown that it cannot end: no mention, link, image or command in it comes to life."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    clean = "\n".join("".join(c for c in one if c == "\t" or not hidden(c)) for one in lines).strip("\n")
+    clean = seen(text.replace("\r\n", "\n").replace("\r", "\n")).strip("\n")
     longest = max((len(run) for run in re.findall("`+", clean)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{clean}\n{fence}"

@@ -15,6 +15,7 @@ from typing import Any
 
 from evaluator.errors import EspalierError
 from evaluator.launch import passed_on
+from evaluator.plan import DONE
 from evaluator.repository import Repository
 from evaluator.sandbox.confine import leave_with_parent
 
@@ -22,7 +23,6 @@ PATIENCE = 30.0
 """Seconds that an evaluation has to end by itself when it is told to."""
 LOG_BYTES = 5_000_000
 """Of the log of an evaluation, from which on the next begins another; the one before is kept."""
-DONE = ("fresh", "failed")
 LOOK_UP = 5.0
 """Seconds between two looks up from a command that is asked."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from evaluator.characters import seen
+
 LOG_BYTES = 8000
 REASON_LENGTH = 300
 INSIDE = (("/espalier/submission/", ""), ("/espalier/code/", ""))
@@ -26,8 +28,7 @@ def clean_reason(reason: str, private: Sequence[str]) -> str:
 
 def _plain(text: str, private: Sequence[str]) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    # control, format (writing direction among them), surrogate, private and unassigned characters
-    text = "".join(c for c in text if c in "\n\t" or not unicodedata.category(c).startswith("C"))
+    text = "".join(c for c in seen(text) if unicodedata.category(c) != "Cn")  # nobody knows how those will look
     for path, shown in (*INSIDE, *((path, "...") for path in private)):
         text = text.replace(path, shown)
     return text

@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from evaluator.__main__ import app
+from evaluator.characters import hidden
 from evaluator.check import check_submissions
-from evaluator.check.problems import hidden, visible
+from evaluator.check.problems import visible
 from evaluator.commands.check import find_folders
 from evaluator.errors import UsageError
 from evaluator.metadata import Metadata

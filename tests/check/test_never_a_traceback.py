@@ -10,8 +10,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from evaluator.characters import hidden
 from evaluator.check import Report, check_submission
-from evaluator.check.problems import hidden, visible
+from evaluator.check.problems import visible
 from evaluator.errors import SubmissionError
 from evaluator.metadata import Metadata, load_submission
 from tests.check.samples import METADATA, METHOD, write
