@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import Counter
@@ -13,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evaluator.canonical import write_atomically
 from evaluator.grid import Grid
 from evaluator.records import Store
 from evaluator.records.record import DENSE
+from evaluator.runner.ledger import read_ledger, write_ledger
 from evaluator.runner.stages import Evaluation
 
 log = logging.getLogger("espalier.runner")
@@ -81,21 +80,13 @@ class Nights:
 
     def spent(self, now: float) -> float:
         """GPU-seconds of this night."""
-        return self._read().get(night_of(now), 0.0)
+        return read_ledger(self.path).get(night_of(now), 0.0)  # one that is lost costs one night's budget
 
     def enter(self, now: float, seconds: float) -> None:
         """Add GPU-seconds that were spent until now."""
-        known = self._read()
+        known = read_ledger(self.path)
         known[night_of(now)] = self.spent(now) + seconds
-        newest = dict(sorted(known.items())[-KEPT:])
-        write_atomically(self.path, (json.dumps(newest, indent=2) + "\n").encode())
-
-    def _read(self) -> dict[str, float]:
-        try:
-            found = json.loads(self.path.read_bytes())
-        except (OSError, ValueError):
-            return {}  # a ledger that is lost costs one night's budget
-        return {str(night): float(seconds) for night, seconds in found.items()} if isinstance(found, dict) else {}
+        write_ledger(self.path, dict(sorted(known.items())[-KEPT:]))
 
 
 @dataclass

@@ -5,14 +5,12 @@ A record is published only where the sentinels of its benchmark were as they wer
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluator.canonical import write_atomically
 from evaluator.errors import EspalierError, Interrupted
 from evaluator.records import Record, Store
 from evaluator.records.changes import place
@@ -20,6 +18,7 @@ from evaluator.repository import Repository
 from evaluator.runner import stages
 from evaluator.runner.attempts import Over
 from evaluator.runner.greeting import WALLED
+from evaluator.runner.ledger import read_ledger, write_ledger
 
 log = logging.getLogger("espalier.runner")
 
@@ -81,7 +80,7 @@ class Sentinels:
 
     def sift(self, store: Store, slugs: Iterable[str]) -> None:
         """Take out what comes from an environment in which they never passed: it is measured anew."""
-        known = self._read()
+        known = read_ledger(self.path)  # what is forgotten is measured anew
         for slug in slugs:
             odd = [record for record in store.by(slug) if not self._vouch_for(record, known)]
             if odd:
@@ -95,14 +94,6 @@ class Sentinels:
         return record.benchmark not in self._watched or place(record.environment) in known
 
     def _remember(self, environments: Iterable[str], *, well: bool) -> None:
-        known = {one: when for one, when in self._read().items() if one not in environments}
+        known = {one: when for one, when in read_ledger(self.path).items() if one not in environments}
         known |= dict.fromkeys(environments, self.now()) if well else {}
-        newest = dict(sorted(known.items(), key=lambda item: item[1])[-KEPT:])
-        write_atomically(self.path, (json.dumps(newest, indent=2) + "\n").encode())
-
-    def _read(self) -> dict[str, float]:
-        try:
-            found = json.loads(self.path.read_bytes())
-        except (OSError, ValueError):
-            return {}  # what is forgotten is measured anew
-        return {str(one): float(when) for one, when in found.items()} if isinstance(found, dict) else {}
+        write_ledger(self.path, dict(sorted(known.items(), key=lambda item: item[1])[-KEPT:]))

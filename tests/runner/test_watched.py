@@ -12,6 +12,7 @@ from evaluator.records import Record, Store
 from evaluator.records.changes import place
 from evaluator.repository import Repository
 from evaluator.runner import stages
+from evaluator.runner.ledger import read_ledger
 from evaluator.runner.sentinels import KEPT, Sentinels
 from tests.miniature import ROOT
 from tests.runner.stage import Lines, Stage
@@ -94,4 +95,4 @@ def test_a_few_environments_are_remembered(a_pass: Callable[[], Sentinels], stag
         stage.time += 1
         stage.environments = [f"{number}"]
         a_pass().are_well()
-    assert sorted(map(int, a_pass()._read())) == list(range(2, KEPT + 2))
+    assert sorted(map(int, read_ledger(a_pass().path))) == list(range(2, KEPT + 2))
