@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluator.channels.costs import Costs, channel_costs
-from evaluator.channels.discovery import channel_groups, materialise
+from evaluator.channels.discovery import channel_groups
 from evaluator.channels.groups import ChannelGroup, Side, Slice, bound
 from evaluator.channels.solving import solve
 from evaluator.channels.surgery import Kept, remove_channels, silence, silenced
@@ -15,7 +15,6 @@ __all__ = [
     "bound",
     "channel_groups",
     "Kept",
-    "materialise",
     "remove_channels",
     "silence",
     "silenced",

@@ -57,11 +57,6 @@ def channel_groups(model: nn.Module, classifier: str, shape: Shape) -> list[Chan
     ]
 
 
-def materialise(model: nn.Module, classifier: str, shape: Shape, kept: Kept) -> nn.Module:
-    """As :func:`remove_channels`, for whoever does not have the groups at hand: a copy without the channels that go."""
-    return remove_channels(model, channel_groups(model, classifier, shape), kept)
-
-
 def _randomised(model: nn.Module) -> nn.Module:
     """A copy on the CPU, in double precision and eval mode, with random weights under which no channel is silent."""
     probe = copy.deepcopy(model).to("cpu", torch.float64).eval().requires_grad_()

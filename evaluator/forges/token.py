@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
@@ -36,22 +35,9 @@ class Token:
     def from_environment(cls, variable: str = VARIABLE) -> Token:
         """The token in an environment variable."""
         if variable not in os.environ:
-            fix = f"set {variable}, or name a file that holds the token"
-            raise ForgeError(
-                "this forge wants a token, and there is none", where=f"environment variable {variable}", fix=fix
-            )
+            message = "this forge wants a token, and there is none"
+            raise ForgeError(message, where=f"environment variable {variable}", fix=f"set {variable}")
         return cls(os.environ[variable], f"environment variable {variable}")
-
-    @classmethod
-    def from_file(cls, path: Path) -> Token:
-        """The token in a file that not everybody may read."""
-        try:
-            if path.stat().st_mode & 0o007:
-                raise ForgeError("everybody on this machine may read the token", where=path, fix=f"chmod 600 {path}")
-            return cls(path.read_text(encoding="ascii"), str(path))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not ASCII"
-            raise ForgeError(f"the token cannot be read ({reason})", where=path) from None
 
     def header(self, scheme: str) -> str:
         """The value of the header Authorization. The only way out."""

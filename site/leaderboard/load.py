@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast, get_args
+from typing import NamedTuple, cast, get_args
 
 import numpy as np
 
@@ -25,11 +25,8 @@ from evaluator.repository import Repository
 from leaderboard.freshness import Freshness
 from leaderboard.kept import NOTHING, Kept
 from leaderboard.reading import read
-from leaderboard.rows import Row, source_of, to_frame
+from leaderboard.rows import Row, source_of
 from leaderboard.versions import Remeasuring, Shown, Table, choose
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PUBLISHED, LOCAL = "published", "local"
 
@@ -118,16 +115,6 @@ class Board:
         """The median of what retraining took."""
         return float(np.median([row.retraining_seconds for row in self.records if row.status == "ok"] or [0.0]))
 
-    @property
-    def rows(self) -> pd.DataFrame:
-        """The records as a table, made anew each time, for those who calculate with whole columns."""
-        return to_frame(self.records)
-
-    @property
-    def dense(self) -> pd.DataFrame:
-        """The dense control as a table."""
-        return to_frame(self.dense_rows)
-
 
 @dataclass(frozen=True)
 class Results:
@@ -163,11 +150,6 @@ class Results:
         for row in self.rows:
             found.setdefault(row.benchmark, []).append(row)
         return found
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The records as a table, made anew each time, for those who calculate with whole columns."""
-        return to_frame(self.rows).assign(origin=[row.origin for row in self.rows])
 
 
 def load_results(repository: Repository, grid: Grid, *, local: bool = True, kept: Kept = NOTHING) -> Results:

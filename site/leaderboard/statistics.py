@@ -118,16 +118,11 @@ def curve(x: ArrayLike, accuracy: ArrayLike) -> Points:
     return sorted(points, key=itemgetter(0) if known else lambda point: math.inf if math.isnan(point[0]) else point[0])
 
 
-def auc(x: ArrayLike, accuracy: ArrayLike, low: float, high: float) -> float:
-    """Mean accuracy over [low, high] in log2: the trapezoid under a(x), divided by its width.
+def area(points: Points, low: float, high: float) -> float:
+    """Mean accuracy over [low, high] in log2: the trapezoid under a curve, divided by its width.
 
     nan when a point is missing or the points do not reach both ends.
     """
-    return area(curve(x, accuracy), low, high)
-
-
-def area(points: Points, low: float, high: float) -> float:
-    """As :func:`auc`, of what :func:`curve` gave."""
     start, end = math.log2(low), math.log2(high)
     if not all(map(math.isfinite, chain.from_iterable(points))) or len(points) < 2 or end <= start:
         return math.nan
@@ -168,16 +163,11 @@ def nauc(area: float, dense: float, chance: float) -> float:
     return (area - chance) / (dense - chance) if dense > chance else math.nan
 
 
-def largest_within(x: ArrayLike, accuracy: ArrayLike, floor: float) -> Crossing:
-    """C@d or S@d: the largest factor before accuracy first falls below ``floor``, interpolated in log2.
+def crossing(points: Points, floor: float) -> Crossing:
+    """C@d or S@d: the largest factor before a curve first falls below ``floor``, interpolated in log2.
 
     The first point must be the dense control at x = 1.  A missing point before the crossing makes the answer nan.
     """
-    return crossing(curve(x, accuracy), floor)
-
-
-def crossing(points: Points, floor: float) -> Crossing:
-    """As :func:`largest_within`, of what :func:`curve` gave."""
     before = above = math.nan
     for position, height in points:
         if not math.isfinite(height + position):

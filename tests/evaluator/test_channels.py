@@ -21,7 +21,6 @@ from evaluator.channels import (
     Costs,
     channel_costs,
     channel_groups,
-    materialise,
     remove_channels,
     silence,
     solve,
@@ -302,7 +301,7 @@ def test_silence_and_absence_learn_alike_in_train_mode(name: str) -> None:
 
 def test_materialised_layers_tell_their_new_sizes() -> None:
     model, classifier, shape = network("depthwise")
-    smaller = materialise(model, classifier, shape, {0: torch.arange(12) < 5})
+    smaller = remove_channels(model, channel_groups(model, classifier, shape), {0: torch.arange(12) < 5})
     convs = [smaller.get_submodule(name) for name in "036"]
     assert [(conv.in_channels, conv.out_channels, conv.groups) for conv in convs] == [(3, 5, 1), (5, 5, 5), (5, 16, 1)]
     assert smaller.get_submodule("1").num_features == 5

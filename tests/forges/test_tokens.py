@@ -47,19 +47,6 @@ def test_a_token_from_the_environment(monkeypatch):
     forge.close()
 
 
-def test_a_token_from_a_file_that_is_ours_alone(tmp_path):
-    path = tmp_path / "token"
-    with pytest.raises(ForgeError, match="cannot be read"):
-        Token.from_file(path)
-    path.write_text(SECRET + "\n")
-    path.chmod(0o604)
-    with pytest.raises(ForgeError, match=r"everybody .*\n.*chmod 600") as caught:
-        Token.from_file(path)
-    assert SECRET not in str(caught.value)
-    path.chmod(0o600)
-    assert Token.from_file(path).header("token") == f"token {SECRET}"
-
-
 def locals_of_ours(error):
     """What a traceback with variables would show of our frames; the test's own know the secret."""
     told = traceback.TracebackException.from_exception(error, capture_locals=True)

@@ -33,8 +33,8 @@ def test_origins_never_mix(repository):
     fill(repository, Plan(benchmarks=("digits-mlp",), methods=1), local=True)
     grid = load_grid(repository.grid)
     boards = load_results(repository, grid).boards
-    assert [(board.key.origin, board.rows["submission"].nunique()) for board in boards] == [("published", 2), ("local", 1)]
-    assert all(len(board.dense) == 3 for board in boards)
+    assert [(board.key.origin, len(board.by_submission)) for board in boards] == [("published", 2), ("local", 1)]
+    assert all(len(board.dense_rows) == 3 for board in boards)
     assert [board.key.origin for board in load_results(repository, grid, local=False).boards] == ["published"]
 
 
@@ -64,7 +64,7 @@ def test_devices_and_recipes_never_mix(repository, change):
     Store(repository.published).add([*made, *other])
     boards = load_results(repository, grid).boards
     assert len(boards) == 2
-    assert sorted(len(board.dense) for board in boards) == [0, 3]
+    assert sorted(len(board.dense_rows) for board in boards) == [0, 3]
 
 
 def test_published_records_need_a_sandbox(repository):
@@ -83,7 +83,7 @@ def test_unknown_benchmark_is_left_out_and_said(repository):
     record = next(records(grid, Plan(benchmarks=("digits-mlp",))))
     Store(repository.published).add([record.model_copy(update={"benchmark": "gone"})])
     results = load_results(repository, grid)
-    assert results.frame.empty
+    assert results.rows == []
     assert results.warnings == ["published: 1 record(s) left out: the grid has no benchmark 'gone'"]
 
 
@@ -210,12 +210,12 @@ def test_stale_records_stand_in_no_table(tmp_path):
     method = next(repository.submissions.glob("*/method.py"))
     method.write_text(method.read_text() + "# changed\n")
     results = load_results(repository, grid)
-    assert method.parent.name not in set(results.frame["submission"])
+    assert method.parent.name not in {row.submission for row in results.rows}
     assert any("the submission's code" in line for line in results.warnings)
     assert gather(repository).warnings == results.warnings
     assert gather(repository).faults == [], "nothing is wrong that a measurement would not mend"
     newer = grid.model_copy(update={"protocol": grid.protocol.model_copy(update={"scoring_version": 99})})
     results = load_results(repository, newer)
-    assert method.parent.name not in set(results.frame["submission"])
+    assert method.parent.name not in {row.submission for row in results.rows}
     assert {board.remeasuring and board.remeasuring.done for board in results.boards} == {0}, "of the version before, marked"
     assert any("the scoring protocol changed (1 -> 99)" in line for line in results.warnings)

@@ -11,6 +11,7 @@ from leaderboard import chooser, statistics
 from leaderboard.build import gather
 from leaderboard.formats import duration
 from leaderboard.pages.site import board_of
+from leaderboard.rows import to_frame
 
 BOARD = "digits-mlp/one-shot-unstructured-digits-retraining-cpu-published"
 MANY = "digits-cnn/one-shot-unstructured-digits-retraining-cpu-published"
@@ -56,7 +57,7 @@ def test_method_with_a_gap_is_never_chosen(menus):
 def test_cost_is_that_of_the_costliest_target_and_of_the_usual_retraining(site, gathered, menus):
     """Retraining is the same for all: a method is not dear because the machine was busy."""
     standings = next(one for one in gathered.standings if menus[BOARD].board is board_of(one))
-    rows = board_of(standings).rows
+    rows = to_frame(board_of(standings).records)
     own = rows[(rows["submission"] == "lamp") & (rows["variant"] == "method")]
     costs = own["pruning_seconds"].groupby(own["target"]).mean() + rows["retraining_seconds"].median()
     found = {one.slug: one for one in menus[BOARD].candidates}

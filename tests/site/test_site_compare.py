@@ -13,6 +13,7 @@ from leaderboard.build import build, gather
 from leaderboard.formats import fixed, signed
 from leaderboard.pages.compare import all_pairs
 from leaderboard.pages.site import board_of
+from leaderboard.rows import to_frame
 
 from tests.site.synthetic import Plan, fill, make_repository, open_everything
 from tests.site.test_site_browser import draw_all
@@ -41,7 +42,7 @@ def test_files_hold_the_records(site, gathered):
     [name] = [board["file"] for board in index(site) if board["id"] == BOARD]
     text = (site.folder / name).read_text(encoding="utf-8")
     data = json.loads(text.removeprefix(f"{comparison.CALL}(").removesuffix(");\n"))
-    frame = gathered.results.frame
+    frame = to_frame(gathered.results.rows)
     rows = frame[(frame["benchmark"] == "mnist-lenet-300-100") & (frame["variant"] == "method")]
     by_cell = rows.set_index(["submission", "target", "seed"])["after_accuracy"]
     axis = data["phases"][0]["axes"][0]

@@ -14,6 +14,7 @@ from leaderboard.evidence import telling
 from leaderboard.findings import class_harm, findings, nearly_dense, retraining_order, score_or_allocation, tied_best
 from leaderboard.forgetting import Forgetting
 from leaderboard.pages.site import board_of
+from leaderboard.rows import to_frame
 from scipy import stats
 
 from evaluator.records.record import DENSE
@@ -27,7 +28,7 @@ def gathered(site):
 
 def duels(gathered, variant, column):
     """(better, tied, worse) of one board by pandas and scipy alone."""
-    frame = gathered.results.frame
+    frame = to_frame(gathered.results.rows)
     here = frame[(frame["benchmark"] == "mnist-lenet-300-100") & (frame["status"] == "ok") & (frame["submission"] != DENSE)]
     index = ["submission", "target", "seed"]
     columns = [here[here["variant"] == kind].set_index(index)[column] for kind in ("method", variant)]
@@ -117,7 +118,7 @@ def test_nearly_dense_names_only_methods_whose_interval_is_inside(gathered):
 @pytest.mark.filterwarnings("ignore:Precision loss")
 def test_harm_is_counted_class_by_class(gathered, monkeypatch):
     """By scipy from the records alone; the whole test set hides a class that goes while it loses little itself."""
-    frame = gathered.results.frame
+    frame = to_frame(gathered.results.rows)
     here = frame[(frame["benchmark"] == "mnist-lenet-300-100") & (frame["status"] == "ok")]
     images = np.array(here["class_images"].iloc[0], dtype=float)
     beyond = {}

@@ -10,6 +10,7 @@ import pytest
 from leaderboard.build import gather
 from leaderboard.pages.progress import state
 from leaderboard.pages.taxonomy import CRITERIA, DIVISIONS, STAGES, pages, tree
+from leaderboard.rows import to_frame
 
 from tests.site.methods import ALL_KINDS
 from tests.site.synthetic import Plan, fill, make_repository, open_everything
@@ -42,7 +43,7 @@ def test_branches_are_the_metadatas_and_gaps_are_named(gathered):
 
 def test_matrix_of_facets_counts_methods_and_measured_ones(gathered):
     [page] = pages(gathered)
-    measured = set(gathered.results.frame["submission"]) - {"dense"}
+    measured = set(to_frame(gathered.results.rows)["submission"]) - {"dense"}
     expected = Counter((one.metadata.facets.criterion, one.metadata.division, one.metadata.stage)
                        for one in gathered.submissions.values())  # fmt: skip
     for criterion, branches in page.context["matrix"].items():
@@ -55,7 +56,7 @@ def test_matrix_of_facets_counts_methods_and_measured_ones(gathered):
 def test_coverage_counts_cells(gathered):
     """Measured cells are the records', and all cells of a benchmark are its methods' together."""
     [page] = pages(gathered)
-    frame = gathered.results.frame
+    frame = to_frame(gathered.results.rows)
     columns = [one.name for one in page.context["columns"]]
     for rows in page.context["rows"].values():
         for row in rows:

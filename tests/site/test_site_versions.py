@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -78,12 +79,11 @@ def board(repository: Repository) -> Board:
 
 
 def protocols(found: Board) -> set[Any]:
-    return set(found.rows["scoring_protocol"]) | set(found.dense["scoring_protocol"])
+    return {row.scoring_protocol for row in (*found.records, *found.dense_rows)}
 
 
 def figures(found: Board) -> list[Any]:
-    columns = ["submission", "variant", "target", "seed", "after_correct"]
-    return sorted(map(tuple, found.rows[columns].to_numpy().tolist()))
+    return sorted(map(attrgetter("submission", "variant", "target", "seed", "after_correct"), found.records))
 
 
 def test_the_version_before_stays_whole_until_the_new_one_is(repository: Repository) -> None:
@@ -130,9 +130,9 @@ def test_a_method_that_comes_meanwhile_waits_for_the_change_over(repository: Rep
     store.add(record for record in made if record.submission == newcomer)
     now = board(repository)
     assert now.remeasuring is not None
-    assert newcomer not in set(now.rows["submission"])
+    assert newcomer not in now.by_submission
     store.add(anew(repository, (record for record in stored(repository) if record.submission != newcomer)))
-    assert set(board(repository).rows["submission"]) == set(names(USUAL, 3))
+    assert set(board(repository).by_submission) == set(names(USUAL, 3))
 
 
 def test_a_method_that_is_gone_keeps_nobody_waiting(repository: Repository) -> None:
@@ -140,10 +140,10 @@ def test_a_method_that_is_gone_keeps_nobody_waiting(repository: Repository) -> N
     raise_version(repository)
     first, second = sorted(path.name for path in repository.submissions.iterdir())
     shutil.rmtree(repository.submissions / first)
-    assert set(board(repository).rows["submission"]) == {first, second}
+    assert set(board(repository).by_submission) == {first, second}
     published(repository.published).add(anew(repository, stored(repository, second, "dense")))
     results = load(repository)
-    assert set(results.boards[0].rows["submission"]) == {second}
+    assert set(results.boards[0].by_submission) == {second}
     assert results.boards[0].remeasuring is None
     assert any(first in line for line in results.warnings)
 
