@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from leaderboard import statistics
 from leaderboard.formats import TIMES
+from leaderboard.rows import Row
 from leaderboard.statistics import Interval
 
 Phase = Literal["before", "after"]
@@ -147,7 +148,7 @@ class Entry:
         return (min(known), max(known)) if known else None
 
 
-def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Any], frame: Frame) -> Entry:
+def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Row], frame: Frame) -> Entry:
     """``cells``: rows of the board's frame by (target label, seed), None where a record has no value."""
     points = [_point(target, cells, frame) for target in frame.targets]
     gap = _gap(points, frame)
@@ -176,7 +177,7 @@ def by_seed(trials: Iterable[Trial], seeds: Iterable[int]) -> list[float]:
     return [known.get(seed, math.nan) for seed in seeds]
 
 
-def _point(target: Target, cells: dict[tuple[str, int], Any], frame: Frame) -> Point:
+def _point(target: Target, cells: dict[tuple[str, int], Row], frame: Frame) -> Point:
     rows = [(seed, cells[target.label, seed]) for seed in frame.seeds if (target.label, seed) in cells]
     trials = [_trial(seed, row, frame.phase) for seed, row in rows]
     accuracies = by_seed(trials, frame.seeds)
@@ -194,13 +195,12 @@ def _point(target: Target, cells: dict[tuple[str, int], Any], frame: Frame) -> P
     )
 
 
-def _trial(seed: int, row: Any, phase: Phase) -> Trial:
-    accuracy = row.before_accuracy if phase == "before" else row.after_accuracy
+def _trial(seed: int, row: Row, phase: Phase) -> Trial:
     return Trial(
         seed=seed,
         status=row.status,
         reason=row.reason,
-        accuracy=_number(accuracy) if row.status == "ok" else math.nan,
+        accuracy=_number(row.accuracy(phase)) if row.status == "ok" else math.nan,
         compression=_number(row.compression),
         effective_compression=_number(row.effective_compression),
         speedup=_number(row.speedup),

@@ -6,17 +6,19 @@ Facts that all records of a page share are said once, above them; so a page says
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evaluator.records.record import SCRATCH
+from leaderboard.entries import Phase
 from leaderboard.formats import factor, finite, fixed, plain, thousands
+from leaderboard.rows import Row
 
 
 class Kind(NamedTuple):
     """One fact: its name, how it is taken from a row (empty where the row has none), and whether it is a digest."""
 
     name: str
-    value: Callable[[Any], str]
+    value: Callable[[Row], str]
     digest: bool = False
 
 
@@ -28,28 +30,28 @@ class Fact(NamedTuple):
     digest: bool
 
 
-def _plain(column: str) -> Callable[[Any], str]:
-    def value(row: Any) -> str:
+def _plain(column: str) -> Callable[[Row], str]:
+    def value(row: Row) -> str:
         found = getattr(row, column)
         return "" if found is None else str(found)
 
     return value
 
 
-def _score(phase: str) -> Callable[[Any], str]:
-    def value(row: Any) -> str:
-        correct, top5 = getattr(row, f"{phase}_correct"), getattr(row, f"{phase}_correct_top5")
-        if correct is None:
+def _score(phase: Phase) -> Callable[[Row], str]:
+    def value(row: Row) -> str:
+        correct, top5, loss = (getattr(row, f"{phase}_{column}") for column in ("correct", "correct_top5", "loss"))
+        accuracy = row.accuracy(phase)
+        if accuracy is None or row.images is None:
             return ""
-        accuracy, loss = getattr(row, f"{phase}_accuracy"), getattr(row, f"{phase}_loss")
         first = f"{fixed(accuracy)} %: {thousands(correct)} of {thousands(row.images)} images"
         return f"{first}{'' if top5 is None else f', {thousands(top5)} among the first five'}; loss {fixed(loss, 4)}"
 
     return value
 
 
-def _share(kept: str, total: str, by: str) -> Callable[[Any], str]:
-    def value(row: Any) -> str:
+def _share(kept: str, total: str, by: str) -> Callable[[Row], str]:
+    def value(row: Row) -> str:
         left, ratio = getattr(row, kept), getattr(row, by)
         if left is None:
             return ""
@@ -58,22 +60,22 @@ def _share(kept: str, total: str, by: str) -> Callable[[Any], str]:
     return value
 
 
-def _list(column: str) -> Callable[[Any], str]:
-    def value(row: Any) -> str:
+def _list(column: str) -> Callable[[Row], str]:
+    def value(row: Row) -> str:
         found = getattr(row, column)
         return "" if found is None else ", ".join(map(thousands, found))
 
     return value
 
 
-def _pruning(row: Any) -> str:
+def _pruning(row: Row) -> str:
     """Nothing for controls, on whose masks no time is spent."""
     epochs = f", {_epochs(row.pruning_epochs)} of training" if row.pruning_epochs else ""
     memory = f", at most {fixed(row.pruning_memory_mb, 0)} MB" if finite(row.pruning_memory_mb) else ""
     return f"{fixed(row.pruning_seconds)} s{epochs}{memory}" if row.pruning_seconds else ""
 
 
-def _retraining(row: Any) -> str:
+def _retraining(row: Row) -> str:
     return f"{fixed(row.retraining_seconds)} s, {_epochs(row.retraining_epochs)}" if row.retraining_epochs else ""
 
 
@@ -81,7 +83,7 @@ def _epochs(number: float) -> str:
     return f"{plain(number)} epoch{'s' if number != 1 else ''}"
 
 
-def _latency(row: Any) -> str:
+def _latency(row: Row) -> str:
     """Every timing: the median, and the quartiles."""
     if row.latency_batch is None:
         return ""
@@ -141,7 +143,7 @@ CIRCUMSTANCES: tuple[Kind, ...] = (
 """Of, with and on what it was measured; mostly the same for many records."""
 
 
-def shared(rows: Sequence[Any]) -> list[Fact]:
+def shared(rows: Sequence[Row]) -> list[Fact]:
     """The circumstances that all rows have in common."""
     found = []
     for kind in CIRCUMSTANCES:
@@ -151,7 +153,7 @@ def shared(rows: Sequence[Any]) -> list[Fact]:
     return found
 
 
-def own(row: Any, beside: Sequence[Fact] = ()) -> list[Fact]:
+def own(row: Row, beside: Sequence[Fact] = ()) -> list[Fact]:
     """Everything that one row says, but for what is said ``beside`` it."""
     said = {fact.name for fact in beside}
     kinds = (*MEASURED, *(kind for kind in CIRCUMSTANCES if kind.name not in said))

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard import statistics
 from leaderboard.entries import Phase
+from leaderboard.rows import Row
 from leaderboard.statistics import LEVEL, Floats
 
 
@@ -76,7 +76,7 @@ class Forgetting:
         return float(np.nanmax(self.recall) - np.nanmin(self.recall))
 
 
-def population(rows: Iterable[Any], phase: Phase) -> Population | None:
+def population(rows: Iterable[Row], phase: Phase) -> Population | None:
     """The networks that were scored at a phase, by seed; None where there are none."""
     scored = sorted((row for row in rows if row.status == "ok" and getattr(row, f"{phase}_class_correct") is not None),
                     key=lambda row: int(row.seed))  # fmt: skip

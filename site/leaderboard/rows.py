@@ -6,19 +6,18 @@ a million records it would fill the memory.
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from evaluator.records import Inputs, Record
+from evaluator.grid.cells import Division, Track
+from evaluator.records import Inputs, Record, Status, Variant
+from evaluator.records.record import SandboxKind
 from leaderboard.columns import COLUMNS, LOG, Column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = Any
-"""``Fields``: typing knows no tuple whose names come from a list."""
 Values = tuple[Any, ...]
 """Of one record in all columns, in their order."""
 Packed = list[tuple[list[Any], list[int] | None]]
@@ -26,18 +25,11 @@ Packed = list[tuple[list[Any], list[int] | None]]
 
 _ALL = (*COLUMNS, LOG)
 NAMES = tuple(column.name for column in _ALL)
-HELD = ("benchmark", "track", "division", "target", "seed", "submission", "variant", "recipe", "status", "reason", "images",
-        "before_accuracy", "after_accuracy", "compression", "effective_compression", "speedup", "collapsed", "artifact",
-        "pruning_seconds", "pruning_epochs", "pruning_memory_mb", "retraining_seconds", "device_class", "sandbox", "created",
-        "cell")  # fmt: skip
-"""Columns that a row holds itself."""
 INPUTS = tuple(name if name.endswith("_protocol") else f"input_{name}" for name in Inputs.model_fields)
 """Columns of what a record rests on, in the order of ``Inputs``; a row holds them as one tuple, which many rows share."""
 AT_HAND = 8
 """Files whose rows are at hand whole: who looks at one row mostly looks at its neighbours next."""
 _PLACES = {name: place for place, name in enumerate(NAMES)}
-_HELD, _INPUTS = ([_PLACES[name] for name in names] for names in (HELD, INPUTS))
-_Held: Any = cast(Any, namedtuple)("_Held", (*HELD, "inputs", "origin", "before", "file", "at"))
 
 
 class File:
@@ -48,8 +40,51 @@ class File:
         self.load = load
 
 
-class Fields(_Held):  # type: ignore[misc]
-    """The columns; where the record is from, whether it is of the version before, its file and its place in that."""
+class _Held(NamedTuple):
+    """The columns that a row holds itself, then what it is besides."""
+
+    benchmark: str
+    track: Track
+    division: Division
+    target: str
+    seed: int
+    submission: str
+    variant: Variant
+    recipe: str
+    status: Status
+    reason: str | None
+    images: int | None
+    before_accuracy: float | None
+    after_accuracy: float | None
+    compression: float | None
+    effective_compression: float | None
+    speedup: float | None
+    collapsed: bool | None
+    artifact: str | None
+    pruning_seconds: float
+    pruning_epochs: float
+    pruning_memory_mb: float | None
+    retraining_seconds: float
+    device_class: str
+    sandbox: SandboxKind
+    created: str
+    cell: str
+
+    inputs: Values
+    origin: str
+    before: bool
+    """Whether it is of the version before."""
+    file: File
+    at: int
+    """Its place in the file."""
+
+
+HELD = tuple(name for name in _Held._fields if name in _PLACES)
+_HELD, _INPUTS = ([_PLACES[name] for name in names] for names in (HELD, INPUTS))
+
+
+class Row(_Held):
+    """A record in the columns."""
 
     __slots__ = ()
 
@@ -58,6 +93,10 @@ class Fields(_Held):  # type: ignore[misc]
         if name not in _PLACES:
             raise AttributeError(name)
         return self.whole[_PLACES[name]]
+
+    def accuracy(self, phase: Literal["before", "after"]) -> float | None:
+        """Top-1 in percent."""
+        return self.before_accuracy if phase == "before" else self.after_accuracy
 
     @property
     def whole(self) -> Values:
@@ -110,7 +149,7 @@ def make(columns: Sequence[Sequence[Any]], origin: str, file: File) -> Iterator[
     inputs = (shared.setdefault(one, one) for one in zip(*(columns[place] for place in _INPUTS), strict=True))
     held = zip(*(columns[place] for place in _HELD), inputs, strict=True)
     for at, row in enumerate(held):
-        yield Fields(*row, origin, False, file, at)
+        yield Row._make((*row, origin, False, file, at))
 
 
 def identity(row: Row) -> tuple[str, str, str, str]:

@@ -18,7 +18,7 @@ from evaluator.canonical import digest
 from evaluator.grid import Grid
 from evaluator.metadata import Submission
 from leaderboard.load import Board
-from leaderboard.rows import Fields, source_of
+from leaderboard.rows import Row, source_of
 from leaderboard.standings import Standing
 
 
@@ -31,7 +31,7 @@ def _plain(value: Any) -> Any:
     """As JSON has it, a list with the name of its type where JSON has no such type."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
-    if isinstance(value, Fields):
+    if isinstance(value, Row):
         return source_of(value)
     for kind, parts in _PARTS.items():
         if isinstance(value, kind):

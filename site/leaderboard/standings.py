@@ -14,6 +14,7 @@ from evaluator.records.record import CONTROLS
 from leaderboard import statistics
 from leaderboard.entries import Axis, Entry, Figure, Frame, Phase, Target, by_seed, make_entry
 from leaderboard.load import Board
+from leaderboard.rows import Row
 from leaderboard.statistics import Interval
 
 Range = tuple[int, int]
@@ -131,8 +132,8 @@ class Standing:
 
 def make_standings(board: Board, grid: Grid) -> dict[Phase, Standing]:
     """The board's standings, after retraining first; a phase without any score has none."""
-    columns: list[tuple[Phase, str]] = [("after", "after_accuracy"), ("before", "before_accuracy")]
-    present = [phase for phase, column in columns if any(getattr(row, column) is not None for row in board.records)]
+    phases: tuple[Phase, ...] = ("after", "before")
+    present = [phase for phase in phases if any(row.accuracy(phase) is not None for row in board.records)]
     cells = _cells(board)
     return {phase: _standing(board, grid, phase, cells) for phase in present or ["after"]}
 
@@ -157,19 +158,19 @@ def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None
     return targets, None if axis == "pattern" else axis
 
 
-def _cells(board: Board) -> dict[tuple[str, str], dict[tuple[str, int], Any]]:
+def _cells(board: Board) -> dict[tuple[str, str], dict[tuple[str, int], Row]]:
     """(submission, variant) -> (target, seed) -> row."""
-    cells: dict[tuple[str, str], dict[tuple[str, int], Any]] = {}
+    cells: dict[tuple[str, str], dict[tuple[str, int], Row]] = {}
     for rows in board.by_submission.values():
         for row in rows:
             cells.setdefault((row.submission, row.variant), {})[row.target, row.seed] = row
     return cells
 
 
-def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str], Any]) -> Standing:
+def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str], dict[tuple[str, int], Row]]) -> Standing:
     benchmark = grid.benchmarks[board.key.benchmark]
     targets, primary = reading_targets(board, grid)
-    dense = {row.seed: accuracy for row in board.dense_rows if (accuracy := getattr(row, f"{phase}_accuracy")) is not None}
+    dense = {row.seed: accuracy for row in board.dense_rows if (accuracy := row.accuracy(phase)) is not None}
     frame = Frame(
         phase=phase,
         seeds=list(benchmark.seeds),
@@ -195,7 +196,7 @@ def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str
 
 
 def _dense(board: Board, phase: Phase) -> Interval:
-    known = (getattr(row, f"{phase}_accuracy") for row in board.dense_rows)
+    known = (row.accuracy(phase) for row in board.dense_rows)
     return statistics.interval([accuracy for accuracy in known if accuracy is not None])
 
 

@@ -7,6 +7,7 @@ import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from jinja2 import UndefinedError
@@ -18,9 +19,10 @@ from leaderboard.pages.site import Content, Page, Part
 from leaderboard.pictures import Drawer
 from leaderboard.reading import read
 from leaderboard.render import Renderer
-from leaderboard.rows import NAMES
+from leaderboard.rows import HELD, NAMES, Row
 from leaderboard.sources import source
 from leaderboard.verify import same
+from pydantic import TypeAdapter
 
 from benchmarks.rebuild import measure_anew, worse
 from evaluator.errors import StoreError
@@ -98,6 +100,15 @@ CHANGES = {
     "called": called,
     "measured here": lambda repository: fill(repository, Plan(benchmarks=("digits-mlp",), methods=1), local=True),
 }
+
+
+def test_rows_hold_what_their_types_say(repository: Repository) -> None:
+    """Columns come from a list, and types from a class: both say the same of records that are scored, failed and dense."""
+    types = {name: TypeAdapter(kind) for name, kind in get_type_hints(Row).items() if name in HELD}
+    assert tuple(types) == HELD
+    for row in read(Store(repository.published), "published", NOTHING):
+        for name, kind in types.items():
+            kind.validate_python(getattr(row, name), strict=True)
 
 
 def test_after_any_change_a_rebuild_is_the_build_from_nothing(repository, tmp_path):

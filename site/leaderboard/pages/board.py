@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from evaluator.grid import Grid
 from evaluator.grid.cells import Division
@@ -31,6 +31,7 @@ from leaderboard.pages.site import (
     first_of,
     title_of,
 )
+from leaderboard.rows import Row
 from leaderboard.series import CROWD, Look
 from leaderboard.sources import source
 from leaderboard.standings import Standing
@@ -91,7 +92,7 @@ class BoardView:
     axes: list[tuple[str, str]]
     traits: dict[str, Traits]
     choice: Choice
-    failures: list[Any]
+    failures: list[Row]
     missing: list[str]
     costs: dict[str, float]
     """Seconds that a method takes for one network at the costliest target, without retraining."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from leaderboard import statistics
 from leaderboard.entries import Target
+from leaderboard.rows import Row
 from leaderboard.statistics import Interval
 
 
@@ -72,7 +73,7 @@ class Latency:
         return any(way.device == "cpu" for way in self.ways)
 
 
-def layers(own: list[Any], targets: list[Target]) -> list[Layer]:
+def layers(own: list[Row], targets: list[Target]) -> list[Layer]:
     """From the records of one method on one board."""
     first = next((row for row in own if row.layer_kept is not None), None)
     if first is None:
@@ -86,7 +87,7 @@ def layers(own: list[Any], targets: list[Target]) -> list[Layer]:
     ]
 
 
-def groups(own: list[Any], targets: list[Target]) -> list[Group]:
+def groups(own: list[Row], targets: list[Target]) -> list[Group]:
     """Empty where no channels were removed."""
     means = _means(own, "channels")
     count = len(next(iter(means.values()), np.array([])))
@@ -94,7 +95,7 @@ def groups(own: list[Any], targets: list[Target]) -> list[Group]:
     return [Group(i, [float(means.get(target.label, unknown)[i]) for target in targets]) for i in range(count)]
 
 
-def _means(own: list[Any], column: str) -> dict[str, Any]:
+def _means(own: list[Row], column: str) -> dict[str, Any]:
     """Target -> mean over seeds of a list."""
     found: dict[str, list[list[int]]] = {}
     for row in own:
@@ -107,7 +108,7 @@ Times = dict[Way, dict[int, tuple[float, float, float]]]
 """Way -> seed -> median and quartiles, ms."""
 
 
-def latency(own: list[Any], dense: Iterable[Any], targets: list[Target]) -> Latency | None:
+def latency(own: list[Row], dense: Iterable[Row], targets: list[Target]) -> Latency | None:
     """None where nothing was timed."""
     by_target = {target.label: _times(row for row in own if row.target == target.label) for target in targets}
     ways = sorted({way for times in by_target.values() for way in times})
@@ -124,19 +125,19 @@ def latency(own: list[Any], dense: Iterable[Any], targets: list[Target]) -> Late
     )
 
 
-def _ways(row: Any) -> list[Way]:
+def _ways(row: Row) -> list[Way]:
     if not isinstance(row.latency_batch, list):
         return []
     parts = zip(row.latency_device, row.latency_threads, row.latency_dtype, row.latency_batch, strict=True)
     return [Way(*part) for part in parts]
 
 
-def _runs(row: Any) -> list[tuple[Way, int]]:
+def _runs(row: Row) -> list[tuple[Way, int]]:
     ways = _ways(row)
     return list(zip(ways, row.latency_runs, strict=True)) if ways else []
 
 
-def _times(rows: Iterable[Any]) -> Times:
+def _times(rows: Iterable[Row]) -> Times:
     times: Times = {}
     for row in rows:
         for i, way in enumerate(_ways(row)):

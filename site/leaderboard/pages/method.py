@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from markupsafe import Markup
 
@@ -18,6 +17,7 @@ from leaderboard.pages import beside, result
 from leaderboard.pages.changes import Revision, revisions
 from leaderboard.pages.progress import Tally, states
 from leaderboard.pages.site import Content, Page, Site, Standings, board_of, board_title, first_of
+from leaderboard.rows import Row
 from leaderboard.words import TrackWords
 
 PAIRS, POINTS, SEEDS = 3, 5, 3
@@ -37,7 +37,7 @@ class Head:
     standings: Standings
     seconds: tuple[float, float]
     """What one network takes: pruning at the costliest target, and retraining; nan where not known."""
-    records: list[Any]
+    records: list[Row]
     harm: list[Case]
 
     @property

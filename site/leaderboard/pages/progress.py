@@ -125,8 +125,11 @@ def _tallies(
 
 def _dense(here: list[Row]) -> list[float]:
     """Accuracy of the base models, percent: one a seed."""
-    scored = _first((row.seed, row) for row in here if row.variant == "dense" and row.before_accuracy is not None)
-    return [row.before_accuracy for row in scored]
+    found: dict[int, float] = {}
+    for row in here:
+        if row.variant == "dense" and row.before_accuracy is not None:
+            found.setdefault(row.seed, row.before_accuracy)
+    return list(found.values())
 
 
 def _first(found: Iterable[tuple[Any, ...]]) -> list[Row]:

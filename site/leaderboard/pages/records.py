@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
 
 from evaluator.canonical import digest
 from evaluator.records.record import CONTROLS, DENSE, SCRATCH
@@ -17,6 +16,7 @@ from leaderboard.facts import Fact, own, shared
 from leaderboard.formats import factor, finite, fixed
 from leaderboard.load import LOCAL, Board
 from leaderboard.pages.site import Content, Page, Part, Site, board_of, board_title
+from leaderboard.rows import Row
 from leaderboard.sources import source
 
 VARIANTS = ("dense", "method", *CONTROLS)
@@ -29,7 +29,7 @@ class Seeds:
 
     id: str
     variant: str
-    rows: list[Any]
+    rows: list[Row]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Listing:
 
     board: Board
     slug: str
-    rows: list[Any]
+    rows: list[Row]
     title: str
     place: str
     """Where its board stands, below the site's root."""
@@ -68,7 +68,7 @@ class Listing:
 
     def targets(self) -> dict[str, list[Seeds]]:
         """Target -> its records, by variant."""
-        found: dict[str, dict[str, list[Any]]] = {}
+        found: dict[str, dict[str, list[Row]]] = {}
         for row in self.rows:
             found.setdefault(row.target, {}).setdefault(row.variant, []).append(row)
         return {
@@ -80,14 +80,14 @@ class Listing:
             for target, variants in sorted(found.items(), key=lambda item: _place(item[0]))
         }
 
-    def facts(self, row: Any, beside: list[Fact]) -> list[Fact]:
+    def facts(self, row: Row, beside: list[Fact]) -> list[Fact]:
         return own(self._as_trained(row), beside)
 
-    def _as_trained(self, row: Any) -> Any:
+    def _as_trained(self, row: Row) -> Row:
         """A network from scratch is kept under the recipe of its board, but was trained by that for new weights."""
         return row._replace(recipe=self.fresh.get(row.input_recipe, "")) if row.variant in SCRATCH else row
 
-    def gist(self, row: Any) -> str:
+    def gist(self, row: Row) -> str:
         """The figures of a record, in a line."""
         phases = words.TRACKS[self.board.key.track].phases
         scores = [(row.before_accuracy, phases.get("before", "")), (row.after_accuracy, phases["after"])]
@@ -96,7 +96,7 @@ class Listing:
         said += [f"{fixed(row.pruning_seconds)} s"] if row.pruning_seconds else []
         return ", ".join(said)
 
-    def command(self, row: Any) -> str:
+    def command(self, row: Row) -> str:
         """Measures the record again."""
         return f"espalier evaluate {self.slug} --cell {row.cell}{self.option} --force"
 
@@ -117,7 +117,7 @@ def pages(site: Site) -> Iterator[Page]:
             yield _page(site, board, DENSE, board.dense_rows)
 
 
-def _page(site: Site, board: Board, slug: str, rows: list[Any]) -> Page:
+def _page(site: Site, board: Board, slug: str, rows: list[Row]) -> Page:
     key = board.key
     title = "dense control" if slug == DENSE else site.titles[slug]
     usual = site.grid.recipe_name(key.benchmark, board.track) == key.recipe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from evaluator.grid import Grid
 from evaluator.records import Churn
@@ -21,6 +20,7 @@ from leaderboard.pages.details import Group, Latency, Layer, groups, latency, la
 from leaderboard.pages.forgetting import Table
 from leaderboard.pages.site import Chart, Content, Part, Site, Standings, board_of, first_of, title_of
 from leaderboard.reported import Claim
+from leaderboard.rows import Row
 from leaderboard.series import Look
 from leaderboard.sources import source
 from leaderboard.standings import Standing
@@ -100,7 +100,7 @@ class Result:
     latency: Latency | None
     targets: list[Target]
     forgetting: list[Table]
-    records: list[Any]
+    records: list[Row]
     shared: list[Fact]
 
     @property
@@ -169,7 +169,7 @@ def result(sources: Sources) -> Result:
     )
 
 
-def _line(sources: Sources, own: list[Any], position: int) -> Line:
+def _line(sources: Sources, own: list[Row], position: int) -> Line:
     entries = {phase: entry for phase, one in sources.standings.items() if (entry := one.entry(sources.slug)) is not None}
     target = sources.first.frame.targets[position]
     at = [row for row in own if row.target == target.label]
@@ -185,7 +185,7 @@ def _line(sources: Sources, own: list[Any], position: int) -> Line:
     )
 
 
-def _over(rows: list[Any], column: str) -> Interval:
+def _over(rows: list[Row], column: str) -> Interval:
     return statistics.interval([value for row in rows if (value := getattr(row, column)) is not None])
 
 
