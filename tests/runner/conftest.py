@@ -37,6 +37,11 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def author(tmp_path: Path) -> Path:
+    return tmp_path / "author"
+
+
+@pytest.fixture
 def clone(project: Path, tmp_path: Path) -> Clone:
     clone = Clone(tmp_path / "clone.git", str(project))
     clone.open()

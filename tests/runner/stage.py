@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evaluator.errors import EspalierError
+from evaluator.errors import EspalierError, ForgeError
 from evaluator.forges import Change, LocalForge, people
 from evaluator.runner.stages import Progress
 from tests.runner.project import git
@@ -30,6 +30,21 @@ def propose(forge: LocalForge, author: Path, slug: str = "new", base: str = "mai
     git(author, "add", "--all")
     git(author, "commit", "--quiet", "-m", f"A method: {slug}")
     return people.open_change(forge, author, title=f"Add {slug}", author="somebody", base=base)
+
+
+def approved(forge: LocalForge, author: Path) -> Change:
+    """A change that a maintainer approved."""
+    git(forge.path, "config", "--add", "espalier.maintainer", "maintainer")
+    return people.approve(forge, propose(forge, author).number, "maintainer")
+
+
+def measured(*slugs: str) -> Callable[..., Progress]:
+    """All that there is of these submissions, and nothing of others."""
+    return lambda _, slug, __: Progress(int(slug in slugs), 1, None)
+
+
+def silent(*_: object) -> None:
+    raise ForgeError("it does not answer")
 
 
 @dataclass
