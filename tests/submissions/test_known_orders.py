@@ -46,6 +46,7 @@ ORDERS = (
     Order("global-magnitude", "erk-magnitude", (8, 16, 32)),
     Order("global-magnitude", "woodfisher", (4, 8, 16, 32), ("before",)),
     Order("uniform-magnitude", "sparsegpt", (2, 4, 8, 16, 32), ("before",)),
+    Order("uniform-magnitude", "magnitude-activation", (2, 4, 8, 16, 32), ("before",)),
     Order("magnitude-init", "random-init", (32,), ("after",)),
     Order("magnitude-init", "snip", (32,), ("after",)),
     Order("snip", "synflow", (2, 4, 8, 16, 32), ("after",)),
@@ -63,6 +64,9 @@ EXCEPTIONS = {
     Case(LENET_300_100, "sparsegpt", "uniform-magnitude", "before"): (8, 16, 32),
     Case(LENET_5, "sparsegpt", "uniform-magnitude", "before"): (16, 32),
     Case(RESNET_20, "sparsegpt", "uniform-magnitude", "before"): (8, 16, 32),
+    Case(LENET_300_100, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
+    Case(LENET_5, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
+    Case(RESNET_20, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
     Case(LENET_300_100, "synflow", "snip", "after"): (2, 4, 8, 16, 32),
 }
 """Targets at which an order does not hold."""
