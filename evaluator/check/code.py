@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ LONGEST_BYTES = 200
 LONGEST_TABLE = 200
 """Constants beyond these are data, and data have no place in a method."""
 LONGEST_MODULE = 600
+LONGEST_METHOD = 120
+"""Lines of code, as :func:`code_lines` counts them."""
 COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
@@ -48,7 +50,20 @@ def check_code(path: Path, text: str, metadata: dict[str, Any] | None) -> list[P
     lines = text.count("\n")
     if lines > LONGEST_MODULE:
         problems.append(warning(path, 1, "long", f"{lines} lines are long for a method", "leave to the job what it offers"))
+    elif (lines := code_lines(text, nodes)) > LONGEST_METHOD:
+        fix = f"a method has the idea, the contract does the rest: {LONGEST_METHOD} lines at most"
+        problems.append(warning(path, 1, "many-lines", f"{lines} lines of code are many for a method", fix))
     return problems
+
+
+def code_lines(text: str, nodes: Iterable[ast.AST]) -> int:
+    """Lines that hold code: no blanks, comments or docstrings; ``nodes`` are all nodes of its tree."""
+    prose: set[int] = set()
+    for node in nodes:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            prose |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    lines = enumerate(text.splitlines(), 1)
+    return sum(1 for number, line in lines if line.strip() and not line.lstrip().startswith("#") and number not in prose)
 
 
 def _parse(path: Path, text: str) -> tuple[ast.Module | None, Problem | None]:

@@ -24,6 +24,8 @@ FORMS = {
     "url": "an address that starts with https:// and holds no spaces",
 }
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+SENTENCES = range(2, 9)
+"""Full stops of a summary, those of abbreviations and numbers too."""
 LICENCE = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
 
 
@@ -37,9 +39,10 @@ def check_metadata(path: Path, text: str, folder: str) -> tuple[dict[str, Any] |
             document.problems.append(error(path, 1, "not-a-mapping", "the file is not a list of fields", fix))
         return None, document.problems
     problems = [*document.problems, *_schema(path, document), *_slug(path, document, folder)]
-    problems += [*_hyperparameters(path, document), *_texts(path, document)]
+    problems += [*_hyperparameters(path, document), *_texts(path, document, text)]
     if not any(problem.severity == "error" for problem in problems):
-        problems += _consistency(path, document, Metadata.model_validate(values))
+        metadata = Metadata.model_validate(values)
+        problems += [*_consistency(path, document, metadata), *_telling(path, document, metadata)]
     return values, problems
 
 
@@ -151,10 +154,11 @@ def _hyperparameters(path: Path, document: Document) -> Iterator[Problem]:
             )
 
 
-def _texts(path: Path, document: Document) -> Iterator[Problem]:
+def _texts(path: Path, document: Document, text: str) -> Iterator[Problem]:
+    marked = {number for number, line in enumerate(text.splitlines(), 1) if "# TODO" in line}
     for place, written in document.written.items():
         name = ".".join(map(str, place))
-        if "TODO" in written:
+        if "TODO" in written or document.line(place) in marked:
             yield warning(path, document.line(place), "placeholder", f"{quoted(name)} is still to be filled in", "write it")
         if not written.strip() and place[-1:] != ("venue",) and _description(place):
             yield error(path, document.line(place), "empty-text", f"{quoted(name)} is empty", _description(place))
@@ -190,3 +194,14 @@ def _consistency(path: Path, document: Document, metadata: Metadata) -> Iterator
         if metadata.division != "semi-structured" and number.compression is None and number.speedup is None:
             line = document.line(("reported", index))
             yield warning(path, line, "reported", "a number without compression or speedup", "say at which it was reached")
+
+
+def _telling(path: Path, document: Document, metadata: Metadata) -> Iterator[Problem]:
+    """What the project's own tests ask of every submission beyond its schema."""
+    if not metadata.deviations:
+        fix = "list how the code deviates from the paper, or say that it does not"
+        yield warning(path, document.line(("deviations",)), "no-deviations", "no deviations are stated", fix)
+    if metadata.summary.count(".") not in SENTENCES:
+        fix = "tell the idea in two to four sentences"
+        message = "the summary is too short or too long to explain the method"
+        yield warning(path, document.line(("summary",)), "summary-length", message, fix)

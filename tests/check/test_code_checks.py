@@ -52,6 +52,7 @@ LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in
         ("    batch_size: int\n", "    batch_size: int\n    factor = 0.3\n", "warning", 12, "hidden-hyperparameter"),
         ("self.batch_size", "64", "warning", 11, "unused-hyperparameter"),
         (LAST, LAST + "\n" * 700, "warning", 1, "long"),
+        (LAST, "        batch\n" * 120 + LAST, "warning", 1, "many-lines"),
         ("Keep the weights of largest", "TODO of largest", "warning", 9, "placeholder"),
         ("    def prune(", "    def __init__(self, **h):\n        pass\n\n    def prune(", "warning", 13, "own-init"),
         (LAST, "        torch.manual_seed(0)\n" + LAST, "warning", 16, "own-randomness"),

@@ -8,13 +8,13 @@ import inspect
 import pytest
 import torch
 
+from evaluator.check.code import code_lines
 from evaluator.data.images import Images
 from evaluator.grid.cells import pattern
 from evaluator.job import Goal
 from evaluator.method_training import MethodTraining
 from evaluator.selection import has_pattern
 from tests.submissions.specimens import (
-    FOLDER,
     NETWORKS,
     SLUGS,
     goal,
@@ -182,17 +182,16 @@ def test_asks_for_what_it_uses_and_no_more(slug, monkeypatch):
 
 @every_submission
 def test_is_short_documented_and_declares_its_hyperparameters(slug):
-    code = (FOLDER / slug / "method.py").read_text(encoding="utf-8")
     (kind,) = methods(slug)
     assert inspect.getdoc(kind), f"{slug}: say in the class's docstring what the method does, and after whom"
-    lines = _code_lines(code)
+    lines = _lines(slug)
     assert lines <= 120, f"{slug}: {lines} lines of code; a method has the idea, the contract does the rest"
     declared = set(vars(kind).get("__annotations__", {}))
     assert declared == set(submission(slug).metadata.hyperparameters), f"{slug}: declare exactly its hyper-parameters"
 
 
 def test_half_of_the_methods_are_under_forty_lines():
-    lengths = sorted(_code_lines((FOLDER / slug / "method.py").read_text(encoding="utf-8")) for slug in SLUGS)
+    lengths = sorted(map(_lines, SLUGS))
     assert lengths[len(lengths) // 2] < 40
 
 
@@ -206,12 +205,7 @@ def test_metadata_tells_a_reader_what_he_needs(slug):
     assert metadata.facets.weight_update == does, f"{slug}: facets.weight_update is not what it does"
 
 
-def _code_lines(source: str) -> int:
-    """Lines that hold code: no blanks, comments or docstrings."""
-    tree = ast.parse(source)
-    prose: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            prose |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    lines = enumerate(source.splitlines(), 1)
-    return sum(1 for number, line in lines if line.strip() and not line.lstrip().startswith("#") and number not in prose)
+def _lines(slug: str) -> int:
+    """Of code."""
+    code = submission(slug).code
+    return code_lines(code, ast.walk(ast.parse(code)))

@@ -126,8 +126,10 @@ def norm_of(group: ChannelGroup, channel: int) -> float:
     return float(torch.cat([layer.weight.detach()[channel].flatten() for layer in makers(group)]).double().norm())
 
 
-@pytest.mark.parametrize("name", ["digits-mlp", "lenet-300-100"])
-@pytest.mark.parametrize("target", [1.5, 3])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("digits-mlp", 1.5), ("digits-mlp", 3), ("lenet-300-100", 1.5), ("lenet-300-100", 3), ("lenet-5-caffe", 1.5)],
+)
 def test_each_step_of_netadapt_meets_its_budget_at_the_cost_of_one_group(
     name: str, target: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
