@@ -136,7 +136,7 @@ def test_publishing_without_the_key_says_what_follows(mini: Miniature, key: Path
     """Records are written all the same; `verify` sees them, `sign` vouches for them once somebody has looked."""
     again = ["evaluate", "largest", "--benchmark", BENCHMARK, "--publish", "--force"]
     cell = ["--cell", f"{BENCHMARK}/one-shot/unstructured/2/0"]
-    assert "not signed: until `espalier sign`" in mini.run(*again, *cell).stderr
+    assert "not signed: no site can be built" in mini.run(*again, *cell).stderr
     assert mini.json("verify", code=1)["signatures"]["altered"] >= 1
     refused = mini.run(*again, *cell, "--sign-with", str(key), code=1).stderr
     assert "it is not what runner-1 signed" in refused
