@@ -164,8 +164,10 @@ def test_a_network_from_scratch_says_by_what_it_was_trained(folder, repository):
         assert digest(grid.recipes[used].functional()) in text[variant]
         assert re.search(r"Setup\s+new weights", text[variant])
         assert kept not in text[variant]
+        assert re.search(r"Seed 0: [\d.]+ % after training, speedup ", text[variant])
     assert re.search(rf"Recipe\s+{kept}\s", text["method"])
     assert "S4.2" in text["method"]
+    assert re.search(r" % after retraining, speedup ", text["method"])
 
 
 def test_the_dictionary_says_by_what_networks_from_scratch_were_trained():

@@ -89,10 +89,13 @@ class Listing:
 
     def gist(self, row: Row) -> str:
         """The figures of a record, in a line."""
-        phases = words.TRACKS[self.board.key.track].phases
+        phases = words.TRACKS["at-init" if row.variant in SCRATCH else self.board.key.track].phases
+        axis, achieved = (
+            ("speedup", row.speedup) if self.board.key.division == "structured" else ("compression", row.compression)
+        )
         scores = [(row.before_accuracy, phases.get("before", "")), (row.after_accuracy, phases["after"])]
         said = [f"{fixed(accuracy)} % {phase}" for accuracy, phase in scores if finite(accuracy)]
-        said += [f"compression {factor(row.compression)}"] if finite(row.compression) else []
+        said += [f"{axis} {factor(achieved)}"] if finite(achieved) else []
         said += [f"{fixed(row.pruning_seconds)} s"] if row.pruning_seconds else []
         return ", ".join(said)
 
