@@ -89,6 +89,7 @@ class Listing:
 
     def gist(self, row: Row) -> str:
         """The figures of a record, in a line."""
+        # from scratch nothing is trained again
         phases = words.TRACKS["at-init" if row.variant in SCRATCH else self.board.key.track].phases
         axis, achieved = (
             ("speedup", row.speedup) if self.board.key.division == "structured" else ("compression", row.compression)
