@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from evaluator import contract
 from evaluator.__main__ import app
-from evaluator.check import check_submission, code, files, imports, metadata, method, yaml_text
+from evaluator.check import agreement, check_submission, code, files, imports, metadata, method, yaml_text
 from evaluator.job import Goal
 from evaluator.metadata import Facets, Metadata, Needs, Paper, Reported
 from evaluator.selection import has_pattern, keep_n_of_m
@@ -84,7 +84,7 @@ def test_code_in_the_guide_passes_the_check_and_prunes(code, tmp_path):
 
 
 def test_every_code_of_a_problem_is_tested():
-    modules = (code, files, imports, metadata, method, yaml_text)
+    modules = (agreement, code, files, imports, metadata, method, yaml_text)
     codes = set()
     for module in modules:
         for node in ast.walk(ast.parse(inspect.getsource(module))):
