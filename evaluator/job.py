@@ -157,7 +157,7 @@ class Job:
         if not (needs.gradients and needs.labels):
             raise ContractError(
                 "the method takes gradients, but its metadata says that it does not",
-                fix="set needs.gradients and needs.labels to true",
+                fix="set needs.gradients and needs.labels to true; without true labels, use torch.autograd.grad",
             )
         return F.cross_entropy(self.model(batch[0]), batch[1])
 

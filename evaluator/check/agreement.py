@@ -73,13 +73,22 @@ def _attributes(path: Path, method: ast.ClassDef, nodes: list[ast.AST], given: A
             known.add(node.attr)
     if any(last_name(base) != "PruningMethod" for base in method.bases):
         return  # what it inherits from elsewhere is not to be seen here
-    functions = [part for part in method.body if isinstance(part, ast.FunctionDef)]
-    for node in (node for function in functions for node in ast.walk(function) if isinstance(node, ast.Attribute)):
+    for node in (node for part in method.body for node in _outside_classes(part) if isinstance(node, ast.Attribute)):
         if last_name(node.value) == "self" and not node.attr.startswith("__") and node.attr not in known:
             known.add(node.attr)
             fix = f"declare `{node.attr}: float` in the class, and give its value under hyperparameters in metadata.yaml"
             message = f"{quoted(f'self.{node.attr}')} is nowhere declared or set"
             yield error(path, node.lineno, "undeclared-hyperparameter", message, fix)
+
+
+def _outside_classes(node: ast.AST) -> Iterator[ast.AST]:
+    """``node`` and what is in it, in the order of the text and without classes, whose ``self`` is another."""
+    ahead = [node]
+    while ahead:
+        node = ahead.pop()
+        if not isinstance(node, ast.ClassDef):
+            yield node
+            ahead += reversed([*ast.iter_child_nodes(node)])
 
 
 def _set(node: ast.Name | ast.Attribute) -> bool:

@@ -170,6 +170,11 @@ def test_what_a_class_inherits_from_elsewhere_is_not_missed(tmp_path):
     assert problems(tmp_path, METADATA, changed(method, LAST, "        print(self.numel)\n" + LAST)) == []
 
 
+def test_the_self_of_another_class_is_another(tmp_path):
+    inner = "        class Twice(torch.nn.Module):\n            def forward(self):\n                return self.training\n"
+    assert problems(tmp_path, METADATA, changed(METHOD, LAST, inner + LAST)) == []
+
+
 def test_values_and_functions_of_a_class_are_declared(tmp_path):
     method = changed(METHOD, "    batch_size: int\n", "    batch_size: int\n    kinds = ('a', 'b')\n")
     method += "\n    @property\n    def both(self):\n        return self.kinds, self.helper\n"
@@ -223,7 +228,8 @@ def test_needs_that_the_code_does_not_use_are_pointed_out(tmp_path):
     [
         "(" * 50000, "x" + ".a" * 60000, "-" * 100000 + "1", "1+" * 60000 + "1", "f" + "()" * 60000, "9" * 100000,
         "lambda:" * 30000 + "0", "if a: 1\n" + "elif a: 1\n" * 9000, "a<" * 60000 + "a", "@a\n" * 40000 + "class X: 1",
-        "\0", "\\", "def", "class A(PruningMethod):\n  def prune", "x: " + "a." * 900 + "b", "\f" * 10,
+        changed(METHOD, LAST, "        self" + ".a" * 700 + "\n" + LAST), "\0", "\\", "def",
+        "class A(PruningMethod):\n  def prune", "x: " + "a." * 900 + "b", "\f" * 10,
     ],
 )  # fmt: skip
 def test_code_that_is_meant_to_break_a_reader(tmp_path, code):
