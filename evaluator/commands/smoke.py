@@ -11,26 +11,15 @@ import typer
 from evaluator.check import check_submission
 from evaluator.commands.options import Json, Root, Selected, Walls, select, warn_without_sandbox
 from evaluator.expectation import Expectation
-from evaluator.grid.cells import Division
 from evaluator.group import Group, make_groups, run
 from evaluator.launch import Scorers
 from evaluator.metadata import Submission
 from evaluator.plan import Selection, make_plan
 from evaluator.pruning import prune
-from evaluator.records import Record, Status, prune_key
+from evaluator.records import Record, prune_key
+from evaluator.remedies import remedy
 from evaluator.setting import Setting, open_setting
 from evaluator.terminal import out, print_json, print_table, safe
-
-REMEDIES: dict[Status, str] = {
-    "timeout": "look at fewer batches; the smoke tier's limit is a method's time on networks that train in seconds",
-    "out_of_memory": "keep less at a time: one layer, one batch",
-}
-MEETS: dict[Division, str] = {
-    "unstructured": "end with job.keep_highest(scores), which keeps job.keep weights; keep= is for steps on the way",
-    "structured": "end with job.keep_channels(scores), which meets the speedup; speedup= is for steps on the way",
-    "semi-structured": "end with job.keep_n_of_m(scores), which keeps the pattern",
-}
-"""Remedies for a missed target."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +125,7 @@ def _explain(alike: list[Smoked]) -> None:
         out.print(f"\n{record.cell.id}{others}: two runs gave different outcomes; draw from job.generator only")
         return
     out.print(f"\n{record.cell.id}{others}: {record.status}: {safe(record.reason)}")
-    if fix := MEETS[record.division] if record.status == "missed_target" else REMEDIES.get(record.status):
+    if fix := remedy(record.division, record.status):
         out.print(f"  fix: {fix}")
     if record.log:
         out.print(f"the end of its log:\n{safe(record.log)}")

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.commands.smoke import Smoked, _show
-from tests.evaluator.test_records import record
 from tests.miniature import DIGITS, Miniature
 
 
@@ -46,22 +44,6 @@ def test_smoke_tells_fine_from_broken_and_from_restless(tmp_path: Path) -> None:
     assert "digits-mlp/one-shot/unstructured/2/0 and 1 more: two runs gave different outcomes" in done.stdout
     assert done.stdout.count("two runs") == 1, "what cells have in common is said once"
     assert mini.records() == [], "nothing is recorded"
-
-
-@pytest.mark.parametrize(
-    ("division", "fix"),
-    [
-        ("unstructured", "job.keep_highest(scores), which keeps job.keep weights; keep= is for steps on the way"),
-        ("structured", "job.keep_channels(scores), which meets the speedup; speedup= is for steps on the way"),
-        ("semi-structured", "job.keep_n_of_m(scores), which keeps the pattern"),
-    ],
-)
-def test_a_missed_target_has_the_remedy_of_its_division(division: str, fix: str, capsys: pytest.CaptureFixture[str]) -> None:
-    missed = record(status="missed_target", division=division, reason="no luck")
-    _show([Smoked(missed, repeatable=True)])
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"missed_target: no luck fix: end with {fix}" in told
-    assert told.count("job.keep_") == 1
 
 
 def test_bases_trains_what_is_missing_and_pins_it(tmp_path: Path) -> None:
