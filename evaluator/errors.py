@@ -1,4 +1,4 @@
-"""Every error that Espalier raises on purpose: what went wrong, where, and how to mend it (`nearest` names remedies).
+"""Every error that Espalier raises on purpose: what went wrong, where, and how to mend it (`nearest`, `numbered`).
 
 EspalierError
 ├── UsageError          the command line was used wrongly (exit code 2)
@@ -24,6 +24,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
+
+UNDIVIDED = "keep what you divide by above zero, e.g. std().clamp(min=1e-12)"
+"""The usual remedy for scores that are not finite."""
 
 
 class EspalierError(Exception):
@@ -131,3 +135,10 @@ def nearest(name: str, known: Iterable[str], otherwise: str | None = None) -> st
     if close := difflib.get_close_matches(name, names):
         return f"did you mean {' or '.join(close)}?"
     return otherwise or f"one of: {', '.join(names) or 'there are none'}"
+
+
+def numbered(given: Iterable[object], number: int) -> str:
+    """A remedy where values are asked for by position, and some are not there."""
+    some = [repr(key)[:40] for key in islice(given, 4)]
+    yours = ", ".join(some[:3]) + ", ..." * (len(some) > 3)
+    return f"keys are positions, 0 to {number - 1}; yours are {yours}" if some else f"keys are positions, 0 to {number - 1}"

@@ -316,8 +316,14 @@ def _without_channels(bench: Bench, model: nn.Module, artifact: Artifact) -> nn.
     return small.to(bench.device)
 
 
-def misses_target(cell: Cell, counts: Counts, masks: dict[int, Tensor], tolerance: float) -> str | None:
-    """What is off the target by more than ``tolerance`` (a fraction), in words; None when nothing is."""
+def misses_target(
+    cell: Cell, counts: Counts, masks: dict[int, Tensor], tolerance: float, keep: int | None = None
+) -> str | None:
+    """What is off the target by more than ``tolerance`` (a fraction), in words; None when nothing is.
+
+    Args:
+        keep: how many prunable weights the target leaves, where it is a compression.
+    """
     wanted = pattern(cell.target)
     if wanted is not None:
         wrong = [position for position, mask in masks.items() if not has_pattern(mask, *wanted)]
@@ -326,4 +332,8 @@ def misses_target(cell: Cell, counts: Counts, masks: dict[int, Tensor], toleranc
     target = float(cell.target)
     if found is not None and abs(found - target) <= tolerance * target:
         return None
-    return f"{what} {found:.3f}, asked for {target:g}" if found is not None else f"nothing is left, asked for {target:g}"
+    reason = f"{what} {found:.3f}, asked for {target:g}" if found is not None else f"nothing is left, asked for {target:g}"
+    if keep is None:
+        return reason
+    kept, total = (sum(getattr(layer, name) for layer in counts.layers) for name in ("kept", "total"))
+    return f"{reason}: {kept:,} of {total:,} prunable weights are kept, job.keep is {keep:,}"

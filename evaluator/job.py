@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from evaluator.channels import ChannelGroup, Costs, Kept, channel_costs, channel_groups, remove_channels, solve
 from evaluator.checkpoints import Checkpoints
 from evaluator.data.images import Images
-from evaluator.errors import ContractError, InvalidOutcome
+from evaluator.errors import UNDIVIDED, ContractError, InvalidOutcome, numbered
 from evaluator.layers import Layer
 from evaluator.metadata import Needs
 from evaluator.method_training import Call, ForwardWeights, MethodTraining
@@ -59,7 +59,8 @@ class Job:
             stays. Filters, biases, scales and shifts of the others are held at zero. Empty at first.
         memory: tensors that hooks of :meth:`train` remember from step to step. An interrupted training goes on from its
             model, ``masks``, ``channels``, ``memory``, ``learn`` and ``generator``: a hook must keep nothing elsewhere.
-        generator: the source of all randomness, seeded by the cell's seed.
+        generator: the source of all randomness, seeded by the cell's seed. It is on the CPU, whatever the device: draw
+            there, then ``.to(job.device)``.
         device: where the model and the batches are.
         checkpoints: where long work without :meth:`train` may save what it has; training does so by itself.
     """
@@ -156,7 +157,7 @@ class Job:
         if not (needs.gradients and needs.labels):
             raise ContractError(
                 "the method takes gradients, but its metadata says that it does not",
-                fix="set needs.gradients and needs.labels to true",
+                fix="set needs.gradients and needs.labels to true; without true labels, use torch.autograd.grad",
             )
         return F.cross_entropy(self.model(batch[0]), batch[1])
 
@@ -371,8 +372,12 @@ class Job:
             score = scores.get(layer.position)
             if score is None or score.shape != layer.weight.shape:
                 found = "no score" if score is None else f"a score of shape {tuple(score.shape)}"
-                raise InvalidOutcome(f"{found} for layer {layer.position}, whose shape is {tuple(layer.weight.shape)}")
-            if not bool(torch.isfinite(score).all()):
-                raise InvalidOutcome(f"the scores of layer {layer.position} hold NaN or infinity")
+                raise InvalidOutcome(
+                    f"{found} for layer {layer.position}, whose shape is {tuple(layer.weight.shape)}",
+                    fix=numbered(scores, len(self._layers)) if score is None else "give each weight a score of its own",
+                )
+            if bad := int((~torch.isfinite(score)).sum()):
+                where = f"in {bad:,} of {score.numel():,} places"
+                raise InvalidOutcome(f"the scores of layer {layer.position} hold NaN or infinity {where}", fix=UNDIVIDED)
             ordered[layer.position] = score.detach()
         return ordered

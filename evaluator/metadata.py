@@ -110,7 +110,9 @@ class Needs(Part):
 
     data: Annotated[bool, Field(description="reads training or validation images")]
     labels: Annotated[bool, Field(description="reads their labels")]
-    gradients: Annotated[bool, Field(description="takes gradients of the loss; needs data and labels")]
+    gradients: Annotated[
+        bool, Field(description="takes gradients of the loss on true labels, by job.loss...; needs data and labels")
+    ]
     training_epochs: Annotated[
         float, Field(ge=0, description="epochs of training that the method itself asks for; a track's budget may be less")
     ] = 0

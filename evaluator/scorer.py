@@ -101,7 +101,8 @@ class _Queue:
             yield from self._enter(Candidate(key, todo.cell, variant, counts, artifact))
 
     def _miss(self, cell: Cell, counts: Counts, artifact: Artifact) -> str | None:
-        return misses_target(cell, counts, dict(artifact.masks), self.bench.grid.targets[cell.division].tolerance)
+        grid = self.bench.grid
+        return misses_target(cell, counts, dict(artifact.masks), grid.targets[cell.division].tolerance, grid.keep(cell))
 
     def _enter(self, candidate: Candidate) -> Iterator[Reply]:
         candidate.choose_recipe(self.bench)

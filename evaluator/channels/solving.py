@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evaluator.channels.costs import Costs
-from evaluator.errors import ContractError, InvalidOutcome
+from evaluator.errors import UNDIVIDED, ContractError, InvalidOutcome, numbered
 
 ChannelScope = Literal["global", "group"]
 
@@ -63,15 +63,20 @@ def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: Cha
 def _checked(scores: Mapping[int, Tensor], costs: Costs) -> dict[int, Tensor]:
     """The scores in the network's order, in double precision on the CPU, where sorting is the same everywhere."""
     if unknown := set(scores) - set(costs.sizes):
-        raise InvalidOutcome(f"scores for channel groups {sorted(unknown)}, which do not exist")
+        fix = numbered(scores, len(costs.sizes))
+        raise InvalidOutcome(f"scores for channel groups {sorted(unknown, key=str)}, which do not exist", fix=fix)
     ordered = {}
     for position, size in sorted(costs.sizes.items()):
         score = scores.get(position)
         if score is None or score.shape != (size,):
             found = "no score" if score is None else f"a score of shape {tuple(score.shape)}"
-            raise InvalidOutcome(f"{found} for channel group {position}, which has {size} channels")
-        if not bool(torch.isfinite(score).all()):
-            raise InvalidOutcome(f"the scores of channel group {position} hold NaN or infinity")
+            raise InvalidOutcome(
+                f"{found} for channel group {position}, which has {size} channels",
+                fix=numbered(scores, len(costs.sizes)) if score is None else "give each channel one score",
+            )
+        if bad := int((~torch.isfinite(score)).sum()):
+            where = f"in {bad:,} of {size:,} places"
+            raise InvalidOutcome(f"the scores of channel group {position} hold NaN or infinity {where}", fix=UNDIVIDED)
         ordered[position] = score.detach().to("cpu", torch.float64)
     return ordered
 

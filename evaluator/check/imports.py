@@ -30,6 +30,11 @@ OTHER_RANDOMNESS = (
     "torch.random", "torch.rand_like", "torch.randint_like", "torch.randn_like", "torch.seed",
 )  # fmt: skip
 """Sources that no generator of ours reaches."""
+LIKE = {
+    f"torch.{name}_like": f"it draws where w is: torch.{name}({high}w.shape, generator=job.generator).to(w)"
+    for name, high in (("rand", ""), ("randn", ""), ("randint", "high, "))
+}
+"""Remedies for what draws on the device of its argument, where job.generator is not."""
 DRAWS = ("rand", "randn", "randint", "randperm", "bernoulli", "multinomial", "normal", "poisson")
 DRAWS_IN_PLACE = ("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_")
 """Functions of torch and methods of tensors that take a generator."""
@@ -126,5 +131,15 @@ def _randomness(path: Path, node: ast.Call, names: dict[str, str]) -> Iterator[P
     seeded = "generator" in {word.arg for word in node.keywords}
     draws = called in DRAWS_IN_PLACE or (full.startswith("torch.") and called in DRAWS)
     if (draws and not seeded) or any(full == source or full.startswith(f"{source}.") for source in OTHER_RANDOMNESS):
-        fix = "draw with generator=job.generator, on the CPU, so that the cell's seed decides"
+        fix = LIKE.get(full, "draw with generator=job.generator, which is on the CPU, so that the cell's seed decides")
         yield warning(path, node.lineno, "own-randomness", f"{quoted(full or called)} does not draw from job.generator", fix)
+    elif seeded and _elsewhere(node):
+        fix = "leave device= out, draw there, and move what was drawn: .to(job.device)"
+        message = "a generator and a device: job.generator is on the CPU, so this fails on a GPU"
+        yield warning(path, node.lineno, "generator-device", message, fix)
+
+
+def _elsewhere(node: ast.Call) -> bool:
+    """Whether a call names a device other than the CPU."""
+    devices = [word.value for word in node.keywords if word.arg == "device"]
+    return any(not (isinstance(device, ast.Constant) and device.value in ("cpu", None)) for device in devices)

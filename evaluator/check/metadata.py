@@ -171,8 +171,9 @@ def _consistency(path: Path, document: Document, metadata: Metadata) -> Iterator
         fix = "set needs.data: true"
         yield error(path, document.line(("needs", "data")), "needs", "labels and gradients come with data", fix)
     if needs.gradients and not needs.labels:
-        fix = "set needs.labels: true"
-        yield error(path, document.line(("needs", "labels")), "needs", "gradients of the loss need labels", fix)
+        fix = "set needs.labels: true; or, where no true label is read, needs.gradients: false and torch.autograd.grad"
+        message = "needs.gradients is for gradients of the loss on true labels, but needs.labels is false"
+        yield error(path, document.line(("needs", "labels")), "needs", message, fix)
     if (facets.data_use != "none") != needs.data:
         message = f"facets.data_use is {facets.data_use}, but needs.data is {str(needs.data).lower()}"
         yield error(path, document.line(("facets", "data_use")), "facets", message, "make the two agree")

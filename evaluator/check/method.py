@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from evaluator.check.agreement import check_agreement
 from evaluator.check.problems import Problem, error, quoted, warning
+from evaluator.check.syntax import is_number, last_name
 
-READS_DATA = ("train_batches", "validation_batches", "train")
-TAKES_GRADIENTS = ("loss_and_gradients", "loss_and_gradients_by_batch", "loss")
-LEARNS = ("grad", "after_backward", "learn")
-"""Attributes and arguments by which a method may come to gradients as well."""
 NAMES_LAYERS = ("named_children", "named_modules", "named_parameters", "get_submodule", "get_parameter", "state_dict")
 
 
@@ -30,9 +28,7 @@ def check_method(path: Path, tree: ast.Module, nodes: list[ast.AST], metadata: d
     yield from _placeholders(path, tree)
     yield from _shape(path, method)
     if metadata is not None:
-        yield from _hyperparameters(path, method, metadata.get("hyperparameters"))
-        yield from _needs(path, nodes, metadata.get("needs"))
-        yield from _own_training(path, nodes, metadata.get("needs"))
+        yield from check_agreement(path, method, nodes, metadata)
     yield from _branches(path, nodes)
 
 
@@ -44,14 +40,10 @@ def _methods(tree: ast.Module) -> list[ast.ClassDef]:
             known |= {alias.asname for alias in node.names if alias.name == "PruningMethod" and alias.asname}
     found = []
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and any(_last_name(base) in known for base in node.bases):
+        if isinstance(node, ast.ClassDef) and any(last_name(base) in known for base in node.bases):
             known.add(node.name)
             found.append(node)
     return found
-
-
-def _last_name(node: ast.expr) -> str | None:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
 
 
 def _placeholders(path: Path, tree: ast.Module) -> Iterator[Problem]:
@@ -86,119 +78,6 @@ def _shape(path: Path, method: ast.ClassDef) -> Iterator[Problem]:
         yield warning(path, functions["__init__"].lineno, "own-init", "the method has an __init__ of its own", fix)
 
 
-def _hyperparameters(path: Path, method: ast.ClassDef, given: Any) -> Iterator[Problem]:
-    """Declared in the class and given in the metadata must be the same, and each must be used."""
-    given = given if isinstance(given, dict) else {}
-    declared: dict[str, ast.AnnAssign] = {}
-    for node in method.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and not _is_class_variable(node.annotation):
-            declared[node.target.id] = node
-        elif isinstance(node, ast.Assign) and _is_number(node.value):
-            fix = "move the number to hyperparameters in metadata.yaml, and declare its name and type here"
-            yield warning(path, node.lineno, "hidden-hyperparameter", "this number is set where readers do not see it", fix)
-    for name, node in declared.items():
-        if name not in given:
-            fix = f"add `{name}:` under hyperparameters in metadata.yaml, or remove the declaration"
-            yield error(path, node.lineno, "undeclared-hyperparameter", f"metadata.yaml gives no {quoted(name)}", fix)
-        elif node.value is not None:
-            fix = "remove the value here"
-            message = f"{quoted(name)} has a value here and another in metadata.yaml, which counts"
-            yield warning(path, node.lineno, "hidden-hyperparameter", message, fix)
-    used = {node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute) and _last_name(node.value) == "self"}
-    for name, value in given.items():
-        if name not in declared:
-            fix = f"add `{name}: {type(value).__name__}` to the class"
-            message = f"the hyper-parameter {quoted(name)} is not declared in the class"
-            yield error(path, method.lineno, "undeclared-hyperparameter", message, fix)
-        elif name not in used:
-            fix = "use it, or remove it here and in metadata.yaml"
-            yield warning(path, declared[name].lineno, "unused-hyperparameter", f"{quoted(name)} is never used", fix)
-
-
-def _is_class_variable(annotation: ast.expr) -> bool:
-    return any(
-        isinstance(part, ast.Name | ast.Attribute) and _last_name(part) == "ClassVar" for part in ast.walk(annotation)
-    )
-
-
-def _is_number(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, int | float)
-
-
-def _needs(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
-    needs = needs if isinstance(needs, dict) else {}
-    lines: dict[str, int] = {}
-    for node in nodes:
-        if isinstance(node, ast.Attribute):
-            lines.setdefault(node.attr, node.lineno)
-    if (line := _trains(nodes)) and not needs.get("training_epochs"):
-        fix = "set needs.training_epochs, and stage: during, or after for the iterative track"
-        yield error(path, line, "needs", "job.train is used, but needs.training_epochs is 0", fix)
-    for key, calls in (("data", READS_DATA), ("gradients", TAKES_GRADIENTS)):
-        called = next((name for name in calls if name in lines), None)
-        if called and needs.get(key) is False:
-            message = f"job.{called} is used, but needs.{key} is false"
-            yield error(path, lines[called], "needs", message, f"set needs.{key}: true in metadata.yaml")
-        if not called and needs.get(key) is True and not (key == "gradients" and _learns(nodes)):
-            message = f"needs.{key} is true, but none of job.{', job.'.join(calls)} is used"
-            yield warning(
-                path, 1, "needs", message, f"set needs.{key}: false in metadata.yaml, unless it is reached otherwise"
-            )
-
-
-def _trains(nodes: list[ast.AST]) -> int | None:
-    """The line of the first ``job.train(...)``; the ``train()`` of a network is another."""
-    calls = (node.func for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
-    return next((call.lineno for call in calls if call.attr == "train" and _last_name(call.value) == "job"), None)
-
-
-def _own_training(path: Path, nodes: list[ast.AST], needs: Any) -> Iterator[Problem]:
-    """Signs of a training loop in a method that reads labelled data: no epoch of its own would be counted."""
-    if not isinstance(needs, dict) or not (needs.get("data") and needs.get("labels")):
-        return
-    fix = "train the network by job.train, whose epochs are counted; say under deviations what else is optimised"
-    line = next((node.lineno for node in nodes if _is_optimiser(node)), None)  # type: ignore[attr-defined]
-    if line is not None:
-        yield warning(path, line, "own-training", "an optimiser beside labelled data: is this training of its own?", fix)
-    elif needs.get("training_epochs") and (line := _descends(nodes)):
-        message = "gradients, and numbers taken from others in place: is this training of its own?"
-        yield warning(path, line, "own-training", message, fix)
-
-
-def _descends(nodes: list[ast.AST]) -> int | None:
-    """Where gradients are taken outside the hooks of ``job.train``, if something is subtracted in place as well."""
-    taken = (node for node in nodes if isinstance(node, ast.Attribute) and _takes_gradients(node))
-    return next((node.lineno for node in taken), None) if any(map(_subtracts, nodes)) else None
-
-
-def _takes_gradients(node: ast.Attribute) -> bool:
-    differentiates = node.attr == "grad" and _last_name(node.value) == "autograd"
-    return differentiates or node.attr in (*TAKES_GRADIENTS, "backward")
-
-
-def _subtracts(node: ast.AST) -> bool:
-    if isinstance(node, ast.AugAssign):
-        return isinstance(node.op, ast.Sub)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        return node.func.attr == "sub_" or (node.func.attr == "add_" and any(word.arg == "alpha" for word in node.keywords))
-    return False
-
-
-def _is_optimiser(node: ast.AST) -> bool:
-    if isinstance(node, ast.ImportFrom):
-        named = [f"{node.module}.{alias.name}" for alias in node.names]
-        return any(name.startswith("torch.optim") for name in named)
-    if isinstance(node, ast.Import):
-        return any(alias.name.startswith("torch.optim") for alias in node.names)
-    return isinstance(node, ast.Attribute) and node.attr == "optim" and _last_name(node.value) == "torch"
-
-
-def _learns(nodes: list[ast.AST]) -> bool:
-    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    arguments = {node.arg for node in nodes if isinstance(node, ast.keyword)}
-    return any(name in attributes | arguments for name in LEARNS)
-
-
 def _branches(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
     """Signs of a method that treats one cell otherwise than another."""
     fix = "one rule and one set of hyper-parameters for all networks, data sets and targets"
@@ -217,7 +96,7 @@ def _compares_cell(test: ast.expr) -> str | None:
         if not isinstance(node, ast.Compare):
             continue
         sides = [node.left, *node.comparators]
-        numbers = [side.value for side in sides if isinstance(side, ast.Constant) and _is_number(side)]
+        numbers = [side.value for side in sides if isinstance(side, ast.Constant) and is_number(side)]
         if not any(number not in (0, 1) for number in numbers):
             continue
         for part in ast.walk(node):

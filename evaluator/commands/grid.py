@@ -6,22 +6,32 @@ from typing import Any
 
 from evaluator.commands.options import Json, Root
 from evaluator.grid import Grid, load_grid
+from evaluator.grid.cells import TRAINING
 from evaluator.repository import Repository
 from evaluator.terminal import out, print_json, print_table
 
 
 def grid(as_json: Json = False, root: Root = None) -> None:
-    """List every benchmark of the grid with its counts, targets, seeds, recipes and digest."""
+    """List every benchmark of the grid with its counts, targets, seeds, recipes, limits and digest.
+
+    Limits are a method's, for one cell: time on the clock, and memory. Epochs are what a method may train at most, on the
+    iterative and on the sparse-training track.
+    """
     loaded = load_grid(Repository.find(root).grid)
     described = [describe(loaded, name) for name in loaded.benchmarks]
     if as_json:
         print_json({"version": loaded.version, "digest": loaded.digest, "benchmarks": described})
         return
-    columns = ("benchmark", "tier", ">parameters", ">prunable", ">MACs", ">up to", "targets", "seeds", "recipe", "digest")
+    columns = (
+        *("benchmark", "tier", ">limits", ">epochs", ">parameters", ">prunable", ">MACs", ">up to", "targets", "seeds"),
+        *("recipe", "digest"),
+    )
     rows = [
         (
             b["name"],
             b["tier"],
+            f"{b['limits']['wall_seconds']:g} s, {b['limits']['memory_mb'] / 1024:g} GB",
+            " / ".join(str(b["method_epochs"].get(track, "none")) for track in TRAINING) if b["method_epochs"] else "",
             f"{b['parameters']:,}",
             f"{b['prunable_weights']:,}",
             f"{b['macs']:,}",
@@ -45,6 +55,10 @@ def describe(loaded: Grid, name: str) -> dict[str, Any]:
         "name": name,
         "title": benchmark.title,
         "tier": benchmark.tier,
+        "limits": loaded.tiers[benchmark.tier].limits.model_dump(mode="json"),
+        "method_epochs": {
+            track: recipe.epochs for track in benchmark.tracks if (recipe := loaded.method_recipe(name, track))
+        },
         "dataset": benchmark.dataset,
         "architecture": benchmark.architecture,
         "parameters": architecture.parameters,

@@ -86,6 +86,7 @@ def new(
     typer.echo("  1. write the idea into method.py and the facts into metadata.yaml (TODO marks what is missing)")
     typer.echo(f"  2. espalier check {slug}")
     typer.echo(f"  3. espalier smoke {slug}")
+    typer.echo(f"  4. pytest tests/submissions --submission {slug}")
 
 
 def create(repository: Repository, slug: str, title: str | None = None, like: Like = Like.SCORE) -> Path:

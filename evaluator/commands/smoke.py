@@ -16,15 +16,10 @@ from evaluator.launch import Scorers
 from evaluator.metadata import Submission
 from evaluator.plan import Selection, make_plan
 from evaluator.pruning import prune
-from evaluator.records import Record, Status, prune_key
+from evaluator.records import Record, prune_key
+from evaluator.remedies import remedy
 from evaluator.setting import Setting, open_setting
 from evaluator.terminal import out, print_json, print_table, safe
-
-REMEDIES: dict[Status, str] = {
-    "missed_target": "end with job.keep_highest, job.keep_channels or job.keep_n_of_m, which meet the target exactly",
-    "timeout": "look at fewer batches; the smoke tier's limit is a method's time on networks that train in seconds",
-    "out_of_memory": "keep less at a time: one layer, one batch",
-}
 
 
 @dataclass(frozen=True)
@@ -130,7 +125,7 @@ def _explain(alike: list[Smoked]) -> None:
         out.print(f"\n{record.cell.id}{others}: two runs gave different outcomes; draw from job.generator only")
         return
     out.print(f"\n{record.cell.id}{others}: {record.status}: {safe(record.reason)}")
-    if record.status in REMEDIES:
-        out.print(f"  fix: {REMEDIES[record.status]}")
+    if fix := remedy(record.division, record.status):
+        out.print(f"  fix: {fix}")
     if record.log:
         out.print(f"the end of its log:\n{safe(record.log)}")

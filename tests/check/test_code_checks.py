@@ -59,6 +59,10 @@ LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in
         (LAST, "        torch.rand(3)\n" + LAST, "warning", 16, "own-randomness"),
         (LAST, "        batch[0].normal_()\n" + LAST, "warning", 16, "own-randomness"),
         (LAST, "        torch.Generator()\n" + LAST, "warning", 16, "own-randomness"),
+        (LAST, "        torch.rand(3, device=job.device, generator=job.generator)\n", "warning", 16, "generator-device"),
+        (LAST, "        job.keep_channels({})\n" + LAST, "error", 16, "division"),
+        (LAST, "        job.keep_n_of_m({})\n" + LAST, "error", 16, "division"),
+        (LAST, "        print(self.alpha)\n" + LAST, "error", 16, "undeclared-hyperparameter"),
         (LAST, "        torch.optim.SGD(job.model.parameters())\n" + LAST, "warning", 16, "own-training"),
         (LAST, "        job._training.used = 0\n" + LAST, "error", 16, "private"),
         (LAST, "        job.layers()[0]._position = 1\n" + LAST, "error", 16, "private"),
@@ -105,7 +109,10 @@ def test_faults_of_the_code(tmp_path, old, new, severity, line, code):
     "new",
     [
         "        torch.rand(3, generator=job.generator)\n",
+        "        torch.rand(3, device='cpu', generator=job.generator).to(job.device)\n",
         "        batch[0].normal_(generator=job.generator)\n",
+        "        self.alpha = 3\n        print(self.alpha, self.prune, self.__doc__)\n",
+        "        job.keep_channels({}, speedup=2)\n",
         "        for input in [1]:\n            print(input)\n",
         "        if job.keep == 0:\n            pass\n",
         "        super().__init__()\n",
@@ -144,6 +151,55 @@ def test_needs_are_those_of_the_code(tmp_path, old, new, severity):
     assert any(entry[0] == "method.py" and entry[1] == severity and entry[3] == "needs" for entry in result)
 
 
+@pytest.mark.parametrize(
+    ("division", "told"),
+    [
+        ("structured", "use job.keep_channels, or set division: unstructured in metadata.yaml"),
+        ("semi-structured", None),  # it may be a step on the way
+    ],
+)
+def test_outcomes_are_those_of_the_division(tmp_path, division, told):
+    found = problems(tmp_path, changed(METADATA, "division: unstructured", f"division: {division}"), METHOD)
+    assert [(p.line, p.code, p.fix) for p in found] == ([(16, "division", told)] if told else [])
+    way = changed(METHOD, "for i, w in job.weights()})", "for i, w in job.weights()}, keep=9)")
+    assert problems(tmp_path, changed(METADATA, "division: unstructured", f"division: {division}"), way) == []
+
+
+def test_what_a_class_inherits_from_elsewhere_is_not_missed(tmp_path):
+    method = changed(METHOD, "(PruningMethod)", "(torch.Size, PruningMethod)")
+    assert problems(tmp_path, METADATA, changed(method, LAST, "        print(self.numel)\n" + LAST)) == []
+
+
+def test_the_self_of_another_class_is_another(tmp_path):
+    inner = "        class Twice(torch.nn.Module):\n            def forward(self):\n                return self.training\n"
+    assert problems(tmp_path, METADATA, changed(METHOD, LAST, inner + LAST)) == []
+
+
+def test_values_and_functions_of_a_class_are_declared(tmp_path):
+    method = changed(METHOD, "    batch_size: int\n", "    batch_size: int\n    kinds = ('a', 'b')\n")
+    method += "\n    @property\n    def both(self):\n        return self.kinds, self.helper\n"
+    assert problems(tmp_path, METADATA, method + "\n    def helper(self):\n        return self.both\n") == []
+
+
+@pytest.mark.parametrize(("name", "size"), [("rand", "w.shape"), ("randn", "w.shape"), ("randint", "high, w.shape")])
+def test_what_draws_on_the_device_of_its_argument_has_a_remedy_that_runs(tmp_path, name, size):
+    code = changed(METHOD, LAST, f"        torch.{name}_like(batch[0])\n" + LAST)
+    (problem,) = problems(tmp_path, METADATA, code)
+    assert f"torch.{name}({size}, generator=job.generator).to(w)" in problem.fix
+    mended = f"        w, high = batch[0], 3\n        {problem.fix.partition(': ')[2]}\n"
+    assert problems(tmp_path, METADATA, changed(METHOD, LAST, mended + LAST)) == []
+
+
+def test_gradients_that_read_no_true_label_need_none(tmp_path):
+    """The remedy of both complaints about a method that draws its labels from the network itself."""
+    unlabelled = changed(changed(METADATA, "supervision: labels", "supervision: none"), "  labels: true", "  labels: false")
+    (problem,) = problems(tmp_path, unlabelled)
+    assert problem.fix.endswith("where no true label is read, needs.gradients: false and torch.autograd.grad")
+    drawn = "_, gradients = None, torch.autograd.grad(job.model(batch[0]).sum(), [l.parameter for l in job.layers()])"
+    method = changed(METHOD, "_, gradients = job.loss_and_gradients(batch)", drawn)
+    assert problems(tmp_path, changed(unlabelled, "  gradients: true", "  gradients: false"), method) == []
+
+
 def test_training_needs_epochs_and_a_network_in_training_mode_needs_none(tmp_path):
     trains = changed(METHOD, "        _, gradients", "        job.train(job.epochs)\n        _, gradients")
     assert ("method.py", "error", 15, "needs") in found(tmp_path, METADATA, trains)
@@ -172,7 +228,8 @@ def test_needs_that_the_code_does_not_use_are_pointed_out(tmp_path):
     [
         "(" * 50000, "x" + ".a" * 60000, "-" * 100000 + "1", "1+" * 60000 + "1", "f" + "()" * 60000, "9" * 100000,
         "lambda:" * 30000 + "0", "if a: 1\n" + "elif a: 1\n" * 9000, "a<" * 60000 + "a", "@a\n" * 40000 + "class X: 1",
-        "\0", "\\", "def", "class A(PruningMethod):\n  def prune", "x: " + "a." * 900 + "b", "\f" * 10,
+        changed(METHOD, LAST, "        self" + ".a" * 700 + "\n" + LAST), "\0", "\\", "def",
+        "class A(PruningMethod):\n  def prune", "x: " + "a." * 900 + "b", "\f" * 10,
     ],
 )  # fmt: skip
 def test_code_that_is_meant_to_break_a_reader(tmp_path, code):

@@ -120,6 +120,7 @@ def test_the_command_says_what_to_do_next(repository, monkeypatch):
     assert done.exit_code == 0
     assert done.output.startswith("submissions/mine: ")
     assert "espalier check mine" in done.output
+    assert "pytest tests/submissions --submission mine" in done.output
     assert CliRunner().invoke(app, ["check", "mine"]).exit_code == 0
 
 

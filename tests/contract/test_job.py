@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from evaluator.channels import silence
 from evaluator.contract import Pruned, PruningMethod
 from evaluator.errors import ContractError, InvalidOutcome
+from evaluator.job import Goal
 from evaluator.layers import Layer
 from evaluator.metadata import Needs
 from tests.submissions.specimens import NETWORKS, images, job, layers, network, total
@@ -193,6 +194,30 @@ def test_keep_highest_says_which_scores_are_wrong(change, message):
     change(scores)
     with pytest.raises(InvalidOutcome, match=message):
         work.keep_highest(scores)
+
+
+def test_wrong_scores_come_with_a_remedy():
+    work = job(network("linear"), 10)
+    named = {f"layers.{i}.weight": weight.abs() for i, weight in work.weights()}
+    with pytest.raises(InvalidOutcome) as caught:
+        work.keep_highest(named)
+    assert caught.value.fix == "keys are positions, 0 to 1; yours are 'layers.0.weight', 'layers.1.weight'"
+    undefined = {i: weight / (weight > 0) for i, weight in work.weights()}
+    with pytest.raises(InvalidOutcome) as caught:
+        work.keep_highest(undefined)
+    places = int((work.layers()[0].weight <= 0).sum())
+    assert caught.value.what == f"the scores of layer 0 hold NaN or infinity in {places:,} of 3,240 places"
+    assert "clamp(min=1e-12)" in caught.value.fix
+
+
+def test_wrong_scores_of_channels_come_with_a_remedy():
+    work = job(network("linear"), Goal(speedup=2))
+    for keys in ("ab", (0, "b"), (0,)):
+        with pytest.raises(InvalidOutcome) as caught:
+            work.keep_channels({key: torch.ones(30) for key in keys})
+        assert caught.value.fix == f"keys are positions, 0 to 1; yours are {', '.join(map(repr, keys))}"
+    with pytest.raises(InvalidOutcome, match="group 1 hold NaN or infinity in 20 of 20 places"):
+        work.keep_channels({g.position: torch.ones(g.size) / (1 - g.position) for g in work.groups()})
 
 
 def test_keep_highest_knows_its_scopes():

@@ -144,6 +144,9 @@ def test_a_failure_is_a_record_and_is_not_tried_again(tmp_path: Path) -> None:
     assert {r["status"] for r in by_slug["broken"]} == {"method_error"}
     assert all("what a pity" in r["reason"] and "so far" in r["log"] for r in by_slug["broken"])
     assert {(r["status"], r["variant"]) for r in by_slug["short"]} == {("missed_target", "method")}
+    assert {r["reason"].partition(": ")[2] for r in by_slug["short"] if r["target"] == 2} == {
+        "0 of 11,400 prunable weights are kept, job.keep is 5,370"
+    }
     assert {r["status"] for r in by_slug["largest"]} == {"ok"}, "the others are unharmed"
     plan = mini.json("plan")
     assert plan["states"] == {"fresh": 6, "missing": 0, "failed": 8, "stale": 0}

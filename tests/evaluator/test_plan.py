@@ -74,7 +74,7 @@ def test_the_grid_lists_everything_for_programs(mini: Miniature) -> None:
         expected = {
             "name", "title", "tier", "dataset", "architecture", "parameters", "prunable_weights", "macs", "tracks",
             "targets", "feasible_compression", "seeds", "recipe", "dense_recipe", "fresh_recipe", "pruning_recipe",
-            "alternative_recipes", "feasible_speedup",
+            "alternative_recipes", "feasible_speedup", "limits", "method_epochs",
             "start", "bases", "digest",
         }  # fmt: skip
         assert set(benchmark) == expected

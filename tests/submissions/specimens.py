@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from evaluator.checkpoints import Checkpoints
 from evaluator.contract import Job, Pruned, PruningMethod
 from evaluator.data.images import Images
+from evaluator.errors import SubmissionError
 from evaluator.grid import Recipe
 from evaluator.grid.cells import pattern
 from evaluator.job import Goal
@@ -22,7 +24,6 @@ from evaluator.method_training import MethodTraining
 from evaluator.networks import Prunable, prunable_layers
 
 FOLDER = Path(__file__).parents[2] / "submissions"
-SLUGS = sorted(path.name for path in FOLDER.iterdir() if (path / "metadata.yaml").is_file())
 TYPICAL: dict[str, float | str] = {"unstructured": 3, "structured": 2, "semi-structured": "2:4"}
 """A target of each division that suits every network here."""
 CLASSES = 5
@@ -168,6 +169,25 @@ def total(model: nn.Module) -> int:
 @functools.cache
 def submission(slug: str) -> Submission:
     return load_submission(FOLDER / slug)
+
+
+def _readable(slug: str) -> bool:
+    try:
+        return bool(submission(slug))
+    except SubmissionError:
+        return False
+
+
+_FOUND = sorted(path.name for path in FOLDER.iterdir() if (path / "metadata.yaml").is_file())
+SLUGS = [slug for slug in _FOUND if _readable(slug)]
+UNREADABLE = [slug for slug in _FOUND if slug not in SLUGS]
+"""Folders of which no test can be made; one test says so of each."""
+
+
+def leave(chosen: Collection[str]) -> None:
+    """Forget all submissions but the ``chosen``."""
+    for known in (SLUGS, UNREADABLE):
+        known[:] = [slug for slug in known if slug in chosen]
 
 
 @functools.cache

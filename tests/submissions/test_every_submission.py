@@ -8,6 +8,7 @@ import inspect
 import pytest
 import torch
 
+from evaluator.check import check_submission
 from evaluator.check.code import code_lines
 from evaluator.data.images import Images
 from evaluator.grid.cells import pattern
@@ -15,8 +16,10 @@ from evaluator.job import Goal
 from evaluator.method_training import MethodTraining
 from evaluator.selection import has_pattern
 from tests.submissions.specimens import (
+    FOLDER,
     NETWORKS,
     SLUGS,
+    UNREADABLE,
     goal,
     job,
     layers,
@@ -33,6 +36,15 @@ CLOSE = 0.1
 """How close to a speedup networks come that have a dozen channels at most; those of the grid come to within 5 %."""
 every_submission = pytest.mark.parametrize("slug", SLUGS)
 every_network = pytest.mark.parametrize("kind", NETWORKS)
+
+
+@pytest.mark.parametrize("slug", [*SLUGS, *UNREADABLE])
+def test_can_be_read(slug):
+    found = [p for p in check_submission(FOLDER / slug) if p.severity == "error"]
+    if found:
+        told = "".join(f"\n{p.path.name}, line {p.line}: {p.message} [{p.code}]\n  fix: {p.fix}" for p in found)
+        pytest.fail(f"{slug}, as `espalier check {slug}` says:{told}", pytrace=False)
+    assert submission(slug)
 
 
 @pytest.mark.parametrize("slug", of_division("unstructured"))
