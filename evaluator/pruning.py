@@ -6,7 +6,6 @@ that its method left. The files that the sandbox wrote are copied, not looked in
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from evaluator.checkpoint_files import Unfinished
 from evaluator.data.prepare import prepare
 from evaluator.grid import Cell, Grid, Limits
 from evaluator.grid.cells import FROM_FRESH, pattern
+from evaluator.held import held_folder
 from evaluator.metadata import Submission
 from evaluator.records import Environment, Status
 from evaluator.repository import Repository
@@ -105,13 +105,11 @@ def _run(
 ) -> Iterator[tuple[Cell, Pruning]]:
     """Each cell as soon as it is pruned."""
     artifacts = Artifacts(setting.repository.artifacts)
-    scratch = setting.repository.state / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True)
     spent = {cell: unfinished.resume() for cell, unfinished in cells.items()}
     spec = _spec(submission, benchmark, setting, {each.key: each.folder for each in cells.values()})
     with (
-        tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder,
-        open_sandbox(spec, Path(folder), setting.sandbox) as sandbox,
+        held_folder(setting.repository.state / "scratch", "sandbox-") as folder,
+        open_sandbox(spec, folder, setting.sandbox) as sandbox,
     ):
         for number, (cell, unfinished) in enumerate(cells.items()):
             task = _task(number, cell, submission, setting, unfinished.key)
