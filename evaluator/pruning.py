@@ -6,7 +6,7 @@ that its method left. The files that the sandbox wrote are copied, not looked in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -78,8 +78,10 @@ class Prunings:
         write_atomically(self._path(key), canonical_json(pruning.model_dump(mode="json")).encode())
 
 
-def prune(submission: Submission, benchmark: str, keys: Mapping[Cell, str], setting: Setting) -> dict[Cell, Pruning]:
-    """The pruning of every cell, run now where it is not kept from before.
+def prune(
+    submission: Submission, benchmark: str, keys: Mapping[Cell, str], setting: Setting
+) -> Generator[tuple[Cell, Pruning], None, None]:
+    """The pruning of every cell as soon as it is there, run now where it is not kept from before.
 
     Args:
         keys: cell -> prune key.
@@ -92,12 +94,12 @@ def prune(submission: Submission, benchmark: str, keys: Mapping[Cell, str], sett
     missing = [cell for cell in keys if cell not in done]
     for cell in keys if setting.afresh else done:
         unfinished[cell].discard()
+    yield from done.items()
     if missing:
         for cell, pruning in _run(submission, benchmark, {cell: unfinished[cell] for cell in missing}, setting):
             kept.add(keys[cell], pruning)
             unfinished[cell].discard()
-            done[cell] = pruning
-    return done
+            yield cell, pruning
 
 
 def _run(
@@ -164,6 +166,7 @@ def _task(number: int, cell: Cell, submission: Submission, setting: Setting, che
         pattern=pattern(cell.target),
         training=_allowance(cell, submission, grid),
         checkpoints=checkpoints if setting.resumable else None,
+        trial=setting.trial,
     )
 
 
