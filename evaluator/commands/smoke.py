@@ -106,10 +106,11 @@ def _show_printed(tried: Sequence[Tried], *, verbose: bool) -> None:
 
 def _alike(tried: Sequence[Tried]) -> list[list[Tried]]:
     """The cells that are not fine, those together of which the same is to be said."""
-    groups: dict[tuple[str, str | None, str], list[Tried]] = {}
+    groups: dict[tuple[object, ...], list[Tried]] = {}
     for one in tried:
         if not one.fine:
-            groups.setdefault((one.status, one.reason, "" if one.status == "ok" else one.log), []).append(one)
+            said = one.repeatable if one.status == "ok" else one.log
+            groups.setdefault((one.status, one.reason, said), []).append(one)
     return list(groups.values())
 
 

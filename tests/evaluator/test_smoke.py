@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.commands.smoke import _show_printed
+from evaluator.commands.smoke import _show, _show_printed
 from evaluator.grid import Cell
 from evaluator.terminal import out
 from evaluator.trial import Tried
+from tests.evaluator.test_records import record
 from tests.miniature import DIGITS, MAGNITUDE, Miniature
 
 
@@ -77,6 +78,20 @@ def test_smoke_shows_what_is_printed_and_warns_of_weights_that_are_dropped(tmp_p
     steps = [line.partition("(")[2] for line in done.stderr.splitlines() if "/6 steps" in line]
     ends = [end for end in ("first run: ok)", "second run: ok)", "scored: ok)") for _ in range(2)]
     assert [line.rpartition(", ")[2] for line in steps] == ends
+
+
+def test_a_cell_that_was_not_run_again_is_told_apart_from_one_that_differs() -> None:
+    """Where a second run takes too long, the cells behind it have had one run only."""
+    good = record().model_copy(update={"status": "ok"})
+    tried = [Tried(good.cell, good, True), Tried(good.cell, good, False), Tried(good.cell, good), Tried(good.cell)]
+    assert [one.fine for one in tried] == [True, False, False, False]
+    with out.capture() as told:
+        _show(tried, verbose=False)
+    said = told.get()
+    assert f"{good.cell.id}: two runs gave different outcomes" in said
+    assert f"{good.cell.id}: it was not run again, since another cell ran out of time" in said
+    assert f"{good.cell.id}: not tried: a cell before it ran out of time" in said
+    assert said.endswith("not fine\n")
 
 
 def test_much_that_is_printed_is_shortened_unless_all_is_asked_for() -> None:
