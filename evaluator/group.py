@@ -56,7 +56,7 @@ def run(group: Group, setting: Setting, scorers: Scorers) -> Iterator[Record]:
     inputs = {planned.cell: expectation.inputs(group.submission, planned.cell, recipe) for planned in group.planned}
     keys = {cell: prune_key(cell, content) for cell, content in inputs.items()}
     try:
-        prunings = prune(group.submission, group.benchmark, keys, setting) if group.submission else {}
+        prunings = dict(prune(group.submission, group.benchmark, keys, setting)) if group.submission else {}
     except (SandboxError, OSError) as error:
         clerk = _Clerk(group, setting, inputs, keys, {})
         yield from (clerk.failure(planned.cell, "method", "infrastructure", str(error)) for planned in group.planned)

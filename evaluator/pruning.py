@@ -6,8 +6,7 @@ that its method left. The files that the sandbox wrote are copied, not looked in
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +18,7 @@ from evaluator.checkpoint_files import Unfinished
 from evaluator.data.prepare import prepare
 from evaluator.grid import Cell, Grid, Limits
 from evaluator.grid.cells import FROM_FRESH, pattern
+from evaluator.held import held_folder
 from evaluator.metadata import Submission
 from evaluator.records import Environment, Status
 from evaluator.repository import Repository
@@ -78,8 +78,10 @@ class Prunings:
         write_atomically(self._path(key), canonical_json(pruning.model_dump(mode="json")).encode())
 
 
-def prune(submission: Submission, benchmark: str, keys: Mapping[Cell, str], setting: Setting) -> dict[Cell, Pruning]:
-    """The pruning of every cell, run now where it is not kept from before.
+def prune(
+    submission: Submission, benchmark: str, keys: Mapping[Cell, str], setting: Setting
+) -> Generator[tuple[Cell, Pruning], None, None]:
+    """The pruning of every cell as soon as it is there, run now where it is not kept from before.
 
     Args:
         keys: cell -> prune key.
@@ -92,12 +94,12 @@ def prune(submission: Submission, benchmark: str, keys: Mapping[Cell, str], sett
     missing = [cell for cell in keys if cell not in done]
     for cell in keys if setting.afresh else done:
         unfinished[cell].discard()
+    yield from done.items()
     if missing:
         for cell, pruning in _run(submission, benchmark, {cell: unfinished[cell] for cell in missing}, setting):
             kept.add(keys[cell], pruning)
             unfinished[cell].discard()
-            done[cell] = pruning
-    return done
+            yield cell, pruning
 
 
 def _run(
@@ -105,13 +107,11 @@ def _run(
 ) -> Iterator[tuple[Cell, Pruning]]:
     """Each cell as soon as it is pruned."""
     artifacts = Artifacts(setting.repository.artifacts)
-    scratch = setting.repository.state / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True)
     spent = {cell: unfinished.resume() for cell, unfinished in cells.items()}
     spec = _spec(submission, benchmark, setting, {each.key: each.folder for each in cells.values()})
     with (
-        tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder,
-        open_sandbox(spec, Path(folder), setting.sandbox) as sandbox,
+        held_folder(setting.repository.state / "scratch", "sandbox-") as folder,
+        open_sandbox(spec, folder, setting.sandbox) as sandbox,
     ):
         for number, (cell, unfinished) in enumerate(cells.items()):
             task = _task(number, cell, submission, setting, unfinished.key)
@@ -166,6 +166,7 @@ def _task(number: int, cell: Cell, submission: Submission, setting: Setting, che
         pattern=pattern(cell.target),
         training=_allowance(cell, submission, grid),
         checkpoints=checkpoints if setting.resumable else None,
+        trial=setting.trial,
     )
 
 

@@ -32,6 +32,7 @@ class Setting:
         reuse: stores whose measurements stand for any artifact of the same score key.
         afresh: prune again from the start, even where the outcome or a checkpoint is kept from before.
         resumable: keep checkpoints of the cells at work, so that a later run can go on from them.
+        trial: the log of a method says what its author may not have meant.
         recipe: an alternative to the benchmarks' retraining recipes.
         gpus: how many there are; each worker takes one of them.
         gpu: the one that a worker has taken, as ``CUDA_VISIBLE_DEVICES`` names it.
@@ -45,6 +46,7 @@ class Setting:
     reuse: tuple[Store, ...] = ()
     afresh: bool = False
     resumable: bool = True
+    trial: bool = False
     recipe: str | None = None
     gpus: int = 0
     gpu: str | None = None

@@ -55,10 +55,17 @@ def duration(seconds: float | None) -> str:
 
 
 class CellProgress:
-    """Cells done and time left: a bar on a terminal, a plain line now and then elsewhere."""
+    """Cells done and time left: a bar on a terminal, a plain line now and then elsewhere.
 
-    def __init__(self, total: int, workers: int, estimate: float | None) -> None:
+    Args:
+        pause: seconds between two such lines, at least.
+    """
+
+    def __init__(
+        self, total: int, workers: int, estimate: float | None, *, noun: str = "measured", pause: float = 10
+    ) -> None:
         self.total, self.done = total, 0
+        self._noun, self._pause = noun, pause
         self._estimate = estimate / workers if estimate is not None else None
         self._started = self._said = time.monotonic()
         self._bar = Progress(
@@ -79,14 +86,14 @@ class CellProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def advance(self, what: str) -> None:
-        self.done += 1
+    def advance(self, what: str, number: int = 1) -> None:
+        self.done += number
         left = f"about {duration(self.left)} left"
         if err.is_terminal:
-            self._bar.update(self._task, advance=1, left=f"{left} · {safe(what)}")
-        elif time.monotonic() - self._said > 10 or self.done == self.total:
+            self._bar.update(self._task, advance=number, left=f"{left} · {safe(what)}")
+        elif time.monotonic() - self._said >= self._pause or self.done == self.total:
             self._said = time.monotonic()
-            err.print(f"{self.done}/{self.total} measured, {left} ({safe(what)})")
+            err.print(f"{self.done}/{self.total} {self._noun}, {left} ({safe(what)})")
 
     @property
     def left(self) -> float | None:

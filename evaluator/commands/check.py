@@ -53,7 +53,7 @@ def find_folders(names: Sequence[str], root: Path | None) -> list[Path]:
     """The submissions that are meant: slugs of the checkout or paths; all of the checkout when none is named.
 
     Raises:
-        UsageError: there is no such submission.
+        UsageError: there is no such submission, or no checkout where a slug could be.
     """
     if not names:
         return _all(Repository.find(root).submissions)
@@ -61,11 +61,13 @@ def find_folders(names: Sequence[str], root: Path | None) -> list[Path]:
 
 
 def _find(name: str, root: Path | None) -> Path:
+    path = Path(name)
     try:
         submissions: Path | None = Repository.find(root).submissions
     except UsageError:
+        if path.name == name and not path.exists():
+            raise
         submissions = None
-    path = Path(name)
     if submissions and path.name == name and (submissions / name).is_dir():
         return _shortened(submissions / name)
     if path.is_dir():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -36,7 +35,6 @@ from evaluator.group import make_groups
 from evaluator.here import device_classes, only_here
 from evaluator.plan import STATES, Plan, make_plan
 from evaluator.records import Record, Store
-from evaluator.repository import Repository
 from evaluator.setting import Setting, open_setting
 from evaluator.terminal import CellProgress, duration, err, out, print_json, safe
 
@@ -91,7 +89,6 @@ def evaluate(
             else:
                 warn_without_sandbox(setting)
             _prepare_data(plan, grid)
-            _sweep(repository)
             records = _measure(plan, setting, target, workers or setting.gpus or os.cpu_count() or 1, run_all)
     report(plan, records, target, as_json=as_json)
 
@@ -137,11 +134,6 @@ def _refuse_to_publish(setting: Setting, classes: set[str]) -> None:
     if classes != {setting.environment.device_class}:
         wanted = " and ".join(sorted(classes))
         raise UsageError(f"these tiers publish what {wanted} measured, this is {setting.environment.device_class}")
-
-
-def _sweep(repository: Repository) -> None:
-    """What a killed evaluation left lying; this one holds the store, so nobody needs it."""
-    shutil.rmtree(repository.state / "scratch", ignore_errors=True)
 
 
 def report(plan: Plan, records: Sequence[Record], target: Store, *, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import logging.handlers
@@ -19,6 +18,7 @@ from evaluator.commands.options import Benchmarks, Root, Tier
 from evaluator.errors import Interrupted, UsageError
 from evaluator.forges import Cache, DryRun, open_forge
 from evaluator.forges.limits import Timing
+from evaluator.held import take
 from evaluator.repository import Repository
 from evaluator.runner.attempts import FAILURES
 from evaluator.runner.git import Clone
@@ -124,11 +124,9 @@ def _alone(home: Path) -> Iterator[None]:
     """One process for each home; the lock goes with the process."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not take(file):
             err.print(f"a runner is at work here: {safe(home)}; let it, or give this one another --home")
-            raise typer.Exit from None
+            raise typer.Exit
         yield
 
 

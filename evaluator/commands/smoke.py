@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from evaluator.check import check_submission
 from evaluator.commands.options import Json, Root, Selected, Walls, select, warn_without_sandbox
-from evaluator.expectation import Expectation
-from evaluator.group import Group, make_groups, run
-from evaluator.launch import Scorers
-from evaluator.metadata import Submission
+from evaluator.group import Group, make_groups
 from evaluator.plan import Selection, make_plan
-from evaluator.pruning import prune
-from evaluator.records import Record, prune_key
 from evaluator.remedies import remedy
 from evaluator.setting import Setting, open_setting
-from evaluator.terminal import out, print_json, print_table, safe
+from evaluator.terminal import CellProgress, duration, err, out, print_json, print_table, safe
+from evaluator.trial import STEPS, Tried, try_out
 
-
-@dataclass(frozen=True)
-class Smoked:
-    """One cell of the smoke tier: its record, and whether a second run gave the same outcome."""
-
-    record: Record
-    repeatable: bool
-
-    @property
-    def fine(self) -> bool:
-        return self.record.status == "ok" and self.repeatable
-
-    def as_json(self) -> dict[str, object]:
-        record = self.record
-        return {
-            "cell": record.cell.id,
-            "status": record.status,
-            "reason": record.reason,
-            "repeatable": self.repeatable,
-            "compression": record.counts.compression if record.counts else None,
-            "before": record.before.accuracy if record.before else None,
-            "after": record.after.accuracy if record.after else None,
-            "log": record.log,
-        }
+UNSTEADY = "two runs gave different outcomes; draw from job.generator only"
+NOT_AGAIN = "it was not run again, since another cell ran out of time"
+SHOWN_LINES = 10
+"""Of what a method prints, unless all of it is asked for."""
 
 
 def smoke(
     slug: Annotated[str, typer.Argument(help="the submission")],
     sandbox: Walls = "auto",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show all that the method printed")] = False,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
@@ -62,13 +39,13 @@ def smoke(
         raise typer.Exit(1)
     setting = open_setting(selected.repository, selected.grid, sandbox=None if sandbox == "auto" else sandbox)
     warn_without_sandbox(setting)
-    with setting.scorers() as scorers:
-        smoked = [result for group in _groups(selected) for result in run_smoke(group, setting, scorers)]
+    tried = _try(_groups(selected), setting)
+    fine = all(one.fine for one in tried)
     if as_json:
-        print_json({"ok": all(s.fine for s in smoked), "sandbox": setting.sandbox, "cells": [s.as_json() for s in smoked]})
+        print_json({"ok": fine, "sandbox": setting.sandbox, "cells": [one.as_json() for one in tried]})
     else:
-        _show(smoked)
-    if not all(s.fine for s in smoked):
+        _show(tried, verbose=verbose)
+    if not fine:
         raise typer.Exit(1)
 
 
@@ -81,51 +58,69 @@ def _groups(selected: Selected) -> list[Group]:
     return make_groups([replace(p, todo=("method",)) for p in mine])
 
 
-def run_smoke(group: Group, setting: Setting, scorers: Scorers) -> Iterator[Smoked]:
-    """Prune every cell of a group twice, then score it."""
-    submission = group.submission
-    assert isinstance(submission, Submission)
-    expectation = Expectation(setting.repository, setting.grid)
-    keys = {p.cell: prune_key(p.cell, expectation.inputs(submission, p.cell)) for p in group.planned}
-    afresh = replace(setting, afresh=True, resumable=False)
-    first, second = (prune(submission, group.benchmark, keys, afresh) for _ in range(2))
-    for record in run(group, setting, scorers):
-        cell = record.cell
-        yield Smoked(record, first[cell].outcome == second[cell].outcome and first[cell].status == second[cell].status)
+def _try(groups: Sequence[Group], setting: Setting) -> list[Tried]:
+    """Each step is told when it is done: one may take as long as its limit is."""
+    cells = sum(len(group.planned) for group in groups)
+    longest = max((setting.limits(group.benchmark).wall_seconds for group in groups), default=0)
+    err.print(f"{cells} cells, each pruned twice and scored; a run may take {duration(longest)}")
+    with CellProgress(STEPS * cells, 1, None, noun="steps", pause=0) as progress, setting.scorers() as scorers:
+        return list(try_out(groups, setting, scorers, progress.advance))
 
 
-def _show(smoked: list[Smoked]) -> None:
-    def row(s: Smoked) -> tuple[object, ...]:
-        r = s.record
-        figures = (r.counts.compression, r.counts.speedup) if r.counts else (None, None)
-        reached = ["" if figure is None else f"{figure:.3f}" for figure in figures]
-        scores = [f"{score.accuracy:.1f}" if score else "" for score in (r.before, r.after)]
-        return (r.cell.id, r.status, *reached, *scores, f"{r.cost.pruning_seconds:.1f}", "yes" if s.repeatable else "NO")
-
+def _show(tried: Sequence[Tried], *, verbose: bool) -> None:
     columns = ("cell", "status", ">compression", ">speedup", ">before %", ">after %", ">seconds", "repeatable")
-    print_table(columns, map(row, smoked))
-    for alike in _alike(smoked):
+    print_table(columns, map(_row, tried))
+    for alike in _alike(tried):
         _explain(alike)
-    out.print("\nfine" if all(s.fine for s in smoked) else "\nnot fine")
+    _show_printed([one for one in tried if one.status == "ok"], verbose=verbose)
+    out.print("\nfine" if all(one.fine for one in tried) else "\nnot fine")
 
 
-def _alike(smoked: list[Smoked]) -> list[list[Smoked]]:
+def _row(tried: Tried) -> tuple[object, ...]:
+    r = tried.record
+    if r is None:
+        return (tried.cell.id, tried.status, *[""] * 6)
+    figures = (r.counts.compression, r.counts.speedup) if r.counts else (None, None)
+    reached = ["" if figure is None else f"{figure:.3f}" for figure in figures]
+    scores = [f"{score.accuracy:.1f}" if score else "" for score in (r.before, r.after)]
+    again = {True: "yes", False: "NO", None: ""}[tried.repeatable]
+    return (r.cell.id, r.status, *reached, *scores, f"{r.cost.pruning_seconds:.1f}", again)
+
+
+def _show_printed(tried: Sequence[Tried], *, verbose: bool) -> None:
+    """What the method printed where it came to its end, the same once."""
+    logs: dict[str, list[Tried]] = {}
+    for one in tried:
+        if one.printed:
+            logs.setdefault(one.printed, []).append(one)
+    for log, alike in list(logs.items())[: None if verbose else 1]:
+        shown = log.splitlines()[0 if verbose else -SHOWN_LINES :]
+        out.print(f"\n{_name(alike)} printed:\n" + safe("\n".join(shown)))
+    if not verbose and (len(logs) > 1 or any(len(log.splitlines()) > SHOWN_LINES for log in logs)):
+        out.print("and more, which --verbose shows")
+
+
+def _alike(tried: Sequence[Tried]) -> list[list[Tried]]:
     """The cells that are not fine, those together of which the same is to be said."""
-    groups: dict[tuple[str, str | None, str | None], list[Smoked]] = {}
-    for s in smoked:
-        if not s.fine:
-            groups.setdefault((s.record.status, s.record.reason, s.record.log), []).append(s)
+    groups: dict[tuple[object, ...], list[Tried]] = {}
+    for one in tried:
+        if not one.fine:
+            said = one.repeatable if one.status == "ok" else one.log
+            groups.setdefault((one.status, one.reason, said), []).append(one)
     return list(groups.values())
 
 
-def _explain(alike: list[Smoked]) -> None:
-    record = alike[0].record
-    others = f" and {len(alike) - 1} more" if alike[1:] else ""
-    if record.status == "ok":
-        out.print(f"\n{record.cell.id}{others}: two runs gave different outcomes; draw from job.generator only")
+def _explain(alike: Sequence[Tried]) -> None:
+    first, what = alike[0], f"\n{_name(alike)}"
+    if first.status == "ok":
+        out.print(f"{what}: {UNSTEADY if first.repeatable is False else NOT_AGAIN}")
         return
-    out.print(f"\n{record.cell.id}{others}: {record.status}: {safe(record.reason)}")
-    if fix := remedy(record.division, record.status):
+    out.print(f"{what}: {first.status}: {safe(first.reason)}")
+    if fix := remedy(first.cell.division, first.status):
         out.print(f"  fix: {fix}")
-    if record.log:
-        out.print(f"the end of its log:\n{safe(record.log)}")
+    if first.log:
+        out.print(f"the end of its log:\n{safe(first.log)}")
+
+
+def _name(alike: Sequence[Tried]) -> str:
+    return alike[0].cell.id + (f" and {len(alike) - 1} more" if alike[1:] else "")

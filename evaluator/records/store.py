@@ -6,7 +6,6 @@ and its lines are sorted, so that the same records are the same bytes and differ
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from evaluator.canonical import canonical_json
 from evaluator.errors import StoreError
+from evaluator.held import take
 from evaluator.records.record import SCHEMA, Record, is_control
 from evaluator.records.signatures import SigningKey, write
 
@@ -119,15 +119,13 @@ class Store:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not take(lock):
                 lock.seek(0)
                 raise StoreError(
                     f"another evaluation (process {lock.read().strip() or 'unknown'}) is writing to this store",
                     where=self.folder,
                     fix="wait for it, or give this one a store of its own with --store DIR",
-                ) from None
+                )
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()

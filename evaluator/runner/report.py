@@ -105,7 +105,8 @@ def _problem(problem: Mapping[str, Any]) -> tuple[str, ...]:
 def _smoked(cell: Mapping[str, Any]) -> tuple[str, ...]:
     reason = f" {words.code(str(cell['reason']))}" if cell.get("reason") else ""
     scores = (f"{cell[name]:.1f}" if cell.get(name) is not None else "" for name in ("before", "after"))
-    return (words.code(str(cell["cell"])), f"{cell['status']}{reason}", *scores, "yes" if cell["repeatable"] else "**no**")
+    again = {True: "yes", False: "**no**", None: ""}[cell["repeatable"]]
+    return (words.code(str(cell["cell"])), f"{cell['status']}{reason}", *scores, again)
 
 
 def _by_point(records: Iterable[Record]) -> dict[Point, list[Record]]:

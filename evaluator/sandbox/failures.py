@@ -1,9 +1,15 @@
-"""From an exception of a method to a status, a reason of one line, and a traceback that shows the method alone."""
+"""From an exception of a method to a status, a reason of one line, and a traceback that shows the method alone.
+
+One that does not end raises nothing: a signal asks it where it is, shortly before its time is over.
+"""
 
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import traceback
+from types import FrameType
 from typing import Any
 
 from evaluator.errors import EspalierError, InvalidOutcome
@@ -12,6 +18,9 @@ from evaluator.records import Status
 
 OF_A_GPU = ("cuda", "cudnn")
 THREADS = ("can't start new thread", "resource temporarily unavailable")
+ASK = signal.SIGUSR1
+ASK_SECONDS = 1.0
+"""How long before the limit a task is asked where it is; of a short limit, a tenth."""
 
 
 def judge(error: BaseException, limits: dict[str, Any]) -> tuple[Status, str]:
@@ -48,7 +57,28 @@ def last_line(error: BaseException) -> str:
 
 def own_traceback(error: BaseException, path: str) -> str:
     """The frames in the method's file, then the error."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
-    shown = traceback.StackSummary.from_list([("method.py", f.lineno or 0, f.name, f.line) for f in frames])
-    head = ["Traceback (of the method alone):\n", *shown.format()] if frames else []
+    frames = _own(traceback.extract_tb(error.__traceback__), path)
+    head = ["Traceback (of the method alone):\n", *frames] if frames else []
     return "".join([*head, last_line(error), "\n"])
+
+
+def _own(stack: traceback.StackSummary, path: str) -> list[str]:
+    frames = [("method.py", f.lineno or 0, f.name, f.line) for f in stack if f.filename == path]
+    return traceback.StackSummary.from_list(frames).format()
+
+
+def when_to_ask(wall_seconds: float) -> float:
+    """After how many seconds a task is asked where it is."""
+    return wall_seconds - min(ASK_SECONDS, wall_seconds / 10)
+
+
+def answer_where(path: str, stderr: int) -> None:
+    """Of a task's process: from now on ``ASK`` is answered on ``stderr``, between two steps of Python."""
+
+    def answer(_: int, frame: FrameType | None) -> None:
+        if frames := _own(traceback.extract_stack(frame), path):
+            text = "".join(["Where the method was shortly before its time was over:\n", *frames])
+            os.write(stderr, text.encode(errors="replace"))
+
+    signal.signal(ASK, answer)
+    signal.siginterrupt(ASK, False)  # a method that comes to its end all the same is not to notice

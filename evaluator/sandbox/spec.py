@@ -49,6 +49,7 @@ class Task:
         speedup: the target where channels are removed.
         pattern: (n, m) where n of every m neighbours are kept.
         checkpoints: name of the cell's folder among the spec's ``checkpoints``; None: it neither finds nor makes any.
+        trial: the log says what the method's author may not have meant.
     """
 
     number: int
@@ -61,6 +62,7 @@ class Task:
     pattern: tuple[int, int] | None = None
     training: Allowance | None = None
     checkpoints: str | None = None
+    trial: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from evaluator.job import Goal
 from evaluator.metadata import Needs
 from evaluator.method_training import MethodTraining
 from evaluator.networks import architecture, floating_state
+from evaluator.sandbox.hints import copies, dropped
 from evaluator.training import MEMORY_FORMATS, stream
 
 ARTIFACT = "artifact.safetensors"
@@ -46,10 +47,13 @@ def perform(config: dict[str, Any], task: dict[str, Any], data: Data) -> int:
     """
     job, training = build_job(config, task, data)
     method = load_method(Path(config["method"]), config["hyperparameters"])
+    before = copies(job) if task["trial"] and task["base"] is not None and not task["training"] else {}
     outcome = method.prune(job)
     if isinstance(outcome, Pruned) and outcome.weights and task["base"] is None and not task["training"]:
         raise InvalidOutcome("new weights are given, but the network is trained from its initial ones", fix="masks only")
     write(Path(config["output"]) / ARTIFACT, tensors_of(outcome, job, trains=task["training"] is not None))
+    if isinstance(outcome, Pruned) and (hint := dropped(before, outcome, job)):
+        sys.stderr.write(f"{hint}\n")
     return task["training"]["epochs"] - training.left if training else 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import os
 import select
 import signal
@@ -43,6 +44,7 @@ def serve(config: dict[str, Any], lines: Iterable[str], events: int) -> None:
     confine.settle(config)
     data = _load(config)
     get_ready()
+    signal.signal(failures.ASK, signal.SIG_IGN)  # until a task can answer
     _send(events, {"event": "ready", "torch": torch.__version__})
     for line in lines:
         report = _supervise(config, json.loads(line), data, (tasks, events))
@@ -103,6 +105,7 @@ def _run(config: dict[str, Any], task: dict[str, Any], data: Data, stderr: int) 
     try:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what a stopped task printed is in its log
         confine.settle_task(config)
+        failures.answer_where(config["method"], stderr)
         report = Report("ok", epochs=perform(config, task, data))
     except BaseException as error:
         report = Report(*failures.judge(error, config["limits"]))
@@ -127,6 +130,7 @@ def _wait(
     poll = select.poll()
     poll.register(receive, select.POLLIN)
     poll.register(tasks, 0)  # only for its end: the coordinator is gone
+    due = time.monotonic() + failures.when_to_ask(config["limits"]["wall_seconds"])
     while True:
         for descriptor, event in poll.poll(TICK_MS):
             if descriptor == tasks and event & (select.POLLHUP | select.POLLERR):
@@ -142,6 +146,9 @@ def _wait(
         ended, code = _reap(pid)
         if ended:
             return said, code, None
+        if time.monotonic() > due:
+            os.kill(pid, failures.ASK)
+            due = math.inf
         if problem := scratch.crowded([config["output"], *config["scratch"]]) or collector.look():
             return said, 0, problem
 

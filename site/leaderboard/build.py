@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 from evaluator.errors import SubmissionError
 from evaluator.grid import load_grid
+from evaluator.held import held_folder
 from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
@@ -239,9 +239,7 @@ def _gathered(repository: Repository, **options: Any) -> Iterator[Site]:
 @contextmanager
 def _staging(output: Path) -> Iterator[Path]:
     """A folder beside ``output`` that takes its place when the block ends well, and disappears when it does not."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
+    with held_folder(output.parent, f".{output.name}.") as staging:
         new, old = staging / "new", staging / "old"
         new.mkdir()
         yield new
@@ -253,5 +251,3 @@ def _staging(output: Path) -> Iterator[Path]:
             if old.exists():
                 old.rename(output)
             raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)

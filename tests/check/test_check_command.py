@@ -89,6 +89,17 @@ def test_an_empty_checkout_is_fine(checkout):
     assert json.loads(run("--json").output) == {"ok": True, "problems": [], "submissions": 0}
 
 
+def test_a_slug_outside_of_a_checkout_says_that_there_is_no_checkout(checkout, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("outside"))
+    monkeypatch.delenv("ESPALIER_ROOT", raising=False)
+    with pytest.raises(UsageError, match="not a checkout") as caught:
+        find_folders(["sample"], None)
+    assert "--root" in (caught.value.fix or "")
+    with pytest.raises(UsageError, match="no submission"):
+        find_folders(["../sample"], None)
+    assert find_folders([str(checkout / "submissions" / "sample")], None) == [checkout / "submissions" / "sample"]
+
+
 def test_unknown_names_are_wrong_usage(checkout):
     with pytest.raises(UsageError, match="no submission 'sampel'") as caught:
         find_folders(["sampel"], None)

@@ -10,10 +10,10 @@ from tests.evaluator.test_architecture import MODULES, imports
 
 ENTRIES = {"prune": "evaluator.sandbox.task", "scoring": "evaluator.scorer", "controls": "evaluator.controls"}
 DECIDE_NOTHING = (
-    *("artifacts", "checkpoint_files", "checkpoints", "contract", "downloads", "errors", "expectation", "forking"),
+    *("artifacts", "checkpoint_files", "checkpoints", "contract", "downloads", "errors", "expectation", "forking", "held"),
     *("grid.cells", "grid.loader", "grid.schema", "machine", "memory", "messages", "metadata", "repository"),
     *("records.audit", "records.changes", "records.keys", "records.lines"),
-    *("records.record", "records.signatures", "records.store"),
+    *("records.record", "records.signatures", "records.store", "sandbox.hints"),
 )
 """They find, check, carry and keep what others compute; what the grid says is in the keys, or pinned as its constants."""
 

@@ -174,6 +174,7 @@ def test_failures_are_told(ways: Sandbox, way: int, status: str, reason: str) ->
     assert outcome.status == status, outcome
     assert re.search(reason, outcome.reason or ""), outcome
     assert outcome.artifact is None
+    assert ("in <lambda>\n    16: lambda job: time.sleep(100)," in outcome.log) == (status == "timeout"), "where it was"
 
 
 GREEDY = """
