@@ -23,6 +23,9 @@ class Grasp(PruningMethod):
 
     To first order S is what the removal of a weight adds to |g|^2 / 2: where it is high the gradient grows or hardly
     suffers. The logits are divided by a temperature. BatchNorm uses the statistics of the batch.
+
+    Deviations: one random batch, where the authors take ten images of each class; the network is scored as it will be
+    trained, where they draw new weights for its linear layers.
     """
 
     batch_size: int
