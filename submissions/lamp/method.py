@@ -24,8 +24,7 @@ class Lamp(PruningMethod):
     """Keep the weights of highest LAMP score, wherever they are (Lee et al. 2021, section 2).
 
     s_u = w_u^2 / sum_{v >= u} w_v^2 with the layer's weights in ascending order of magnitude, one threshold for all
-    layers. The largest weight of each layer scores 1, so no layer is emptied. No deviation in the score
-    but double precision; networks are pruned once, where the paper also prunes in rounds of 20 %.
+    layers. The largest weight of each layer scores 1, so no layer is emptied. No deviation but the precision.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -10,7 +10,7 @@ from evaluator.contract import Job, Pruned, PruningMethod
 class RandomInit(PruningMethod):
     """Keep weights drawn uniformly, without replacement, from the whole untrained network.
 
-    The random baseline of Frankle et al. 2021, section 3, drawn over the network at once.
+    The random baseline of Frankle et al. 2021, section 3, drawn over the network instead of within each layer.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -9,8 +9,7 @@ class Snip(PruningMethod):
     """Keep the connections of highest sensitivity |dL/dc| = |w g|, wherever they are (Lee et al. 2019, section 4).
 
     c multiplies each weight and is 1; g is the gradient of the mean loss of one batch at initialisation. BatchNorm uses
-    the statistics of that batch. The paper divides the scores by their sum, which changes no order, and
-    initialises with variance scaling; here the initial weights are the benchmark's own.
+    the statistics of that batch. The paper divides the scores by their sum, which changes no order.
     """
 
     batch_size: int

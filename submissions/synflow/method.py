@@ -24,7 +24,6 @@ class Synflow(PruningMethod):
 
     After round k of n a share density^(k/n) is left. The flow through the network of |theta| is the same through every
     layer, so a layer's weights score higher the fewer are left of them: none is emptied before the others.
-    Everything is computed in double precision, as the authors advise.
     """
 
     rounds: int
