@@ -38,9 +38,6 @@ class EagleEye(PruningMethod):
     reaches q, and t is solved for the target: so all candidates meet it, where the paper draws shares until some do.
     Then BatchNorm takes the statistics of the smaller network from a few training batches, nothing else changes, and the
     validation images tell how good the candidate is. The same images serve all candidates.
-
-    Deviations: that candidates meet the target; fewer of them (``candidates``, where the authors draw hundreds) and fewer
-    batches for BatchNorm (``batches``, where they take up to 100).
     """
 
     candidates: int
