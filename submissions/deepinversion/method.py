@@ -47,6 +47,10 @@ class DeepInversion(PruningMethod):
         CE(x) + a_tv TV(x) + a_2 ||x||_2 + a_f sum_l (||mean_l(x) - running mean_l||_2 + ||var_l(x) - running var_l||_2),
     l over the BatchNorms: their running statistics are what a network remembers of its training images. No image is read.
     The channels of largest E[(sum_s g_s w_s)^2] on these images and labels stay (Molchanov et al. 2019, equation 8).
+
+    Deviations: few images and ``steps``, where the paper takes thousands, and without flips and shifts of images; norms are
+    means over images; no competition with a student; all channels go at once by the Taylor score alone, where the paper
+    goes little by little, weighs scores with latency, and trains on its images by distillation.
     """
 
     images: int

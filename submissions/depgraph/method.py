@@ -21,6 +21,9 @@ class DepGraph(PruningMethod):
     that make it, BatchNorm scales, kernels that read it. Divided by the group's mean, which makes groups of different
     size comparable, the importances compete under one threshold. The paper precedes this by training that drives groups to
     zero; this is its criterion alone, the row "without sparse learning" of its table.
+
+    Deviations: without that training; shifts (biases) are not counted; the mean over all channels of a group divides, where
+    the paper allows for the mean of the N largest.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -19,7 +19,9 @@ class FPGM(PruningMethod):
 
     A filter with a small sum lies near the geometric median of its layer, where the others can represent it; it goes,
     however large it is. Every group of channels keeps the same share, which is the paper's rule as well. The paper prunes
-    after every epoch of training and lets filters grow back; here they go once, from the trained network.
+    after every epoch of training and lets filters grow back; here they go once, from the trained network. Filters of
+    several layers that make the same channel, as around a shortcut, count as one long filter, where the paper prunes each
+    layer by itself; its variant that chooses a share by norm is left out.
     """
 
     def prune(self, job: Job) -> Pruned:

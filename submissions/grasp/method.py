@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluator.contract import Job, Pruned, PruningMethod
 
 
-def hessian_gradient(loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-    """H g, the derivative of g' stop(g) = |g|^2 with one factor held fast, for the gradient g of ``loss``."""
-    gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+def hessian_gradient(loss: Tensor, weights: Sequence[Tensor], ranked: Sequence[Tensor]) -> list[Tensor]:
+    """The part of H g that belongs to ``ranked``, for the gradient g of ``loss`` by all ``weights`` and their Hessian H.
+
+    It is the derivative of g' stop(g), that is |g|^2 with one factor held fast.
+    """
+    gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
     flow = torch.stack([(gradient * gradient.detach()).sum() for gradient in gradients]).sum()
-    return list(torch.autograd.grad(flow, parameters, materialize_grads=True))
+    return list(torch.autograd.grad(flow, ranked, materialize_grads=True))
 
 
 class Grasp(PruningMethod):
     """Remove the weights of highest S = -w (H g), wherever they are (Wang et al. 2020, section 4).
 
     To first order S is what the removal of a weight adds to |g|^2 / 2: where it is high the gradient grows or hardly
-    suffers. The logits are divided by a temperature. BatchNorm uses the statistics of the batch.
+    suffers. g is of all convolutions and linear layers, the classifier too, though that one stays whole. The logits are
+    divided by a temperature. BatchNorm uses the statistics of the batch.
+
+    Deviations: one random batch, where the authors take ten images of each class; the network is scored as it will be
+    trained, where they draw new weights for its linear layers.
     """
 
     batch_size: int
@@ -32,5 +39,6 @@ class Grasp(PruningMethod):
         ((inputs, labels),) = job.train_batches(1, self.batch_size)
         with job.batch_statistics():
             loss = F.cross_entropy(job.model(inputs) / self.temperature, labels)
-        products = hessian_gradient(loss, [layer.parameter for layer in job.layers()])
+        weights = [part.weight for part in job.model.modules() if isinstance(part, (nn.Conv2d, nn.Linear))]
+        products = hessian_gradient(loss, weights, [layer.parameter for layer in job.layers()])
         return job.keep_highest({i: weight * products[i] for i, weight in job.weights()}, scope="global")

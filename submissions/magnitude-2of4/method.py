@@ -10,6 +10,7 @@ class MagnitudeNofM(PruningMethod):
 
     The paper's recipe for 2:4: prune a trained network once, by magnitude, then train it again as it was trained.
     Neighbours are input channels at the same place of a kernel; layers whose inputs cannot be divided by m stay dense.
+    The search for a permutation of channels that costs less is left out.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -89,7 +89,10 @@ class Shapley(PruningMethod):
     only the channels S of the group, all other groups being whole. The values sum to v(all) - v(none). v is the mean
     probability of the right class on validation images: the accuracy of answers drawn by their probabilities, which counts
     small changes too. It is a mean over images, so each image may have an order of its own, which says more than one order
-    for all at the same cost. Every group keeps the same share.
+    for all at the same cost.
+
+    Deviations: the authors take accuracy, and all validation images for each of their orders; every group keeps the same
+    share, where they choose widths by hand; their estimates from small coalitions and by regression are left out.
     """
 
     batches: int

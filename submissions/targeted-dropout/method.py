@@ -12,7 +12,9 @@ class TargetedDropout(PruningMethod):
     """Drop candidates, the share gamma of smallest |w| into each unit, with chance alpha (Gomez et al. 2019, section 3).
 
     Each step draws anew, among candidates that are chosen every few steps; dropped weights get no gradient in that step.
-    In the end all candidates go. gamma rises from 0 to 1 - density over the share ``ramp`` of the training.
+    In the end all candidates go. As in the authors' code for high sparsity, alpha rises in a straight line from 0 over the
+    share ``ramp`` of the training, and gamma to 95 % of its goal, 1 - density, in the first half of that, to all of it in
+    the second.
 
     Deviations: candidates are not chosen anew in each step; gamma follows from the target; BatchNorm sees some batches
     without candidates in the end; counts are exact over the network, so that units may differ by one weight.
@@ -24,30 +26,35 @@ class TargetedDropout(PruningMethod):
     batches: int
     batch_size: int
 
+    def chances(self, progress: float, density: float) -> tuple[float, float]:
+        """gamma and alpha at ``progress`` (0 to 1) of the training."""
+        risen = min(progress / self.ramp, 1.0)
+        return (1 - density) * (0.95 * min(2 * risen, 1.0) + 0.05 * max(2 * risen - 1, 0.0)), self.alpha * risen
+
     def prune(self, job: Job) -> Pruned:
         def largest(gamma: float) -> Pruned:
             keep = job.total - round(job.total * gamma)
             return job.keep_highest({i: weight.abs() for i, weight in job.weights()}, scope="row", keep=keep)
 
-        def choose(progress: float) -> None:
-            gamma = (1 - job.density) * min(progress / self.ramp, 1.0)
+        def choose(gamma: float) -> None:
             job.memory.update({f"safe-{i}": mask for i, mask in largest(gamma).masks.items()})
 
-        def draw() -> None:
+        def draw(alpha: float) -> None:
             for i, weight in job.weights():
-                spared = torch.rand(weight.shape, generator=job.generator).to(job.device) >= self.alpha
+                spared = torch.rand(weight.shape, generator=job.generator).to(job.device) >= alpha
                 job.memory[f"used-{i}"] = job.memory[f"safe-{i}"] | spared
 
         def weights(layer: Layer, weight: Tensor) -> Tensor:
             return weight * job.memory[f"used-{layer.position}"]
 
         def after_step(step: Step) -> None:
+            gamma, alpha = self.chances(step.progress, job.density)
             if step.number % self.every == 0:
-                choose(step.progress)
-            draw()
+                choose(gamma)
+            draw(alpha)
 
         choose(0.0)
-        draw()
+        draw(0.0)
         job.train(job.epochs, weights=weights, after_step=after_step)
         outcome = largest(1 - job.density)
         self.settle(job, outcome)

@@ -88,20 +88,27 @@ def convolutional() -> nn.Module:
     return layers.double()
 
 
+def weighted(model: nn.Module) -> list[Tensor]:
+    """What the gradient flows through, the classifier too."""
+    return [part.weight for part in model.modules() if isinstance(part, (nn.Conv2d, nn.Linear))]
+
+
 @pytest.mark.parametrize("build", [smooth, convolutional])
 def test_grasp_scores_are_what_removal_adds_to_the_gradients_norm(build):
     """-w (H g) against a difference quotient of |g|^2 / 2 along the removal of single weights: sign and size."""
     model = build()
     weights = [layer.weight for layer in layers(model)]
+    everything = weighted(model)
     inputs, labels = images().take(torch.arange(64))
 
     def loss() -> Tensor:
         return F.cross_entropy(model(inputs.double()) / 2.0, labels)
 
     def norm() -> float:
-        return sum(float(g.square().sum()) for g in torch.autograd.grad(loss(), weights)) / 2
+        return sum(float(g.square().sum()) for g in torch.autograd.grad(loss(), everything)) / 2
 
-    scores = [-w.detach() * h for w, h in zip(weights, module("grasp").hessian_gradient(loss(), weights), strict=True)]
+    products = module("grasp").hessian_gradient(loss(), everything, weights)
+    scores = [-weight.detach() * product for weight, product in zip(weights, products, strict=True)]
     random = np.random.default_rng(0)
     for weight, score in zip(weights, scores, strict=True):
         for _ in range(6):
@@ -117,18 +124,35 @@ def test_grasp_scores_are_what_removal_adds_to_the_gradients_norm(build):
             assert (found[0] - found[1]) / (2 * step) == pytest.approx(float(score[at]), rel=1e-4, abs=1e-10)
 
 
-@every_network
-def test_grasp_removes_the_highest_scores(kind):
-    """What goes has the highest -w (H g), positive scores first: not the smallest effect on the gradient's norm."""
+def grasp_scores(kind: str, whole: bool) -> Tensor:
+    """-w (H g) as the derivative of |g|^2 / 2."""
     work = job(network(kind), 5)
     ((inputs, labels),) = work.train_batches(1, 128)
     with work.batch_statistics():
         loss = F.cross_entropy(work.model(inputs) / 200.0, labels)
-    products = module("grasp").hessian_gradient(loss, [layer.parameter for layer in work.layers()])
-    scores = flat({i: -weight * products[i] for i, weight in work.weights()})
+    ranked = [layer.parameter for layer in work.layers()]
+    gradients = torch.autograd.grad(loss, weighted(work.model) if whole else ranked, create_graph=True)
+    half_norm = sum((gradient.square().sum() for gradient in gradients), torch.zeros(())) / 2
+    products = torch.autograd.grad(half_norm, ranked)
+    return flat({i: -weight * products[i] for i, weight in work.weights()})
+
+
+@every_network
+def test_grasp_removes_the_highest_scores(kind):
+    """What goes has the highest -w (H g), positive scores first: not the smallest effect on the gradient's norm."""
+    scores = grasp_scores(kind, whole=True)
     mask = flat(outcome("grasp", kind, 3).masks)
     assert float(scores[~mask].min()) >= float(scores[mask].max()) - 1e-6 * float(scores.abs().max())
     assert float(scores[mask].mean()) < 0 < float(scores[~mask].mean()) + 1e-12
+
+
+@every_network
+def test_the_gradient_of_the_classifier_counts_for_grasp(kind):
+    """As in the authors' code, though the classifier is not ranked: without it other weights would go."""
+    mask = flat(outcome("grasp", kind, 3).masks)
+    number = int((~mask).sum())
+    assert sorted(grasp_scores(kind, whole=True).topk(number).indices.tolist()) == (~mask).nonzero().flatten().tolist()
+    assert sorted(grasp_scores(kind, whole=False).topk(number).indices.tolist()) != (~mask).nonzero().flatten().tolist()
 
 
 class Attending(nn.Module):

@@ -329,6 +329,15 @@ def test_candidates_are_dropped_with_chance_alpha_and_get_no_gradient():
     assert sum(dropped) / len(dropped) == pytest.approx(0.66, abs=4 * error)
 
 
+def test_candidates_come_and_are_dropped_more_and_more_often():
+    """By hand, for a share of 0.75 that goes: nothing; half a ramp on, 95 % of the goal and half the chance; all of it."""
+    chances = method("targeted-dropout", alpha=0.8, ramp=0.5).chances
+    found = [chances(progress, 0.25) for progress in (0.0, 0.125, 0.25, 0.375, 0.5, 1.0)]
+    gammas, alphas = zip(*found, strict=True)
+    assert gammas == pytest.approx([0, 0.75 * 0.475, 0.75 * 0.95, 0.75 * 0.975, 0.75, 0.75])
+    assert alphas == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 0.8])
+
+
 @pytest.mark.parametrize("kind", ["plain", "residual"])
 def test_batch_statistics_are_those_of_the_network_without_candidates(kind):
     """Its own batches look to it as they do with the running statistics; nothing is dropped any more."""
