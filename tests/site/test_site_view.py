@@ -16,7 +16,7 @@ from leaderboard.facets import choice
 from leaderboard.labels import apart
 from leaderboard.pages.site import board_of
 from leaderboard.scales import drop_domain, drop_ticks, error_ticks
-from leaderboard.series import COLOURS, CROWD, SHAPES, looks
+from leaderboard.series import COLOURS, CROWD
 
 from tests.site.specifications import specifications
 from tests.site.synthetic import Plan, fill, make_repository
@@ -305,11 +305,6 @@ def test_facets_in_which_all_are_alike_are_no_filter():
     found = choice({"a": {**base, **one}, "b": {**base, **one, "scope": "layer", "needs": []}})
     assert [(facet.name, facet.values) for facet in found.facets] == [("scope", ["global", "layer"])]
     assert found.needs == ["data"]
-
-
-def test_looks_do_not_repeat_before_they_have_to():
-    many = looks({f"m{i}": ("unstructured", i % 5) for i in range(COLOURS * len(SHAPES))})
-    assert len(set(many.values())) == COLOURS * len(SHAPES)
 
 
 def test_axis_of_differences():
