@@ -6,7 +6,7 @@ from itertools import combinations
 
 from leaderboard.series import COLOURS, SHAPES, Look, in_turn, looks
 
-PINNED = {"lamp": Look(6, "triangle-up"), "thinet": Look(0, "bowtie"), "movement": Look(2, "triangle-up")}
+PINNED = {"lamp": Look(8, "saltire"), "thinet": Look(4, "cross"), "movement": Look(0, "triangle-left")}
 
 
 def test_looks_do_not_repeat_before_they_have_to():
