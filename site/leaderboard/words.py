@@ -148,10 +148,10 @@ RANKS = (
 
 COLUMNS = {
     "Mean drop": "mean over the targets of accuracy minus the dense control's, paired by seed; drawn: the root of the "
-                 "loss at each target",
+    "loss at each target",
     "Its epochs": "epochs that the method itself trained for, fewest and most over the targets",
     "Cost": "what pruning one network takes at the costliest target, without retraining, mean over seeds, on the machine "
-            "that measured it",
+    "that measured it",
 }
 """Heading of a column of a board's table -> what stands below it."""
 
