@@ -59,7 +59,7 @@ def most_telling(site: Site) -> list[Standings]:
     before the others and a later one before an earlier, a curve before patterns, the usual recipe before another, trained
     networks before those as pruned, single weights before channels; then the one with the most methods that have every
     figure."""
-    tiers, divisions = list(site.grid.tiers), list(site.grid.targets)
+    tiers, divisions = list(site.grid.tiers), [str(division) for division in site.grid.targets]
 
     def weight(standings: Standings) -> tuple[Any, ...]:
         key, first = board_of(standings).key, first_of(standings)
