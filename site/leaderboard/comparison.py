@@ -52,10 +52,10 @@ def identifier(standing: Standing) -> str:
 
 
 def view(standing: Standing, axis: Axis | None) -> View:
-    """Columns on one axis; None stands for patterns."""
+    """Columns on one axis; None stands for targets side by side."""
     if axis is None or axis == standing.frame.primary:
         columns = [_at_target(standing, position) for position in range(len(standing.frame.targets))]
-        title = "by pattern" if axis is None else f"by {axis}, as asked for"
+        title = f"by {axis}, as asked for" if axis else _side_by_side(standing)
     else:
         columns = [_at_factor(standing, axis, factor) for factor in _factors(standing, axis)]
         title = f"by {axis}, as realised"
@@ -178,12 +178,16 @@ def _interpolated(standing: Standing, entry: Entry, axis: Axis, index: int, fact
     return statistics.at(x, height, factor)
 
 
+def _side_by_side(standing: Standing) -> str:
+    return "by pattern" if standing.board.key.division == words.PATTERNED else "at the one target"
+
+
 def _sum(standing: Standing, axis: Axis | None) -> Column:
     """What the board is ordered by on an axis."""
     figures = {entry.slug: entry.mean_drop if axis is None else entry.area[axis] for entry in standing.methods}
     found = {slug: figure.per_seed for slug, figure in figures.items() if figure.gap is None}
     if axis is None:
-        return Column("Mean", "mean over the patterns of accuracy, points", 2, found)
+        return Column("Mean", "mean over the targets of accuracy, points", 2, found)
     span = standing.frame.span(axis)
     over = f" from {span[0]:g} to {span[1]:g}" if span else ""
     return Column("NAUC", f"area under accuracy against log2 of {axis}{over}, chance 0, dense 1", 4, found)

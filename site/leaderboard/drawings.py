@@ -29,12 +29,12 @@ SPREAD = 0.06
 SINGLE_STEP = 0.009
 """The same share from one method to its next control."""
 WIDE_SPREAD = 0.7
-"""Width of the same in log2 where targets are patterns, with nothing between them."""
+"""Width of the same in log2 where targets stand side by side, with nothing between them."""
 
 
 @dataclass(frozen=True)
 class _Ground:
-    """The horizontal axis of one chart: a factor, or places of patterns."""
+    """The horizontal axis of one chart: a factor, or places of targets side by side."""
 
     axis: Axis | None
     primary: bool
@@ -46,7 +46,7 @@ class _Ground:
 
     @classmethod
     def of(cls, standing: Standing, axis: Axis | None) -> _Ground:
-        labels = [target.label for target in standing.frame.targets]
+        labels = [target.label for target in standing.frame.feasible]
         places = {} if axis else {label: float(2**place) for place, label in enumerate(labels)}
         factors = [target.factor for target in standing.frame.feasible if axis]
         octaves = math.log2(max(factors) / min(factors)) + 2 * MARGIN if factors else float(len(places))
@@ -109,7 +109,7 @@ def _drawing(standing: Standing, ground: _Ground, means: Rows, controls: Rows, s
         series=series,
         smallest_error=_half_image(standing),
         strong=strong,
-        patterns=tuple(ground.places),
+        patterns=tuple(map(asked, ground.places)),
         targets=tuple(target.factor for target in standing.frame.feasible) if ground.axis and ground.primary else (),
     )
 

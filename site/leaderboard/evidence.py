@@ -56,9 +56,10 @@ def telling(site: Site) -> list[Standings]:
 
 def most_telling(site: Site) -> list[Standings]:
     """The most telling board of each benchmark, in that order: published before local (and never both), a ranked tier
-    before the others and a later one before an earlier, a curve before patterns, the usual recipe before another; then the
-    one with the most methods that have every figure."""
-    tiers = list(site.grid.tiers)
+    before the others and a later one before an earlier, a curve before patterns, the usual recipe before another, trained
+    networks before those as pruned, single weights before channels; then the one with the most methods that have every
+    figure."""
+    tiers, divisions = list(site.grid.tiers), [str(division) for division in site.grid.targets]
 
     def weight(standings: Standings) -> tuple[Any, ...]:
         key, first = board_of(standings).key, first_of(standings)
@@ -67,7 +68,8 @@ def most_telling(site: Site) -> list[Standings]:
         complete, records = len(first.ranking()), len(board_of(standings).records)
         return (
             key.origin == PUBLISHED, complete > 1, site.grid.tiers[tier].ranked, tiers.index(tier),
-            first.frame.primary is not None, usual, complete, records,
+            first.frame.primary is not None, usual, first.frame.phase == "after",
+            -divisions.index(key.division), complete, records,
         )  # fmt: skip
 
     found: dict[str, Standings] = {}

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from leaderboard.expressions import WIDTH
+
 Rows = list[dict[str, Any]]
 
-LONGEST = 22
-"""Names are cut there, in characters; by the page's script sooner, on a phone."""
+LETTERS = 0.048
+"""For each pixel of a chart's width, so that names take at most about a third of it; more are cut."""
 ROOM = 0.055
 """Share of the upright axis that a name takes where a chart is lowest, on a phone."""
 EDGE = 0.17
@@ -40,14 +42,16 @@ def with_ends(rows: Rows, named: Mapping[str, str], edge: float, near: float) ->
         row = {**rows[position], "last": True}
         if series in named:
             row["lx"] = round(edge, 4) if math.log2(edge / row["x"]) <= near else row["x"]
-            if (name := cut(named[series])) != row.get("name"):
+            if (name := cut(named[series], WIDTH)) != row.get("name"):
                 row["short"] = name
         marked[position] = row
     return marked
 
 
-def cut(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+def cut(name: str, width: float) -> str:
+    """As much of a name as there is room for in a chart so wide."""
+    most = int(LETTERS * width)
+    return name if len(name) <= most else f"{name[: most - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
 
 
 def place(ends: Sequence[tuple[dict[str, Any], float]], name: str, axis: Upright) -> None:

@@ -66,6 +66,8 @@ def environment(kept: Kept = NOTHING) -> jinja2.Environment:
     env.globals.update(
         scratch=words.SCRATCH, controls=words.CONTROLS,
         against=words.AGAINST,
+        column_hints=words.COLUMNS,
+        rank_words=words.RANKS,
         tracks=words.TRACKS,
         control_looks=CONTROL_LOOKS,
         reported_look=REPORTED,

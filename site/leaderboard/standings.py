@@ -22,10 +22,10 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class Standing:
-    """Methods in the order of their area on the board's own axis, or of their mean drop where the targets are patterns; the
-    order inside one range of ranks means nothing.
+    """Methods in the order of their area on the board's own axis, or of their mean drop where there is no such axis: where
+    the targets are patterns, or there is one only. The order inside one range of ranks means nothing.
 
-    ``drop_ranks``: ranges of ranks by mean drop, for boards of patterns only. ``target_ranks``: those by accuracy at each
+    ``drop_ranks``: ranges of ranks by mean drop, for boards without an axis. ``target_ranks``: those by accuracy at each
     target, of the methods with all seeds.
     """
 
@@ -44,7 +44,7 @@ class Standing:
 
     @property
     def axes(self) -> tuple[Axis | None, ...]:
-        """Of its charts, the targets' own first; None stands for patterns."""
+        """Of its charts, the targets' own first; None stands for targets side by side."""
         if self.frame.primary is None:
             return (None,)
         return (self.frame.primary, "speedup" if self.frame.primary == "compression" else "compression")
@@ -139,7 +139,10 @@ def make_standings(board: Board, grid: Grid) -> dict[Phase, Standing]:
 
 
 def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None]:
-    """The targets of a board; those beyond the floor of what may not be pruned are infeasible."""
+    """The targets of a board, and their axis; those beyond the floor of what may not be pruned are infeasible.
+
+    Patterns have no axis, nor has a single target: a curve needs two.
+    """
     division: Any = board.key.division
     axis = grid.targets[division].axis
     architecture = grid.architectures[grid.benchmarks[board.key.benchmark].architecture]
@@ -155,7 +158,8 @@ def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None
             case "pattern":
                 possible = True
         targets.append(Target(label, factor, feasible=possible or label in met))
-    return targets, None if axis == "pattern" else axis
+    several = sum(target.feasible for target in targets) > 1
+    return targets, axis if several and axis != "pattern" else None
 
 
 def _cells(board: Board) -> dict[tuple[str, str], dict[tuple[str, int], Row]]:

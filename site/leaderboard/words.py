@@ -94,6 +94,9 @@ TRACKS: dict[str, TrackWords] = {
     ),
 }  # fmt: skip
 
+PATTERNED = "semi-structured"
+"""The division whose targets are patterns."""
+
 DIVISIONS: dict[str, str] = {
     "unstructured": "Single weights go, wherever they are. Nothing gets faster on stock hardware by that: speedup is "
                     "theoretical.",
@@ -136,6 +139,34 @@ SCRATCH = (
     "does not beat them has found widths, not weights (Liu et al. 2019)."
 )
 
+RANKS = (
+    "A rank is a range of the places that the tests leave open. All that are not significantly worse than the best share "
+    "place 1; the last place of a range leaves below it only those that are significantly worse. So a range can go from 1 "
+    "to the end beside methods that are significantly worse than the best: the tests tell these from the best, but not from "
+    "that one."
+)
+
+COLUMNS = {
+    "Mean drop": "mean over the targets of accuracy minus the dense control's, paired by seed; drawn: the root of the "
+    "loss at each target",
+    "Its epochs": "epochs that the method itself trained for, fewest and most over the targets",
+    "Cost": "what pruning one network takes at the costliest target, without retraining, mean over seeds, on the machine "
+    "that measured it",
+}
+"""Heading of a column of a board's table -> what stands below it."""
+
+SIDE_BY_SIDE = {
+    "unstructured": "Compression, as asked for",
+    "semi-structured": "Pattern: weights kept of so many neighbours",
+    "structured": "Speedup, as asked for",
+}
+"""Division -> title of the horizontal axis where targets stand side by side."""
+
+NO_CURVE = (
+    "A curve needs two targets. So there is no NAUC, no C@d and no S@d here; methods are ordered, and ranked, by their drop "
+    "at the one target."
+)
+
 NO_AXIS = (
     "A pattern is no point on an axis: several have the same compression, and nothing lies between them. So there is no "
     "NAUC, no C@d and no S@d here; methods are ordered, and ranked, by their mean drop."
@@ -158,9 +189,9 @@ def trains(track: str) -> bool:
 
 
 def axis_title(axis: Axis | None, division: str) -> str:
-    """Of a chart's horizontal axis; None stands for patterns."""
+    """Of a chart's horizontal axis; None stands for patterns, or for a single target."""
     if axis is None:
-        return "Pattern: weights kept of so many neighbours"
+        return SIDE_BY_SIDE[division]
     if axis == "compression":
         return "Compression: parameters, dense ÷ kept"
     kind = "Speedup, materialised" if division == "structured" else "Theoretical speedup"
@@ -168,9 +199,9 @@ def axis_title(axis: Axis | None, division: str) -> str:
 
 
 def caption(axis: Axis | None, division: str) -> str:
-    """Of a chart."""
+    """Of a chart; ``axis`` as above."""
     if axis is None:
-        return "Top-1 by pattern"
+        return "Top-1 by pattern" if division == PATTERNED else "Top-1 at the one target"
     if axis == "compression":
         return "Top-1 against compression"
     return f"Top-1 against {'materialised' if division == 'structured' else 'theoretical'} speedup"

@@ -9,7 +9,7 @@
   const vega = new URL("vendor/vega.js", src).href;
   const CROWD = 12; // up to so many methods, all are drawn strongly
   const [NARROW, SHORT] = [420, 13]; // in a chart of less pixels, names at the ends of lines have so many characters
-  const [LONGEST, ROOM, NEAR] = [22, 0.055, 0.5]; // of `labels.py` and `scales.py`
+  const [LETTERS, ROOM, NEAR] = [0.048, 0.055, 0.5]; // of `labels.py` and `scales.py`
   const views = new WeakMap(); // figure -> Vega view, and how to end it
   const turns = new WeakMap(); // figure -> how often it was asked for
   const asked = new WeakMap(); // list of methods -> what its reader asked for
@@ -49,7 +49,8 @@
       for (const name of ["means", "controls"]) spec.datasets[name] = spec.datasets[name].filter((row) => shown.has(row.m));
       if (shown.size <= CROWD) for (const param of spec.params) param.value = [];
     }
-    if (figure.clientWidth < NARROW) for (const row of spec.datasets.means) if (row.last) row.short = cut(row.short ?? row.name, SHORT);
+    const most = figure.clientWidth < NARROW ? SHORT : Math.floor(LETTERS * figure.clientWidth);
+    for (const row of spec.datasets.means) if (row.last) row.short = cut(row.short?.endsWith("\u2026") ? row.name : row.short ?? row.name, most);
     if (seeds) spec.params.find(({ name }) => name === "dotted").value = [];
     const other = scale && spec.usermeta?.[scale];
     if (other && scale === "control") for (const row of spec.datasets.dense) row.label = "magnitude, same densities";
@@ -92,7 +93,6 @@
     const places = apart(ends.map((row) => (to(value(row)) - low) / (high - low)), ROOM);
     for (const [i, row] of ends.entries()) {
       row[fields.l] = back(low + places[i] * (high - low));
-      row.short ??= cut(row.name, LONGEST);
       row.lx ??= Math.log2(edge / row.x) <= spec.usermeta.near ? edge : row.x;
     }
   };

@@ -135,7 +135,7 @@
   const figure = make("figure", { className: "chart close" }, make("figcaption", {}, make("span")), make("div", { className: "canvas", attributes: { role: "img" } }));
 
   const draw = (data, phase, axis) => {
-    const words = axis.id === "pattern" ? "Top-1 by pattern" : `Top-1 against ${axis.id}`;
+    const words = axis.id === "pattern" ? `Top-1 ${axis.title}` : `Top-1 against ${axis.id}`;
     figure.id = `chart-${phase.chart}-${axis.id}`;
     figure.dataset.specifications = data.charts;
     figure.querySelector("figcaption span").textContent = `${words}, ${phase.title}`;

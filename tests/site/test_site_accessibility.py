@@ -20,7 +20,8 @@ LOOKS = ["color-contrast", "target-size", "scrollable-region-focusable", "link-i
 WIDTHS = (1440, 800, 360)
 PAGES = ("index.html", "benchmarks/mnist-lenet-300-100.html", "benchmarks/digits-cnn.html", "methods/lamp.html",
          RECORDS, "methods.html", "taxonomy.html", "compare.html", "findings.html", "literature.html",
-         "literature/papers.html", "news.html", "search.html", "protocol.html", "data.html", "404.html")  # fmt: skip
+         "literature/papers.html", "news.html", "search.html", "protocol.html", "contribute.html", "guide.html", "data.html",
+         "404.html")  # fmt: skip
 BOARDS = ("benchmarks/digits-cnn.html", "benchmarks/digits-cnn/one-shot-structured-digits-retraining-cpu-published.html")
 """Of a benchmark with several."""
 PAPER = 703

@@ -8,7 +8,7 @@ import re
 from html import unescape
 
 import pytest
-from leaderboard import chooser, comparison
+from leaderboard import chooser, comparison, words
 from leaderboard.build import gather
 from leaderboard.pages import benchmark, board
 from leaderboard.pages.site import board_of
@@ -50,7 +50,8 @@ def test_each_board_has_a_card_and_a_page(many, gathered):
         page = (many.folder / gathered.page_of(key)).read_text(encoding="utf-8")
         assert page.count('<section class="board"') == 1
         assert page.count('aria-current="page"') == 1
-        assert page.count(f'href="../../benchmarks/{NAME}/') == 10
+        [beside] = re.findall(r'<nav class="boards".*?</nav>', page, re.DOTALL)
+        assert beside.count(f'href="../../benchmarks/{NAME}/') == 10
         assert f'href="../../{PAGE}"' in page
     assert "on this machine" in said[next(name for name in said if name.endswith("-local"))]
 
@@ -142,3 +143,29 @@ def test_pages_of_ten_boards_stay_light(tmp_path):
     assert len([path for path in weights if path.startswith(f"benchmarks/{NAME}/")]) == len(ALL_KINDS)
     assert max(weights.values()) < MOST
     assert weights[PAGE] < 60_000
+
+
+def test_a_board_says_what_its_columns_and_ranks_mean(many, gathered):
+    """In sight, and not only to who points at a heading; with the way to the definitions."""
+    for standings in gathered.standings:
+        standing, key = next(iter(standings.values())), board_of(standings).key
+        text = unescape((many.folder / gathered.page_of(key)).read_text(encoding="utf-8"))
+        [said, *_] = re.findall(r'<dl class="fronts meanings">(.*?)</dl>', text, re.DOTALL)
+        headings = re.findall(r'<th scope="col" class="figure sortable"[^>]* title="([^"]+)"', text[: text.index("<tbody")])
+        assert len(headings) >= 2 + 2 * len([axis for axis in standing.axes if axis])
+        assert all(heading in said for heading in headings if heading != "seeds")
+        assert 'protocol.html#summary-figures">' in said
+        assert (words.RANKS in text) == (len(standing.methods) > 1)
+    assert 'id="summary-figures"' in (many.folder / "protocol.html").read_text(encoding="utf-8")
+
+
+def test_a_board_of_this_machine_leads_to_the_published_one(many, gathered):
+    """And says by which command others stand on it; alone, a method is no front and has no rank."""
+    [local] = [one for one in gathered.standings if board_of(one).key.origin == "local"]
+    text = unescape((many.folder / gathered.page_of(board_of(local).key)).read_text(encoding="utf-8"))
+    assert f'<a href="../../benchmarks/{NAME}/{BOARD}.html">the published board</a>' in text
+    assert f"<code>espalier evaluate SLUG --benchmark {NAME}</code>" in text
+    assert "Pareto front" not in text
+    assert 'class="sub rank' not in text
+    published = many.folder / "benchmarks" / NAME / f"{BOARD}.html"
+    assert "espalier evaluate SLUG" not in published.read_text(encoding="utf-8")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from leaderboard import statistics
+from leaderboard import statistics, words
 from leaderboard.build import gather
 from leaderboard.load import load_results
+from leaderboard.pages import board
 from leaderboard.standings import make_standings
 
 from evaluator.canonical import digest
@@ -219,3 +220,22 @@ def test_stale_records_stand_in_no_table(tmp_path):
     assert method.parent.name not in {row.submission for row in results.rows}
     assert {board.remeasuring and board.remeasuring.done for board in results.boards} == {0}, "of the version before, marked"
     assert any("the scoring protocol changed (1 -> 99)" in line for line in results.warnings)
+
+
+def test_a_single_target_is_ranked_by_its_drop(repository):
+    """There is no curve, and so no area; a board on which all is measured has ranks all the same, and says by what."""
+    fill(repository, Plan(benchmarks=("digits-cnn",), methods=3, kinds=(("one-shot", "structured"),)))
+    site = gather(repository)
+    [standings] = site.standings
+    standing = standings["after"]
+    [target] = standing.frame.targets
+    assert (target.label, standing.frame.primary, standing.axes) == ("2", None, (None,))
+    drops = {entry.slug: entry.points[0].drop.mean for entry in standing.methods}
+    assert [entry.slug for entry in standing.methods] == sorted(drops, key=drops.__getitem__, reverse=True)
+    assert standing.ranking() == standing.target_ranks[0], "pairs have the same dense control, which a difference cancels"
+    assert all(standing.figures[slug].interval.mean == pytest.approx(drop) for slug, drop in drops.items())
+    panel = board.view(board.Sources(site.grid, site.titles, site.looks, site.submissions, standings, apart=False)).panels[0]
+    assert panel.reasons == [words.NO_CURVE]
+    assert [(chart.caption, chart.axis) for chart in panel.charts] == [("Top-1 at the one target", None)]
+    assert panel.charts[0].spec["layer"][-1]["encoding"]["x"]["axis"]["title"] == "Speedup, as asked for"
+    assert panel.summaries == []

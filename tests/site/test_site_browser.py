@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 
 from tests.site.specifications import specifications
+from tests.site.synthetic import CHECKOUT
 
 RECORDS = "records/lamp/mnist-lenet-300-100-one-shot-unstructured-lenet-300-100-retraining-cpu-published.html"
 PAGES = ("index.html", "benchmarks/mnist-lenet-300-100.html", "benchmarks/digits-cnn.html", "benchmarks/mnist-lenet-5.html",
          "methods/lamp.html", RECORDS, "methods.html", "taxonomy.html", "compare.html", "findings.html", "literature.html",
          "literature/papers.html", "literature/results.html", "literature/pairs.html", "protocol.html", "contribute.html",
-         "data.html", "404.html")  # fmt: skip
+         "guide.html", "data.html", "404.html")  # fmt: skip
 BENCHMARK = "benchmarks/mnist-lenet-300-100.html"
 
 
@@ -39,6 +41,28 @@ def test_nothing_scrolls_sideways_on_a_phone(site, visit, path):
     page = visit(site.folder / path, width=360).page
     draw_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("path", ["contribute.html", "guide.html"])
+def test_code_is_not_cut_on_a_desk(site, visit, path):
+    """Blocks are as wide as their lines; running text keeps the measure that reads well."""
+    page = visit(site.folder / path, width=1440).page
+    blocks = page.eval_on_selector_all("pre", "all => all.map(pre => [pre.scrollWidth - pre.clientWidth, pre.offsetWidth])")
+    assert blocks
+    assert {hidden for hidden, _ in blocks} == {0}
+    widest = max(page.eval_on_selector_all(".prose > p", "all => all.map(p => p.offsetWidth)"))
+    assert widest == 44 * 16 <= min(width for _, width in blocks)
+
+
+def test_the_guide_is_the_checkouts(site):
+    """Who has only the site reads it there, from set-up to pull request; the short page leads to it."""
+    text = unescape((site.folder / "guide.html").read_text(encoding="utf-8"))
+    lines = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()
+    headings = [line.lstrip("# ") for line in lines if line.startswith("## ")]
+    assert headings
+    assert all(f">{heading}</h2>" in text for heading in headings)
+    assert "nox -s lint" in text
+    assert '<a href="guide.html">' in (site.folder / "contribute.html").read_text(encoding="utf-8")
 
 
 def test_charts_have_the_expected_marks(site, visit):

@@ -12,7 +12,7 @@ from leaderboard.build import gather
 from leaderboard.corpus import CORPUS, load_corpus, papers_of
 from leaderboard.pages import beside, literature
 from leaderboard.reported import by_factor, yearly
-from leaderboard.series import looks
+from leaderboard.series import in_turn
 
 from tests.site.specifications import specifications
 from tests.site.synthetic import Plan, fill, make_repository
@@ -79,7 +79,7 @@ def test_best_of_a_year_by_hand():
 
 def test_chart_has_every_trade_off_once():
     reports = CORPUS_READ.pairs[RESNET_56]
-    drawing = by_factor(reports, "speedup", looks(dict.fromkeys(one.series for one in reports)))
+    drawing = by_factor(reports, "speedup", in_turn({one.series for one in reports}))
     known = [one for one in reports if math.isfinite(one.top1) and math.isfinite(one.speedup)]
     assert len(drawing.means) == len(known)
     assert {row["m"] for row in drawing.means} == set(drawing.series)

@@ -312,15 +312,17 @@ def test_a_benchmark_without_base_models_waits(tmp_path):
 
 
 def test_hero_is_a_published_curve(tmp_path):
-    """Not the patterns, not what only this machine measured, however many records there are."""
+    """Of single weights, and of networks that were trained then: not the patterns, not channels, not networks as pruned, not
+    what only this machine measured, however many methods and records there are."""
     repository = make_repository(tmp_path)
     open_everything(repository, NAME)
-    fill(repository, Plan(benchmarks=(NAME,), methods=3, kinds=(("one-shot", "semi-structured"),)))
+    kinds = (("one-shot", "semi-structured"), ("one-shot", "structured"), ("post-training", "unstructured"))
+    fill(repository, Plan(benchmarks=(NAME,), methods=3, kinds=kinds))
     fill(repository, Plan(benchmarks=(NAME,), methods=2, kinds=(USUAL,)))
     fill(repository, Plan(benchmarks=("mnist-lenet-5",), methods=4), local=True)
     [home] = home_pages(gather(repository))
     key = home.context["standing"].board.key
-    assert (key.benchmark, key.division, key.origin) == (NAME, "unstructured", "published")
+    assert (key.benchmark, key.track, key.division, key.origin) == (NAME, "one-shot", "unstructured", "published")
 
 
 def test_methods_are_told_apart_without_a_script(folder, visit):

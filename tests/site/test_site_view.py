@@ -12,11 +12,12 @@ import pytest
 from leaderboard import labels, scales
 from leaderboard.build import STATIC, build, gather
 from leaderboard.contests import against
+from leaderboard.expressions import WIDTH
 from leaderboard.facets import choice
 from leaderboard.labels import apart
 from leaderboard.pages.site import board_of
 from leaderboard.scales import drop_domain, drop_ticks, error_ticks
-from leaderboard.series import COLOURS, CROWD, SHAPES, looks
+from leaderboard.series import COLOURS, CROWD
 
 from tests.site.specifications import specifications
 from tests.site.synthetic import Plan, fill, make_repository
@@ -307,11 +308,6 @@ def test_facets_in_which_all_are_alike_are_no_filter():
     assert found.needs == ["data"]
 
 
-def test_looks_do_not_repeat_before_they_have_to():
-    many = looks({f"m{i}": ("unstructured", i % 5) for i in range(COLOURS * len(SHAPES))})
-    assert len(set(many.values())) == COLOURS * len(SHAPES)
-
-
 def test_axis_of_differences():
     low, high = drop_domain([-80.0, -0.4, 0.3])
     assert low < -80
@@ -390,8 +386,15 @@ def test_is_it_the_score_or_the_allocation(site, visit):
     page.wait_for_function(count, arg=[MARKS, sum("g" in row for row in rows)])
 
 
+def test_names_are_cut_only_where_there_is_no_room():
+    name = "Taylor expansion of channels, one-shot"
+    assert labels.cut(name, 864) == name
+    assert name.startswith(labels.cut(name, WIDTH).removesuffix("\N{HORIZONTAL ELLIPSIS}"))
+    assert len(labels.cut(name, WIDTH)) == int(labels.LETTERS * WIDTH) < len(name)
+
+
 def test_script_and_build_place_names_by_the_same_numbers():
     """What the page's script draws anew stands where the static drawing has it."""
     text = (STATIC / "charts.js").read_text(encoding="utf-8")
-    [written] = re.findall(r"\[LONGEST, ROOM, NEAR\] = \[(.*?)\];", text)
-    assert [float(one) for one in written.split(",")] == [labels.LONGEST, labels.ROOM, scales.NEAR]
+    [written] = re.findall(r"\[LETTERS, ROOM, NEAR\] = \[(.*?)\];", text)
+    assert [float(one) for one in written.split(",")] == [labels.LETTERS, labels.ROOM, scales.NEAR]

@@ -26,7 +26,7 @@ NAMED = 5
 class Card:
     """One board among others: who leads, how much is measured, and where all of it is.
 
-    ``best`` share rank 1, in the order of the table; ``value`` is the ``figure`` of the first, with so many ``digits``.
+    ``best`` share rank 1, in the order of the table; ``value`` is the ``figure`` of the first.
     ``absent``: methods that may stand there and do not.
     """
 
@@ -41,7 +41,6 @@ class Card:
     best: list[str]
     figure: str
     value: Interval
-    digits: int
     absent: list[str]
     tally: Tally
 
@@ -102,7 +101,6 @@ def _card(site: Site, standings: Standings) -> Card:
         best=best,
         figure="Mean drop" if axis is None else f"NAUC, {axis}",
         value=first.figures[best[0]].interval if best else first.figures[first.methods[0].slug].interval,
-        digits=2 if axis is None else 4,
         absent=absent,
         tally=_tally(first, len(absent)),
     )

@@ -17,7 +17,7 @@ from leaderboard.drawings import compare
 from leaderboard.entries import Axis, Phase
 from leaderboard.facets import Choice, Traits, all_traits, choice
 from leaderboard.formats import TIMES
-from leaderboard.load import LOCAL, Board
+from leaderboard.load import LOCAL, PUBLISHED, Board
 from leaderboard.pages.site import (
     Chart,
     Content,
@@ -61,7 +61,7 @@ class Panel:
     charts: list[Chart]
     fronts: dict[Axis, list[str]]
     volume: Interval
-    """Hypervolume of all methods with every figure, on the targets' own axis; of no seeds where they are patterns."""
+    """Hypervolume of all methods with every figure, on the targets' own axis; of no seeds where they have none."""
     summaries: list[Summary]
     reasons: list[str]
     sparks: dict[str, str]
@@ -72,7 +72,8 @@ class Panel:
 class BoardView:
     """A board in words, with its panels, what its reader may choose, and what failed or is missing.
 
-    ``phases`` and ``axes`` are switches: value and words; there is no switch of axes where there is one chart.
+    ``phases`` and ``axes`` are switches: value and words; there is no switch of axes where there is one chart. ``twin``:
+    the way to the published board of the same kind, where this one was measured here; empty where there is none.
     """
 
     board: Board
@@ -90,6 +91,9 @@ class BoardView:
     panels: list[Panel]
     phases: list[tuple[str, str]]
     axes: list[tuple[str, str]]
+    twin: str
+    option: str
+    """That asks the evaluator for the board's recipe, where it is not the usual one."""
     traits: dict[str, Traits]
     choice: Choice
     failures: list[Row]
@@ -123,7 +127,7 @@ class BoardView:
 class Sources:
     """All of the site that a board shows, under the names that it has there: what is not here, it cannot show.
 
-    ``apart``: whether it has a page of its own.
+    ``apart``: whether it has a page of its own. ``twin``: as above.
     """
 
     grid: Grid
@@ -132,6 +136,7 @@ class Sources:
     submissions: Mapping[str, Submission]
     standings: Standings
     apart: bool
+    twin: str = ""
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -161,8 +166,15 @@ def part(site: Site, standings: Standings, *, apart: bool) -> Part:
     known = {slug: site.submissions[slug] for slug in slugs if slug in site.submissions}
     titles = {slug: site.titles[slug] for slug in slugs}
     looks = {slug: site.looks[slug] for slug in slugs}
-    sources = Sources(site.grid, titles, looks, known, standings, apart)
+    sources = Sources(site.grid, titles, looks, known, standings, apart, _twin(site, board_of(standings)))
     return Part("board-whole.html", source(sources), lambda: _content(sources))
+
+
+def _twin(site: Site, own: Board) -> str:
+    """Where a board of this machine has its published twin."""
+    keys = [board_of(one).key for one in site.of_benchmark(own.key.benchmark)] if own.key.origin == LOCAL else []
+    kind = (own.key.track, own.key.division, own.key.recipe, PUBLISHED)
+    return next((site.place_of(key) for key in keys if (key.track, key.division, key.recipe, key.origin) == kind), "")
 
 
 def _content(sources: Sources) -> Content:
@@ -192,6 +204,8 @@ def view(site: Sources) -> BoardView:
         panels=[_panel(site, phase, standing) for phase, standing in site.standings.items()],
         phases=[(phase, words.TRACKS[key.track].phases[phase]) for phase in site.standings],
         axes=[("both", "both"), *((axis, axis) for axis in first.axes if axis)] if len(first.axes) > 1 else [],
+        twin=site.twin,
+        option="" if site.grid.recipe_name(key.benchmark, board.track) == key.recipe else f" --recipe {key.recipe}",
         traits=traits,
         choice=choice(traits),
         failures=[row for rows in board.by_submission.values() for row in rows if row.status != "ok"],
@@ -214,7 +228,7 @@ def _panel(site: Sources, phase: Phase, standing: Standing) -> Panel:
         note=track.notes.get(phase, ""),
         standing=standing,
         charts=[_chart(site, standing, axis) for axis in standing.axes],
-        fronts={axis: standing.front(axis) for axis in standing.axes if axis is not None},
+        fronts={axis: standing.front(axis) for axis in standing.axes if axis and len(standing.methods) > 1},
         volume=_volume(standing),
         summaries=_summaries(standing),
         reasons=_reasons(standing),
@@ -253,7 +267,7 @@ def _chart(site: Sources, standing: Standing, axis: Axis | None) -> Chart:
 
 
 def _summaries(standing: Standing) -> list[Summary]:
-    """Columns of the figures that are defined on the board, its own axis first; none where the targets are patterns."""
+    """Columns of the figures that are defined on the board, its own axis first; none where the targets have none."""
     materialised = standing.board.key.division == "structured"
     speedup = "materialised speedup" if materialised else "theoretical speedup"
     axes = [axis for axis in standing.axes if axis is not None]
@@ -264,7 +278,7 @@ def _summaries(standing: Standing) -> list[Summary]:
             over = f"area under accuracy against log2 of {full[axis]} from {span[0]:g} to {span[1]:g}"
             hint = f"{over}, from chance (0) to the dense control (1)"
             areas.append(Summary("area", axis, f"NAUC, {axis}", hint, f"{span[0]:g} to {span[1]:g}{TIMES}"))
-    within = "within one point of the dense control; below it, within half a point and within two"
+    within = "within one point of the dense control; below it, as @½ and @2, within half a point and within two"
     reaches = [Summary("reach", axis, f"{axis[0].upper()}@1", f"largest {full[axis]} {within}") for axis in axes]
     return areas + reaches
 
@@ -273,20 +287,18 @@ def _reasons(standing: Standing) -> list[str]:
     """In words: which summary figures the whole board lacks, and why one ends where it does."""
     frame = standing.frame
     if frame.primary is None:
-        return [words.NO_AXIS]
+        return [words.NO_AXIS if standing.board.key.division == words.PATTERNED else words.NO_CURVE]
     reasons = []
     largest = max((target.factor for target in frame.feasible), default=1.0)
     for axis in standing.axes:
         span = frame.span(axis) if axis is not None else None
-        if axis is None or (axis == frame.primary and span is not None):
+        if axis is None or axis == frame.primary:
             continue
         if span is not None:
             reasons.append(
                 f"NAUC against {axis} ends at {span[1]:g}{TIMES}, a quarter of the largest target: {axis} is not asked for "
                 "but comes out, and further on some methods have no point."
             )
-        elif axis == frame.primary:
-            reasons.append(f"NAUC against {axis} needs two targets.")
         else:
             reasons.append(
                 f"NAUC against {axis} runs from 1 to a quarter of the largest target; that is {largest / 4:g} here, "

@@ -14,7 +14,7 @@ from leaderboard.entries import Axis
 from leaderboard.pages import beside
 from leaderboard.pages.site import Chart, Page, Site
 from leaderboard.reported import by_factor, by_year, yearly
-from leaderboard.series import Look, looks
+from leaderboard.series import Look, in_turn
 
 SHOWN = 4
 """Pairs with most results whose reported trade-offs are drawn."""
@@ -156,7 +156,7 @@ def most_results(corpus: Corpus) -> list[tuple[Pair, list[Report]]]:
 def pair_view(pair: Pair, reports: list[Report]) -> PairView:
     """Both axes; methods of papers look different from each other on one pair."""
     labels = {one.series: one.label for one in reports}
-    own = looks(dict.fromkeys(labels))
+    own = in_turn(labels)
     name = _identifier(pair)
     axes: tuple[Axis, ...] = ("compression", "speedup")
     charts = []

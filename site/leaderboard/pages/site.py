@@ -142,8 +142,15 @@ class Site:
 
     @cached_property
     def looks(self) -> Mapping[str, Look]:
-        kinds = {slug: one.metadata for slug, one in self.submissions.items()}
-        return looks({slug: (m.division, m.tracks) if (m := kinds.get(slug)) else None for slug in self.slugs})
+        """By where a method says that it belongs, and not by what is measured already."""
+        charts: dict[str, set[tuple[str, str]]] = {slug: set() for slug in self.slugs}
+        for slug, submission in self.submissions.items():
+            charts[slug] |= {(track, submission.metadata.division) for track in submission.metadata.tracks}
+        for standings in self.standings:
+            key = board_of(standings).key
+            for slug in board_of(standings).by_submission:
+                charts[slug].add((key.track, key.division))
+        return looks(charts)
 
     @cached_property
     def titles(self) -> Mapping[str, str]:
