@@ -108,6 +108,7 @@ def with_code(checkout: Path) -> None:
     for name in ("site", "templates"):
         (checkout / name).unlink()
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "CONTRIBUTING.md", checkout)  # a page of the site
 
 
 class _At:
