@@ -14,13 +14,14 @@ from torch.nn import functional as F
 from evaluator.channels import ChannelGroup, Costs, Kept, channel_costs, channel_groups, remove_channels, solve
 from evaluator.checkpoints import Checkpoints
 from evaluator.data.images import Images
-from evaluator.errors import UNDIVIDED, ContractError, InvalidOutcome, numbered
+from evaluator.errors import ContractError, InvalidOutcome
 from evaluator.layers import Layer
 from evaluator.metadata import Needs
 from evaluator.method_training import Call, ForwardWeights, MethodTraining
 from evaluator.networks import prunable_layers
 from evaluator.observation import VisitChannels, VisitInputs, batch_statistics, visit_channels, visit_inputs
 from evaluator.outcome import Pruned
+from evaluator.scores import checked
 from evaluator.selection import apportion, keep_n_of_m, keep_top, keep_top_by_row, keep_top_globally
 from evaluator.training import Hooks, Step
 
@@ -367,17 +368,4 @@ class Job:
         return channel_costs(self.model, self.shape, self.groups())
 
     def _checked(self, scores: Mapping[int, Tensor]) -> dict[int, Tensor]:
-        ordered = {}
-        for layer in self._layers:
-            score = scores.get(layer.position)
-            if score is None or score.shape != layer.weight.shape:
-                found = "no score" if score is None else f"a score of shape {tuple(score.shape)}"
-                raise InvalidOutcome(
-                    f"{found} for layer {layer.position}, whose shape is {tuple(layer.weight.shape)}",
-                    fix=numbered(scores, len(self._layers)) if score is None else "give each weight a score of its own",
-                )
-            if bad := int((~torch.isfinite(score)).sum()):
-                where = f"in {bad:,} of {score.numel():,} places"
-                raise InvalidOutcome(f"the scores of layer {layer.position} hold NaN or infinity {where}", fix=UNDIVIDED)
-            ordered[layer.position] = score.detach()
-        return ordered
+        return checked(scores, {layer.position: layer.weight.shape for layer in self._layers}, "layer")

@@ -28,6 +28,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "method_training.py",
         "observation.py",
         "sandbox/task.py",
+        "scores.py",
         "selection.py",
         *_ALL,
     ),

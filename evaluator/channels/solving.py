@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from evaluator.channels.costs import Costs
-from evaluator.errors import UNDIVIDED, ContractError, InvalidOutcome, numbered
+from evaluator.errors import ContractError, InvalidOutcome, numbered
+from evaluator.scores import checked
 
 ChannelScope = Literal["global", "group"]
 
@@ -38,15 +39,15 @@ def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: Cha
     Raises:
         InvalidOutcome: a score is missing, has another shape or is not finite, or the groups do not allow the speedup.
     """
-    checked = _checked(scores, costs)
+    given = _exact(scores, costs)
     if speedup > costs.highest_speedup:
         raise InvalidOutcome(
             f"a speedup of {speedup:g} is out of reach: the channels allow {costs.highest_speedup:.2f} at most"
         )
     if scope not in ("global", "group"):
         raise ContractError(f"no scope {scope!r}", fix='"global" or "group"')
-    ranks = {position: _ranks(score) for position, score in checked.items()}
-    worth = checked if scope == "global" else {p: -(rank + 0.5) / len(rank) for p, rank in ranks.items()}
+    ranks = {position: _ranks(score) for position, score in given.items()}
+    worth = given if scope == "global" else {p: -(rank + 0.5) / len(rank) for p, rank in ranks.items()}
     free = {position: rank > 0 for position, rank in ranks.items()}
     owners = torch.cat([torch.full((len(rank),), position)[free[position]] for position, rank in ranks.items()])
     values = torch.cat([worth[position][free[position]] for position in ranks])
@@ -60,25 +61,13 @@ def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: Cha
     return {position: mask.to(scores[position].device) for position, mask in kept.items()}
 
 
-def _checked(scores: Mapping[int, Tensor], costs: Costs) -> dict[int, Tensor]:
+def _exact(scores: Mapping[int, Tensor], costs: Costs) -> dict[int, Tensor]:
     """The scores in the network's order, in double precision on the CPU, where sorting is the same everywhere."""
     if unknown := set(scores) - set(costs.sizes):
         fix = numbered(scores, len(costs.sizes))
         raise InvalidOutcome(f"scores for channel groups {sorted(unknown, key=str)}, which do not exist", fix=fix)
-    ordered = {}
-    for position, size in sorted(costs.sizes.items()):
-        score = scores.get(position)
-        if score is None or score.shape != (size,):
-            found = "no score" if score is None else f"a score of shape {tuple(score.shape)}"
-            raise InvalidOutcome(
-                f"{found} for channel group {position}, which has {size} channels",
-                fix=numbered(scores, len(costs.sizes)) if score is None else "give each channel one score",
-            )
-        if bad := int((~torch.isfinite(score)).sum()):
-            where = f"in {bad:,} of {size:,} places"
-            raise InvalidOutcome(f"the scores of channel group {position} hold NaN or infinity {where}", fix=UNDIVIDED)
-        ordered[position] = score.detach().to("cpu", torch.float64)
-    return ordered
+    shapes = {position: (size,) for position, size in costs.sizes.items()}
+    return {position: score.to("cpu", torch.float64) for position, score in checked(scores, shapes, "channel group").items()}
 
 
 def _ranks(score: Tensor) -> Tensor:
