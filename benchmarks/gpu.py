@@ -88,13 +88,15 @@ def _line(network: str, number: int, plain: float | None, device: torch.device) 
 
 def _cells(network: str, plain: float, device: torch.device, steps: int = STEPS) -> None:
     """Cohorts one after another, against as many cohorts of one network and against a plain loop for each cell."""
-    alone = speed(network, side_by_side(network, 1, device), device, steps=steps).step
+    step: dict[int, float] = {}
     for cells in NUMBERS:
         cohorts = [min(TOGETHER, cells - done) for done in range(0, cells, TOGETHER)]
-        taken = sum(speed(network, side_by_side(network, size, device), device, steps=steps).step for size in cohorts)
+        for size in {1, *cohorts} - step.keys():
+            step[size] = speed(network, side_by_side(network, size, device), device, steps=steps).step
+        taken = sum(step[size] for size in cohorts)
         rate = cells * 128 / taken
         numbers = f"{len(cohorts)}", f"{rate:.0f}", f"{rate / cells:.0f}"
-        _row(f"{network}, {cells}", *numbers, f"{cells * alone / taken:.1f}x", f"{rate / plain:.1f}x")
+        _row(f"{network}, {cells}", *numbers, f"{cells * step[1] / taken:.1f}x", f"{rate / plain:.1f}x")
 
 
 def _stacked(precision: str, device: torch.device, steps: int = STEPS) -> None:

@@ -2,16 +2,18 @@
 
 `python -m benchmarks.loops FORM NETWORK IMAGES THREADS [CELLS [TOGETHER [PRECISION]]]`, in the form `ours`, `stacked` or
 `plain`, trains CELLS networks for an epoch, TOGETHER at a time, and prints images per second over all of them. The plain
-loop is that of ShrinkBench: a DataLoader over PIL images with torchvision's transforms, masks multiplied in every forward
-pass, and three values read back each step. Network, recipe, data and masks are the same.
+loop is that of ShrinkBench: a DataLoader of up to 8 workers over PIL images with torchvision's transforms, masks multiplied
+in every forward pass, and three values read back each step. Network, recipe, data and masks are the same.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +53,8 @@ def made_up(number: int, shape: tuple[int, int, int]) -> Images:
 
 def masks_of(model: nn.Module, kind: Architecture) -> dict[nn.Parameter, Tensor]:
     random = torch.Generator().manual_seed(0)
-    layers = prunable_layers(model, kind.classifier)
-    return {m.weight: torch.rand(m.weight.shape, generator=random) < 0.25 for _, m in layers}  # type: ignore[misc]
+    weights = [cast(nn.Parameter, module.weight) for _, module in prunable_layers(model, kind.classifier)]
+    return {weight: (torch.rand(weight.shape, generator=random) < 0.25).to(weight.device) for weight in weights}
 
 
 def ours(kind: Architecture, images: Images, recipe: Recipe, memory_format: str, together: int) -> Callable[[], object]:
@@ -97,7 +99,7 @@ def plain(kind: Architecture, images: Images, recipe: Recipe, _: str, __: int) -
         module = next(m for m in model.modules() if getattr(m, "weight", None) is weight)
         nn.utils.parametrize.register_parametrization(module, "weight", Masked(mask))
     optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    loader = DataLoader(Pictures(), recipe.batch, shuffle=True, num_workers=2)
+    loader = DataLoader(Pictures(), recipe.batch, shuffle=True, num_workers=min(8, os.cpu_count() or 1))
 
     def epoch() -> None:
         model.train()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -22,13 +22,13 @@ from evaluator.data import Prepared, prepare
 from evaluator.data.images import Images
 from evaluator.downloads import download
 from evaluator.errors import BaseModelError
-from evaluator.grid import Grid
+from evaluator.grid import Grid, Recipe
 from evaluator.networks import architecture
 from evaluator.published import load_published
 from evaluator.records import Score
 from evaluator.repository import Repository
 from evaluator.scoring import measure
-from evaluator.training import MEMORY_FORMATS, train
+from evaluator.training import MEMORY_FORMATS, Trainee, train
 
 Say = Callable[[str], None]
 
@@ -52,20 +52,25 @@ def make_base(repository: Repository, grid: Grid, benchmark: str, seed: int, *, 
     It is downloaded where the grid says from where, is the published weights as they are where there is no dense recipe,
     and is trained by that recipe otherwise, from published weights or from random ones.
     """
-    path = base_path(repository, benchmark, seed)
-    pinned = grid.bases.get(benchmark, {}).get(seed)
+    return make_bases(repository, grid, benchmark, [seed], say=say)[seed]
+
+
+def make_bases(repository: Repository, grid: Grid, benchmark: str, seeds: Sequence[int], *, say: Say) -> dict[int, float]:
+    """As :func:`make_base` of several seeds, which a GPU trains side by side; returns the test accuracy of each."""
     bench = _Bench(grid, benchmark, repository, say)
-    if pinned and pinned.url:
-        download(pinned.url, path, pinned.sha256, say=say)
-    else:
-        content = bench.train(seed) if bench.recipe else bench.store(bench.start(seed))
-        if pinned and kept_elsewhere(grid, benchmark, seed) and pinned.sha256 != digest_bytes(content):
+    pins = grid.bases.get(benchmark, {})
+    linked = {seed: pins[seed] for seed in seeds if seed in pins and pins[seed].url}
+    for seed, pin in linked.items():
+        assert pin.url is not None
+        download(pin.url, base_path(repository, benchmark, seed), pin.sha256, say=say)
+    made = bench.make([seed for seed in seeds if seed not in linked])
+    for seed, content in made.items():
+        path = base_path(repository, benchmark, seed)
+        if seed in pins and kept_elsewhere(grid, benchmark, seed) and pins[seed].sha256 != digest_bytes(content):
             raise BaseModelError("what was made is not the base model that the grid names", where=path)
         write_atomically(path, content)
         _pin(repository, benchmark, seed, digest_bytes(content))
-    model = bench.kind.build()
-    load_base(path, model)
-    return bench.score(model).accuracy
+    return {seed: bench.accuracy(seed) for seed in seeds}
 
 
 def share_base(repository: Repository, grid: Grid, benchmark: str, seed: int) -> bool:
@@ -91,7 +96,7 @@ class _Bench:
     """What making and scoring base models of one benchmark takes."""
 
     def __init__(self, grid: Grid, benchmark: str, repository: Repository, say: Say) -> None:
-        self.grid, self.name, self.say = grid, benchmark, say
+        self.repository, self.grid, self.name, self.say = repository, grid, benchmark, say
         self.entry = grid.benchmark(benchmark)
         self.kind = architecture(self.entry.architecture)
         self.dataset = grid.datasets[self.entry.dataset]
@@ -109,21 +114,38 @@ class _Bench:
             load_published(self.entry.start, model, say=self.say)
         return model
 
-    def train(self, seed: int) -> bytes:
-        """From published weights, the seed decides the order of images and their augmentation alone."""
-        recipe = self.recipe
-        assert recipe is not None
-        model = self.start(seed).to(self.device)
+    def make(self, seeds: Sequence[int]) -> dict[int, bytes]:
+        """The files of some seeds. From published weights a seed decides only the order of images and their augmentation."""
+        models = {seed: self.start(seed).to(self.device) for seed in seeds}
+        if self.recipe and models:
+            self._train(models, self.recipe)
+        return {seed: self.store(model) for seed, model in models.items()}
+
+    def _train(self, models: Mapping[int, nn.Module], recipe: Recipe) -> None:
+        def report(seeds: str) -> Callable[[int], None]:
+            return lambda epoch: self.say(f"{self.name} {seeds}: epoch {epoch}/{recipe.epochs}")
+
         images = Images.load(self.data.train, self.dataset, self.device)
-        report = lambda epoch: self.say(f"{self.name} seed {seed}: epoch {epoch}/{recipe.epochs}")  # noqa: E731
-        train(model, images, recipe, seed=seed, memory_format=self.memory_format, after_epoch=report)
-        return self.store(model)
+        if self.device.type == "cuda":
+            from evaluator.graphs import train_apart
+
+            trainees = {seed: Trainee(m, recipe, memory_format=self.memory_format) for seed, m in models.items()}
+            train_apart(trainees, images, recipe, after_epoch=report(f"seeds {', '.join(map(str, models))}"))
+            return
+        for seed, model in models.items():
+            train(model, images, recipe, seed=seed, memory_format=self.memory_format, after_epoch=report(f"seed {seed}"))
 
     @staticmethod
     def store(model: nn.Module) -> bytes:
         """The file of a base model: its tensors in half precision."""
         tensors = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
         return save({name: t.cpu().contiguous() for name, t in tensors.items()})
+
+    def accuracy(self, seed: int) -> float:
+        """Of the base model that is stored."""
+        model = self.kind.build()
+        load_base(base_path(self.repository, self.name, seed), model)
+        return self.score(model).accuracy
 
     def score(self, model: nn.Module) -> Score:
         """On the whole test set, in float32."""

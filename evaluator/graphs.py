@@ -7,16 +7,21 @@ arithmetic does not depend on its neighbours. There is one graph for each size o
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from evaluator.training import Step, Trainee
+from evaluator.data.images import Images
+from evaluator.grid import Recipe
+from evaluator.training import Step, Trainee, batches, learning_rate, stream
 
 WARM_UP = 3
 """Steps before a capture, in which libraries choose their kernels and allocate their workspaces."""
+LANES = 100
+"""Number of the first stream of networks that are trained apart: two for the graphs of each, and one to replay them on."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,15 @@ class _Captured:
 
 
 class Graphs:
-    """One step of all ``trainees``, captured when a size of batch comes for the first time."""
+    """One step of all ``trainees``, captured when a size of batch comes for the first time.
 
-    def __init__(self, trainees: Sequence[Trainee]) -> None:
+    Args:
+        first: the number of the first stream; graphs that are replayed at once must not have streams in common.
+    """
+
+    def __init__(self, trainees: Sequence[Trainee], *, first: int = 0) -> None:
         self._trainees = trainees
-        self._streams = [_stream(number) for number, _ in enumerate(trainees, start=1)]
+        self._main, *self._streams = (_stream(number) for number in range(first, first + 1 + len(trainees)))
         self._captured: dict[int, _Captured] = {}
         self._pool = torch.cuda.graph_pool_handle()  # the graphs are never replayed at once: they can share their memory
         for trainee in trainees:
@@ -49,14 +58,13 @@ class Graphs:
     def _capture(self, inputs: Tensor, labels: Tensor, step: Step) -> _Captured:
         static = inputs.clone(memory_format=torch.preserve_format), labels.clone()
         before = [_state(trainee) for trainee in self._trainees]
-        main = _stream(0)
-        main.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(main):
+        self._main.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._main):
             for _ in range(WARM_UP):
                 self._forked(*static, step)
-        torch.cuda.current_stream().wait_stream(main)
+        torch.cuda.current_stream().wait_stream(self._main)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=main):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._main):
             self._forked(*static, step)
         for trainee, tensors in zip(self._trainees, before, strict=True):
             _put_back(trainee, tensors)
@@ -64,15 +72,40 @@ class Graphs:
 
     def _forked(self, inputs: Tensor, labels: Tensor, step: Step) -> None:
         main = torch.cuda.current_stream()
-        for stream in self._streams:
-            stream.wait_stream(main)
+        for branch in self._streams:
+            branch.wait_stream(main)
         try:
-            for trainee, stream in zip(self._trainees, self._streams, strict=True):
-                with torch.cuda.stream(stream):
+            for trainee, branch in zip(self._trainees, self._streams, strict=True):
+                with torch.cuda.stream(branch):
                     trainee.step(inputs, labels, step)
         finally:  # with a stream still out a capture cannot end, and its complaint would hide what went wrong
-            for stream in self._streams:
-                main.wait_stream(stream)
+            for branch in self._streams:
+                main.wait_stream(branch)
+
+
+def train_apart(
+    trainees: Mapping[int, Trainee], images: Images, recipe: Recipe, *, after_epoch: Callable[[int], None] = lambda _: None
+) -> None:
+    """Train one network for each seed in place, on batches of its own, as :func:`evaluator.training.train` would.
+
+    Each has a stream and graphs of its own: while one waits for its kernels the others have theirs.
+    """
+    steps = math.ceil(len(images) / recipe.batch)
+    lanes = [Graphs([trainee], first=LANES + 3 * number) for number, trainee in enumerate(trainees.values())]
+    torch.cuda.synchronize()
+    for epoch in range(recipe.epochs):
+        feeds = []
+        for seed, trainee in trainees.items():
+            trainee.model.train()
+            feeds.append(batches(images, recipe, stream("order", seed, epoch), trainee.memory_format))
+        for number in range(epoch * steps, (epoch + 1) * steps):
+            step = Step(number, recipe.epochs * steps, learning_rate(recipe, number, recipe.epochs * steps))
+            for lane, (trainee, feed, graphs) in enumerate(zip(trainees.values(), feeds, lanes, strict=True)):
+                with torch.cuda.stream(_stream(LANES + 3 * lane + 2)):
+                    trainee.pace(step.lr)
+                    graphs.step(*next(feed), step)
+        after_epoch(epoch + 1)
+    torch.cuda.synchronize()
 
 
 @functools.cache

