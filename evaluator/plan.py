@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from evaluator.expectation import Expectation, of_variant
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Division
 from evaluator.metadata import Submission
+from evaluator.pace import Pace
 from evaluator.records import Inputs, Record, Store, Variant, controls_of, stale_reasons
 from evaluator.records.record import DENSE, is_control
 from evaluator.repository import Repository
@@ -150,7 +150,7 @@ def make_plan(
             alone = subject is None and any(p.todo and p.cell.benchmark == benchmark for p in planned)
             judges = _judges(expectation, stores, benchmark, slug, recipe=selection.recipe, force=force and named)
             planned += [_verdict([judge(subject, cell) for judge in judges], alone=alone) for cell in feasible]
-    return Plan(sorted(planned, key=lambda p: p.submission is not None), infeasible)
+    return Plan(_timed(sorted(planned, key=lambda p: p.submission is not None), stores), infeasible)
 
 
 def _cells_of(subject: Submission | None, grid: Grid, benchmark: str) -> Iterator[Cell]:
@@ -175,8 +175,7 @@ def _judges(
     """One for each store; one that knows nothing where there is no store."""
     published = expectation.repository.published
     read = [(store.read(benchmark, slug), store.folder == published) for store in stores] or [({}, False)]
-    estimate = _estimate(records for records, _ in read) or _estimate(store.read(benchmark, DENSE) for store in stores)
-    return [_Judge(expectation, records, estimate, force, is_published, recipe) for records, is_published in read]
+    return [_Judge(expectation, records, force, is_published, recipe) for records, is_published in read]
 
 
 def _verdict(verdicts: Sequence[Planned], *, alone: bool) -> Planned:
@@ -188,12 +187,14 @@ def _verdict(verdicts: Sequence[Planned], *, alone: bool) -> Planned:
     return replace(last, reasons=(ITS_OWN,)) if last.state == "missing" and done else last
 
 
-def _estimate(stores: Iterable[Mapping[tuple[Any, ...], Record]]) -> float | None:
-    """Median seconds of one scored variant."""
-    records = [record for store in stores for record in store.values() if record.status == "ok"]
-    costs = [record.cost for record in records]
-    seconds = [cost.pruning_seconds + cost.retraining_seconds + cost.scoring_seconds for cost in costs]
-    return statistics.median(seconds) if seconds else None
+def _timed(planned: Sequence[Planned], stores: Sequence[Store]) -> list[Planned]:
+    """With estimates, from whatever was measured on the same benchmark."""
+    names = {one.cell.benchmark for one in planned if one.todo}
+    paces = {name: Pace(record for store in stores for record in store.of(name)) for name in names}
+    return [
+        replace(one, seconds=paces[one.cell.benchmark].seconds(one.slug, one.cell, one.todo)) if one.todo else one
+        for one in planned
+    ]
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,6 @@ class _Judge:
 
     expectation: Expectation
     known: Mapping[tuple[Any, ...], Record]
-    estimate: float | None
     force: bool
     published: bool
     recipe: str | None
@@ -236,8 +236,7 @@ class _Judge:
         state, reasons = problem
         if lacking := self.expectation.lacks(cell):
             return Planned(subject, cell, state, (*reasons, lacking))
-        seconds = self.estimate * len(todo) if self.estimate is not None else None
-        return Planned(subject, cell, state, tuple(reasons), todo, seconds)
+        return Planned(subject, cell, state, tuple(reasons), todo)
 
     def _record(self, subject: Submission | None, variant: Variant, cell: Cell) -> Record | None:
         recipe = self.expectation.grid.recipe_name(cell.benchmark, cell.track, self.recipe)
