@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from itertools import groupby
 from typing import IO, NoReturn
 
 import torch
@@ -39,12 +40,17 @@ def serve(request: Request, device: torch.device) -> Iterator[Reply]:
     repository = Repository(request.root)
     bench = Bench(repository, load_grid(repository.grid), request.benchmark, device, recipe=request.recipe)
     queue = _Queue(bench, dict(request.known))
-    for todo in sorted(request.todo, key=lambda todo: todo.cell.seed):
-        if todo.outcome is None:
-            yield from queue.add(todo, "dense", None)
-        else:
-            yield from _admit(bench, todo, queue)
-    yield from queue.empty()
+    for _, todos in groupby(sorted(request.todo, key=_seed), key=_seed):
+        for todo in todos:
+            if todo.outcome is None:
+                yield from queue.add(todo, "dense", None)
+            else:
+                yield from _admit(bench, todo, queue)
+        yield from queue.empty()  # nobody joins them any more, and whoever stops here has whole cells
+
+
+def _seed(todo: Todo) -> int:
+    return todo.cell.seed
 
 
 def _admit(bench: Bench, todo: Todo, queue: _Queue) -> Iterator[Reply]:

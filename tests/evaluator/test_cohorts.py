@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 import pytest
 import torch
 
-from evaluator import scorer
+from evaluator import evaluation, scorer
 from evaluator.admission import Artifact
 from evaluator.evaluation import Bench, Candidate
 from evaluator.expectation import Expectation
 from evaluator.grid import Cell
-from evaluator.messages import Measurement, Reply, Todo
+from evaluator.messages import Measurement, Reply, Request, Todo
 from evaluator.repository import Repository
 from evaluator.selection import keep_top_globally
 from tests.evaluator.grids import GRID
@@ -69,6 +72,30 @@ def test_a_cohort_that_is_too_large_for_the_memory_is_split(alone: dict[str | No
 def test_side_by_side_as_alone_bit_for_bit(alone: dict[str | None, object]) -> None:
     assert len(alone) == 3
     assert exact(score(3, 3)) == alone
+
+
+def test_what_waits_is_measured_before_the_next_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is stopped has whole cells of the first seeds, not something of all."""
+    cohorts: list[list[int]] = []
+
+    def note(bench: Bench, cohort: list[Candidate]) -> list[Measurement]:
+        cohorts.append([candidate.cell.seed for candidate in cohort])
+        return [Measurement(counts=candidate.counts) for candidate in cohort]
+
+    monkeypatch.setattr(evaluation, "cohort_size", lambda *_: 2)
+    monkeypatch.setattr(scorer, "evaluate", note)
+    expectation = Expectation(REPOSITORY, GRID)
+    todo = []
+    for target, seed in itertools.product((2.0, 4.0, 8.0), (0, 1)):
+        cell = CELL._replace(target=target, seed=seed)
+        bench = Bench(REPOSITORY, GRID, cell.benchmark, torch.device("cpu"))
+        scores = {i: weight.detach().abs() for i, weight in bench.weights(bench.start(cell)).items()}
+        outcome = tmp_path / f"{target}-{seed}"
+        outcome.write_bytes(Artifact(keep_top_globally(scores, GRID.keep(cell))).save())
+        todo.append(Todo(cell=cell, inputs=expectation.inputs(None, cell), outcome=outcome, variants=("method",)))
+    request = Request(root=ROOT, benchmark=CELL.benchmark, recipe=None, device="cpu", todo=todo, known={})
+    assert len(list(scorer.serve(request, torch.device("cpu")))) == 6
+    assert cohorts == [[0, 0], [0], [1, 1], [1]]
 
 
 @pytest.mark.parametrize(
