@@ -81,11 +81,17 @@ def test_weights_that_cannot_be_downloaded_say_where_to_put_them(weights: Path) 
     assert caught.value.where == str(weights)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pictures each time: to decode them takes torchvision, whose import takes longer than the tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Miniature:
+def mini(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Miniature:
     """A miniature whose benchmark ``pictures`` starts from published weights and has no base model yet."""
     monkeypatch.setenv("ESPALIER_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("ESPALIER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ESPALIER_CACHE", str(cache))
     names = tuple("abcdefghij")
     for part, number in (("train", 4), ("test", 1)):
         pictures.paint(tmp_path / "data" / "pictures" / part, number, classes=names)

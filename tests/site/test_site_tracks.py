@@ -302,13 +302,13 @@ def test_a_benchmark_without_base_models_waits(tmp_path):
         write_submission(repository, metadata_of(slug))
     path = repository.grid / "benchmarks.yaml"
     content = yaml.safe_load(path.read_text())
-    content["cifar10-resnet-20"].update(tracks=["one-shot"], divisions=["unstructured"])
+    content["cifar10-resnet-56"].update(tracks=["one-shot"], divisions=["unstructured"])
     path.write_text(yaml.safe_dump(content, sort_keys=False))
-    found = state(gather(repository), "cifar10-resnet-20")
+    found = state(gather(repository), "cifar10-resnet-56")
     assert (found.methods, found.missing, found.failed, found.waiting) == (1, 0, 0, 15)
     built = build(repository, tmp_path / "public")
     assert "waits for its base models" in (built.folder / "index.html").read_text()
-    assert "Waiting for its base models" in (built.folder / "benchmarks" / "cifar10-resnet-20.html").read_text()
+    assert "Waiting for its base models" in (built.folder / "benchmarks" / "cifar10-resnet-56.html").read_text()
 
 
 def test_hero_is_a_published_curve(tmp_path):
