@@ -46,17 +46,12 @@ def initial_model(name: str, seed: int) -> nn.Module:
         return architecture(name).build()
 
 
-def make_base(repository: Repository, grid: Grid, benchmark: str, seed: int, *, say: Say) -> float:
-    """Store one base model and pin its digest; returns its test accuracy in percent.
-
-    It is downloaded where the grid says from where, is the published weights as they are where there is no dense recipe,
-    and is trained by that recipe otherwise, from published weights or from random ones.
-    """
-    return make_bases(repository, grid, benchmark, [seed], say=say)[seed]
-
-
 def make_bases(repository: Repository, grid: Grid, benchmark: str, seeds: Sequence[int], *, say: Say) -> dict[int, float]:
-    """As :func:`make_base` of several seeds, which a GPU trains side by side; returns the test accuracy of each."""
+    """Store base models of some seeds and pin their digests; returns the test accuracy of each in percent.
+
+    They are downloaded where the grid says from where, are the published weights as they are where there is no dense
+    recipe, and are trained by that recipe otherwise, from published weights or from random ones; by a GPU side by side.
+    """
     bench = _Bench(grid, benchmark, repository, say)
     pins = grid.bases.get(benchmark, {})
     linked = {seed: pins[seed] for seed in seeds if seed in pins and pins[seed].url}
