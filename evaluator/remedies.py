@@ -11,7 +11,8 @@ MEETS: dict[Division, str] = {
 }
 """Division -> what meets its targets."""
 REMEDIES = {
-    "timeout": "look at fewer batches; the smoke tier's limit is a method's time on networks that train in seconds",
+    "timeout": "look at fewer batches; the smoke tier's limit is a method's time on networks that train in seconds. "
+    "Where far less of the time was on a processor, the machine was busy: measure the cell again, with --force",
     "out_of_memory": "keep less at a time: one layer, one batch",
 }
 """By status, where the reason alone does not say it."""

@@ -11,7 +11,7 @@ from evaluator.grid import Limits
 from evaluator.records import Status
 
 PROC = Path("/proc")
-PAGE = os.sysconf("SC_PAGE_SIZE")
+PAGE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 MAPPED_FACTOR = 4
 """Shared memory can be hidden from the resident sizes; what is mapped cannot. It may be this many times the limit."""
 LOOK_AGAIN_SECONDS = 0.25
@@ -36,7 +36,11 @@ class Watchdog:
         """Status and reason, if the task that has run for ``seconds`` uses more than it may."""
         limits = self.limits
         if seconds > limits.wall_seconds:
-            return "timeout", f"ran longer than the limit of {limits.wall_seconds:g} s"
+            computed = sum(map(processor_seconds, descendants(self.pid)))
+            return (
+                "timeout",
+                f"ran longer than the limit of {limits.wall_seconds:g} s, {computed:.0f} s of them on a processor",
+            )
         processes = few(self.pid, limits.processes)
         if processes is None:
             return "method_error", f"more than the limit of {limits.processes} processes and threads"
@@ -103,6 +107,15 @@ def _sizes(pid: int) -> tuple[float, float]:
     except OSError:
         return 0.0, 0.0
     return int(pages[0]) * PAGE / 2**20, int(pages[1]) * PAGE / 2**20
+
+
+def processor_seconds(pid: int) -> float:
+    """For how long a process and its threads have computed: far less than it has run for where the machine was busy."""
+    try:
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def share(pid: int) -> float:

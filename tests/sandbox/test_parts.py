@@ -18,7 +18,7 @@ from evaluator.sandbox.failures import judge, last_line
 from evaluator.sandbox.layout import environment
 from evaluator.sandbox.logs import clean_log, clean_reason
 from evaluator.sandbox.scratch import clear
-from evaluator.sandbox.watchdog import Watchdog, descendants, share
+from evaluator.sandbox.watchdog import Watchdog, descendants, processor_seconds, share
 
 LIMITS = {"wall_seconds": 1, "memory_mb": 100, "processes": 3, "output_mb": 7}
 
@@ -130,7 +130,8 @@ def test_watchdog_sees_processes_and_memory() -> None:
         watchdog = Watchdog(parent.pid, limits)
         assert watchdog.violation(1) is None
         assert watchdog.peak_mb is not None
-        assert Watchdog(parent.pid, limits).violation(11) == ("timeout", "ran longer than the limit of 10 s")
+        reason = "ran longer than the limit of 10 s, 0 s of them on a processor"
+        assert Watchdog(parent.pid, limits).violation(11) == ("timeout", reason)
         few = limits.model_copy(update={"processes": 1})
         assert Watchdog(parent.pid, few).violation(1) == ("method_error", "more than the limit of 1 processes and threads")
         small = limits.model_copy(update={"memory_mb": 50})
@@ -139,6 +140,19 @@ def test_watchdog_sees_processes_and_memory() -> None:
         for pid in [*descendants(parent.pid), parent.pid]:
             os.kill(pid, signal.SIGKILL)
         parent.wait()
+
+
+def test_time_on_a_processor_is_not_time_that_passed() -> None:
+    code = r"import os, time; [time.process_time() < 0.5 or os.write(1, b'.') or time.sleep(60) for _ in iter(int, 1)]"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"."
+        assert 0.4 < processor_seconds(process.pid) < 1
+    finally:
+        process.kill()
+        process.wait()
+    assert processor_seconds(process.pid) == 0
 
 
 def allowed(machine: str, number: int, *arguments: int) -> bool:
