@@ -17,6 +17,7 @@ from evaluator.canonical import digest, digest_bytes
 from evaluator.errors import SubmissionError
 from evaluator.grid.cells import Division, Track
 from evaluator.records.record import DENSE
+from evaluator.source import without_docstrings
 
 CONTRACT = 1
 """Version of the contract between the evaluator and a method."""
@@ -180,8 +181,9 @@ class Submission(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the code and the functional metadata; part of every prune key."""
-        return digest({"code": digest_bytes(self.code.encode()), "metadata": self.metadata.functional()})
+        """SHA-256 over the code, whatever its docstrings say, and the functional metadata; part of every prune key."""
+        code = without_docstrings(self.code)
+        return digest({"code": digest_bytes(code.encode()), "metadata": self.metadata.functional()})
 
 
 def load_submission(folder: Path) -> Submission:

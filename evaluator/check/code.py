@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,17 @@ from typing import Any
 from evaluator.check.imports import SYSTEM, check_imports
 from evaluator.check.method import check_method
 from evaluator.check.problems import Problem, error, quoted, warning
+from evaluator.source import parse
 
-FORBIDDEN = ("breakpoint", "compile", "exit", "input", "open", "quit", "__file__", "__loader__", "__spec__")
+FORBIDDEN = ("breakpoint", "compile", "exit", "input", "open", "quit", "__doc__", "__file__", "__loader__", "__spec__")
 REFLECTION = (
     "delattr", "eval", "exec", "getattr", "globals", "locals", "setattr", "vars", "__builtins__", "__import__",
 )  # fmt: skip
 """What reaches anything by its name, and so around the other checks."""
 INTROSPECTION = (
-    "__bases__", "__builtins__", "__class__", "__closure__", "__code__", "__delattr__", "__dict__", "__getattr__",
-    "__getattribute__", "__getstate__", "__globals__", "__loader__", "__mro__", "__reduce__", "__reduce_ex__", "__self__",
-    "__setattr__", "__setstate__", "__spec__", "__subclasses__", "attrgetter", "get_field", "methodcaller",
+    "__bases__", "__builtins__", "__class__", "__closure__", "__code__", "__delattr__", "__dict__", "__doc__",
+    "__getattr__", "__getattribute__", "__getstate__", "__globals__", "__loader__", "__mro__", "__reduce__", "__reduce_ex__",
+    "__self__", "__setattr__", "__setstate__", "__spec__", "__subclasses__", "attrgetter", "get_field", "methodcaller",
 )  # fmt: skip
 LONGEST_TEXT = 2000
 LONGEST_BYTES = 200
@@ -68,9 +68,7 @@ def code_lines(text: str, nodes: Iterable[ast.AST]) -> int:
 
 def _parse(path: Path, text: str) -> tuple[ast.Module | None, Problem | None]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text), None
+        return parse(text), None
     except SyntaxError as failure:
         message = f"not Python: {quoted(failure.msg)}"
         return None, error(path, failure.lineno or 1, "syntax", message, "this is where Python 3.11 stops reading")

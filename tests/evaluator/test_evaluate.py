@@ -115,6 +115,9 @@ def test_a_plan_says_what_is_stale_and_why(measured: Miniature) -> None:
     original = method.read_text()
     method.write_text(original + "# a comment\n")
     assert reasons() == {"the submission's code or functional metadata changed"}
+    assert original.startswith('"""')
+    method.write_text(original.replace('"""', '"""In other words. ', 1))
+    assert reasons() == set(), "what a docstring says changes no figure"
     method.write_text(original)
     measured.submit("largest", title="A new title", summary="Another way to say what this made-up method does.")
     assert reasons() == set(), "a title changes no figure"
