@@ -22,8 +22,11 @@ class ActivationNofM(PruningMethod):
 
     The paper's extension of its score (equation 1) to structured sparsity: weights are compared among the m inputs that
     follow each other, for each output. A convolution is the matrix that multiplies unfolded patches; neighbours are input
-    channels at the same place of its kernel. Layers are pruned one after another, each on inputs that come from the pruned
-    layers before it; the paper proceeds so from block to block of a transformer.
+    channels at the same place of its kernel. Layers whose inputs cannot be divided by m stay dense.
+
+    Deviations: convolutions, and images, where the paper has linear layers of language models and sequences of text; layers
+    are pruned one after another, each on inputs that come from the pruned layers before it, where the paper proceeds so from
+    block to block of a transformer; patterns other than 2:4 are measured as well.
     """
 
     images: int

@@ -28,13 +28,17 @@ def along(piece: Slice, values: Tensor) -> Tensor:
 class DepGraphSparse(PruningMethod):
     """Train with lambda gamma_k w added to the gradients, prune by group norm, train on (Fang et al. 2023, section 3.3).
 
-    In each step, for every group of coupled weights and its channels k: I_k as in the criterion, gamma_k from how small
-    I_k is within the group, and lambda gamma_k w[k] goes onto the gradient of all that channel k stands for: filters that
-    make it, BatchNorm scales, kernels that read it. A weight that belongs to two groups is shrunk by both. After the share
-    ``share`` of the training, I_k over its group's mean decides under one threshold what goes, and the rest trains on alone.
+    In each step, for every group of coupled weights and its channels k: I_k = sum over w in the group of ||w[k]||_2^2,
+    gamma_k = 2^(``exponent`` (I_max - I_k) / (I_max - I_min)), and lambda gamma_k w[k] goes onto the gradient of all that
+    channel k stands for: filters that make it, BatchNorm scales, kernels that read it. A weight that belongs to two groups
+    is shrunk by both. After the share ``share`` of the training, I_k over its group's mean decides under one threshold what
+    goes, and the rest trains on alone.
 
-    Deviations: begins at initial weights, as one training with one schedule; I_k is computed anew in every step, not once
-    an epoch; all channels go at once; biases are neither counted nor shrunk.
+    Deviations: begins at initial weights, as one training with one schedule, and keeps the recipe's weight decay; gamma is
+    of squared norms, where the authors' code takes their roots; the mean over all channels of a group divides, where the
+    paper allows for the mean of the N largest; all channels go at once; shifts (biases) are neither counted nor shrunk;
+    groups that pass attention heads, padded shortcuts or grouped convolutions stay whole, and of every other group at least
+    one channel.
     """
 
     regularisation: float

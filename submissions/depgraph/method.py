@@ -15,15 +15,17 @@ def group_norms(group: ChannelGroup) -> Tensor:
 
 
 class DepGraph(PruningMethod):
-    """Keep the channels of largest norm relative to their group, wherever they are (Fang et al. 2023, group-level pruning).
+    """Keep the channels of largest norm relative to their group, wherever they are (Fang et al. 2023, section 3.3).
 
     I_k = sum over w in the group of ||w[k]||_2^2, where the group are all weights that lose channel k together: filters
     that make it, BatchNorm scales, kernels that read it. Divided by the group's mean, which makes groups of different
     size comparable, the importances compete under one threshold. The paper precedes this by training that drives groups to
     zero; this is its criterion alone, the row "without sparse learning" of its table.
 
-    Deviations: without that training; shifts (biases) are not counted; the mean over all channels of a group divides, where
-    the paper allows for the mean of the N largest.
+    Deviations: without that training; all channels go at once, where the authors' code removes them in many steps; shifts
+    (biases) are not counted; the mean over all channels of a group divides, where the paper allows for the mean of the N
+    largest; groups that pass attention heads, padded shortcuts or grouped convolutions stay whole, and of every other group
+    at least one channel.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -18,7 +18,8 @@ class DiagonalFisher(PruningMethod):
 
     LeCun et al. 1990 remove the weights of smallest h_kk w_k^2 / 2; Theis et al. 2018, section 2, put the diagonal of the
     empirical Fisher matrix in the place of the Hessian's. g is the gradient of the loss of a single training image with
-    its true label. Deviations: single weights where Theis et al. prune feature maps; a sample of the images; one step.
+    its true label. Deviations: single weights where Theis et al. prune feature maps; a sample of the images; one step,
+    without retraining in between; no cost term.
     """
 
     images: int

@@ -21,7 +21,7 @@ class FPGM(PruningMethod):
     however large it is. Every group of channels keeps the same share, which is the paper's rule as well. The paper prunes
     after every epoch of training and lets filters grow back; here they go once, from the trained network. Filters of
     several layers that make the same channel, as around a shortcut, count as one long filter, where the paper prunes each
-    layer by itself; its variant that chooses a share by norm is left out.
+    layer by itself; its variant that chooses a share by norm is left out. Features of linear layers go by the same rule.
     """
 
     def prune(self, job: Job) -> Pruned:

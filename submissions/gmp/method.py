@@ -9,7 +9,12 @@ class Gmp(PruningMethod):
     """Mask the smallest weights of each layer while the network trains (Zhu and Gupta 2017, equation 1).
 
     The sparsity is s_t = s_f + (s_i - s_f) (1 - (t - t_0) / (n dt))^3, with s_i = 0: for densities,
-    d_t = d + (1 - d) (1 - x)^3, where x goes from 0 to 1 between the shares ``begin`` and ``end`` of the training.
+    d_t = d + (1 - d) (1 - x)^3, where x goes from 0 to 1 between the shares ``begin`` and ``end`` of the training. All
+    layers have the same density.
+
+    Deviations: the masks change every 10 steps, where the paper takes 100 to 1,000 of far longer trainings; begin and end
+    are shares of the training; a masked weight stays at zero, where in the authors' code it keeps its value and may come
+    back.
     """
 
     begin: float

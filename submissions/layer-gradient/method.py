@@ -15,8 +15,9 @@ def gradient_scores(weight: Tensor, gradient: Tensor) -> Tensor:
 class LayerGradient(PruningMethod):
     """Keep the weights of largest |w g| of each layer: one minibatch, the same share everywhere.
 
-    Blalock et al. 2020, section 7 ("layerwise gradient"); the score goes back to Mozer and Smolensky 1988. Deviation:
-    the gradient is taken in eval mode, so that BatchNorm uses its stored statistics and does not move them.
+    Blalock et al. 2020, section 7 ("layerwise gradient"); the score goes back to Mozer and Smolensky 1988. Deviations:
+    the gradient is taken in eval mode, so that BatchNorm uses its stored statistics and does not move them, where
+    ShrinkBench took it in training mode; biases, which ShrinkBench prunes along, stay.
     """
 
     batch_size: int

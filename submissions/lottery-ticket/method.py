@@ -9,11 +9,12 @@ class LotteryTicket(PruningMethod):
     """Train, prune the smallest weights globally, reset the survivors to step k, repeat (Frankle and Carbin 2019).
 
     Section 2, iterative pruning, with the global choice of section 4: of n rounds each keeps the share density^(1/n) of the
-    weights that are left. Step k is ``rewind`` epochs after initialisation; a training goes on from there to the end of the
-    schedule. The ticket is then trained once more.
+    weights that are left. Step k is ``rewind`` epochs after initialisation; a training goes on from there, with momentum
+    that starts anew, to the end of the schedule. The ticket is then trained once more.
 
     Deviations: k is not 0 (Frankle et al. 2020); n rounds of equal share instead of 20 % each; all trainings share the
-    epochs of one budget; global also where the paper prunes within each layer, the last at half the rate.
+    epochs of one budget; global also where the paper prunes within each layer, the last at half the rate; here the last
+    stays dense.
     """
 
     rounds: int

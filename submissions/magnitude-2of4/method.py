@@ -10,7 +10,9 @@ class MagnitudeNofM(PruningMethod):
 
     The paper's recipe for 2:4: prune a trained network once, by magnitude, then train it again as it was trained.
     Neighbours are input channels at the same place of a kernel; layers whose inputs cannot be divided by m stay dense.
-    The search for a permutation of channels that costs less is left out.
+
+    Deviations: the evaluator retrains, for fewer epochs and at a smaller rate, or not at all; patterns other than 2:4 are
+    measured as well; the search for a permutation of channels that costs less is left out.
     """
 
     def prune(self, job: Job) -> Pruned:

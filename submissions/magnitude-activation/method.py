@@ -26,8 +26,11 @@ class MagnitudeActivation(PruningMethod):
     """Keep, in each output row, the weights of largest |W_ij| ||X_j||_2 (Sun et al. 2024, equation 1).
 
     A convolution is the matrix that multiplies unfolded patches, so a feature is an input channel at one place of the
-    kernel. Layers are pruned one after another, each on inputs that come from the pruned layers before it; the paper
-    proceeds so from block to block of a transformer. Every layer has the same density.
+    kernel. Every layer has the same density.
+
+    Deviations: convolutions, and images, where the paper has linear layers of language models and sequences of text; layers
+    are pruned one after another, each on inputs that come from the pruned layers before it, where the paper proceeds so from
+    block to block of a transformer; where a row's share is not a whole number, some rows keep one weight more than others.
     """
 
     images: int

@@ -18,10 +18,11 @@ class Movement(PruningMethod):
 
     S starts at 0 and accumulates -lr sum of w dL/dw': it grows for weights that move away from zero. The share that is
     used is v(t) = v_f + (1 - v_f) (1 - x)^3, x from 0 to 1 between the shares ``begin`` and ``end`` of the training.
-    Weights that are not used keep their values and may come back.
+    Weights that are not used get no gradient (weight decay and momentum go on) and may come back.
 
-    Deviations: from initial weights, not while a pretrained model learns a task; S learns at the rate of the weights,
-    which changes no order; the hard variant, without distillation.
+    Deviations: from initial weights, not while a pretrained model learns a task; SGD in place of Adam, and S learns at the
+    rate of the weights, which changes no order; the hard variant, without distillation; begin and end are shares of the
+    training; all layers but the classifier, where the authors prune the linear layers of an encoder.
     """
 
     begin: float

@@ -41,9 +41,11 @@ class NetAdapt(PruningMethod):
     smallest L2 norm are left out that the network meets it; the network that is most accurate on validation images is
     taken, and trained for a short time. The last one is trained for what is left of the epochs.
 
-    Deviations: the budget is of MACs, not of measured latency; only the proposal that is taken is trained; at most
-    ``steps`` steps of equal size, which share half of the epochs; a budget is met as closely as whole channels allow, and
-    a group that cannot meet it alone takes the smallest filters of others along; ties go to the lower cross-entropy.
+    Deviations: the budget is of MACs, not of measured latency; proposals come from groups, where layers that make the same
+    channels go together, not from layers; only the one that is taken is trained; at most ``steps`` steps of equal size,
+    which take the share ``share`` of the epochs, where the paper has a schedule of its own; a budget is met as closely as
+    whole channels allow, and a group that cannot meet it alone takes the smallest filters of others along; ties go to the
+    lower cross-entropy; at least one channel of every group stays.
     """
 
     steps: int

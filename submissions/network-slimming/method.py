@@ -22,8 +22,13 @@ class NetworkSlimming(PruningMethod):
 
     One threshold for all layers, as in the paper: behind a BatchNorm, gamma is the spread of what a channel passes on. The
     share ``share`` of the epochs trains with the penalty, of strength lambda; the rest trains what is left, without it.
-    Where a channel has several BatchNorms, as around a shortcut, their mean decides. Where it has none, the norm of its
-    filter takes the place of gamma: the scale that is left when the filter's direction is split off.
+    Where a channel has several BatchNorms, as around a shortcut, the mean of |gamma| decides. Where it has none, the norm of
+    its filter takes the place of gamma: the scale that is left when the filter's direction is split off.
+
+    Deviations: one training, where the paper trains with the penalty to the end, prunes and fine-tunes; gamma starts at 1,
+    not at 0.5; one lambda, of which the paper takes a tenth for ResNet and DenseNet; several BatchNorms or none as above,
+    where the paper selects channels before each branch; only channels that can be removed are penalised, and at least one
+    of every group stays.
     """
 
     strength: float

@@ -12,7 +12,10 @@ from evaluator.selection import erk_densities, keep_top
 
 
 def rewire(mask: Tensor, weight: Tensor, gradient: Tensor, number: int) -> Tensor:
-    """Drop the ``number`` active weights of smallest |w|, then grow as many of the inactive with largest |gradient|."""
+    """Drop the ``number`` active weights of smallest |w|, then grow as many of the inactive with largest |gradient|.
+
+    Those that were just dropped count as inactive.
+    """
     kept = keep_top(weight.abs().masked_fill(~mask, -1.0), int(mask.sum()) - number)
     return kept | keep_top(gradient.abs().masked_fill(kept, -1.0), number)
 
@@ -20,8 +23,12 @@ def rewire(mask: Tensor, weight: Tensor, gradient: Tensor, number: int) -> Tenso
 class RigL(PruningMethod):
     """Every dT steps each layer drops a fraction of its smallest weights and grows as many (Evci et al. 2020, section 3).
 
-    The fraction is f(t) = alpha / 2 (1 + cos(pi t / T_end)); what grows are the inactive weights of largest dense gradient,
-    from zero and without momentum. The densities follow the Erdos-Renyi-Kernel rule; the first weights are random.
+    The fraction is f(t) = alpha / 2 (1 + cos(pi t / T_end)), with T_end at the share ``stop`` of the training; what grows
+    are the inactive weights of largest dense gradient, from zero and without momentum. The densities follow the
+    Erdos-Renyi-Kernel rule; which weights are active first is random.
+
+    Deviations: the connections change after an ordinary step, by its gradient, where the paper changes them in place of a
+    step; a weight that is dropped and grown again at once keeps its value and its momentum; the classifier stays dense.
     """
 
     fraction: float

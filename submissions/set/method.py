@@ -12,7 +12,12 @@ class Set(PruningMethod):
     """After each epoch a fraction zeta of each layer's weights gives way to random new ones (Mocanu et al. 2018, figure 1).
 
     Those nearest to zero go; the new ones start at zero. Layers have the densities of an Erdos-Renyi random graph,
-    e (n_in + n_out) / (n_in n_out), and with the kernel's sides in both terms for a convolution.
+    e (n_in + n_out) / (n_in n_out), with e from the target, and no density above 1.
+
+    Deviations: the smallest weights by magnitude go, where the paper takes the same fraction of the positive and of the
+    negative ones; one that goes and is drawn anew in the same round keeps its value; none go after the last epoch; in the
+    authors' sparse code new weights start at random values; for a convolution the kernel's sides stand in both terms
+    (Evci et al. 2020); counts are exact, where the paper draws each of the first connections by chance.
     """
 
     zeta: float

@@ -91,8 +91,9 @@ class Shapley(PruningMethod):
     small changes too. It is a mean over images, so each image may have an order of its own, which says more than one order
     for all at the same cost.
 
-    Deviations: the authors take accuracy, and all validation images for each of their orders; every group keeps the same
-    share, where they choose widths by hand; their estimates from small coalitions and by regression are left out.
+    Deviations: the authors take accuracy, and all validation images for each of their orders, where here a few images have
+    one each; every group keeps the same share, where they choose widths by hand; channels that several layers make, as
+    around a shortcut, are one player; their estimates from small coalitions and by regression are left out.
     """
 
     batches: int

@@ -10,6 +10,10 @@ class Snip(PruningMethod):
 
     c multiplies each weight and is 1; g is the gradient of the mean loss of one batch at initialisation. BatchNorm uses
     the statistics of that batch. The paper divides the scores by their sum, which changes no order.
+
+    Deviations: the initial weights are the benchmark's own, where the paper takes variance scaling, and are trained
+    themselves, where the authors' code then draws new ones; there BatchNorm uses its running statistics, untrained as they
+    are, and biases and the classifier compete as well; batches are of one size, where the paper takes 100 images on MNIST.
     """
 
     batch_size: int

@@ -50,7 +50,11 @@ class SparseGPT(PruningMethod):
     weights of smallest w^2 / C_jj^2 go; then, column by column, W[:, j:] -= (w / C_jj) C[j, j:] for those that went.
     A convolution is the matrix that multiplies unfolded patches. Layers are pruned one after another, each on inputs
     that come from the pruned layers before it. Every layer, and within it every block of columns, has the same density.
-    Deviations: double precision; the paper proceeds so from block to block of a transformer, not from layer to layer.
+
+    Deviations: convolutions, and images, where the paper has linear layers of language models and 128 texts; it proceeds
+    from block to block of a transformer, not from layer to layer; inputs that are zero on all images are left to the
+    damping, where the authors' code sets their weights to zero first; double precision; the count of each block of columns
+    is rounded so that the layer's is exact.
     """
 
     images: int

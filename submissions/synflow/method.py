@@ -22,8 +22,12 @@ def synaptic_flow(job: Job) -> dict[int, Tensor]:
 class Synflow(PruningMethod):
     """Keep the weights of highest synaptic flow, in rounds of an exponential schedule (Tanaka et al. 2020, algorithm 1).
 
-    After round k of n a share density^(k/n) is left. The flow through the network of |theta| is the same through every
-    layer, so a layer's weights score higher the fewer are left of them: none is emptied before the others.
+    The score is |theta dR/dtheta|, for R the sum of the outputs of the network of |theta| for an input of ones. After round
+    k of n a share density^(k/n) is left. But for what biases add, the flow is the same through every layer of a chain, so a
+    layer's weights score higher the fewer are left of them: none is emptied before the others.
+
+    Deviations: none in the rule; everything is in double precision, as the authors advise; the classifier, which their code
+    prunes too unless told otherwise, stays whole.
     """
 
     rounds: int

@@ -48,11 +48,13 @@ class Tas(PruningMethod):
     softmax((log p + o) / tau). What is passed on is the first c_1 and the first c_2 channels, each interpolated to the
     larger number of the two and weighted by the same softmax over these two alone. The loss has a price on E[MACs], the
     cost at expected widths: log E while the likeliest network is above the target, -log E while it is below, none near it.
-    After the share ``share`` of the training the likeliest widths, scaled to the target by one factor, are kept.
+    After the share ``share`` of the training, in which tau falls from ``hottest`` to ``coldest``, the likeliest widths are
+    kept.
 
     Deviations: widths only, no depth; weights and distributions learn together, by one optimiser on the same batches, where
-    the paper alternates; fragments are interpolated where they are read, behind a BatchNorm that all widths share; E[MACs]
-    takes widths for independent; what is found keeps its weights and learns from labels, without distillation.
+    the paper alternates; fragments are interpolated where they are read, behind a BatchNorm that all widths share; tau falls
+    from 5, as in the authors' scripts, where the paper says from 10; E[MACs] takes widths for independent; the widths are
+    scaled by one factor to meet the target; what is found keeps its weights and learns from labels, without distillation.
     """
 
     smallest: float

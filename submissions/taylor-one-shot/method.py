@@ -32,7 +32,7 @@ class TaylorOneShot(PruningMethod):
 
     Deviations: all channels go at once, by the mean of the scores, where the paper removes a few at a time between steps of
     training; gradients in eval mode; gates around a shortcut behind each layer, where the authors' sit behind the sum and
-    the activation of each block, and divide the score by the number of blocks.
+    the activation of each block, and divide the score by the number of blocks; at least one channel of every group stays.
     """
 
     batches: int

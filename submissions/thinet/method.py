@@ -42,13 +42,17 @@ def removal_order(gram: Tensor) -> Tensor:
 
 
 class ThiNet(PruningMethod):
-    """Remove, channel by channel, those whose sum the next layer misses least (Luo et al. 2017, the greedy algorithm).
+    """Remove, channel by channel, those whose sum the next layer misses least (Luo et al. 2017, section 3.2).
 
     An output of the next layer, its bias left out, is y = sum_c x_c, where x_c is what channel c adds. Over sampled outputs
     the set T of removed channels is to minimise sum (sum_{c in T} x_c)^2; it grows greedily by one channel at a time. In
     each image a few outputs are drawn, position and filter at random, of every layer that reads the group. The order of
-    removal is the score, and every group keeps the same share. Deviations: all groups are judged in the whole network and
-    go at once, without training after each; remaining channels are not rescaled by least squares.
+    removal is the score, and every group keeps the same share.
+
+    Deviations: all groups are judged in the whole network and go at once, without training after each; remaining channels
+    are not rescaled by least squares; all readers of a group count together, where the paper leaves the channels of
+    shortcuts whole; linear layers are pruned as well; the number of images does not depend on that of classes; convolutions
+    are taken to pad with zeros.
     """
 
     batches: int

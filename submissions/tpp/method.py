@@ -34,8 +34,9 @@ class Tpp(PruningMethod):
     layer. Its Gram matrix is pulled to zero everywhere but between filters that stay.
 
     Deviations: Delta grows in a straight line, faster and to a lower ceiling than in the authors' code, since rates are
-    higher here; one schedule of the rate before and after the removal; biases and depthwise kernels of what goes are
-    shrunk as well; all groups keep the same share.
+    higher here; one schedule of the rate before and after the removal; depthwise kernels of what goes are shrunk as well;
+    all groups keep the same share, where the paper also sets shares by stage; channels that several layers make, as around
+    a shortcut, are judged by the filters of all of them.
     """
 
     ceiling: float

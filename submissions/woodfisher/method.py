@@ -44,7 +44,9 @@ class WoodFisher(PruningMethod):
     Singh and Alistarh 2020, section 4 (the inverse) and section 5 (score and update): F = (1/N) sum of g g' + damping I
     over N gradients of minibatches, in blocks of consecutive weights of a layer; each removed weight q moves all others
     by -(w_q / [F^-1]_qq) F^-1 e_q. As in the paper, the moves of weights that go together are added up.
-    Deviations: one step instead of a gradual schedule; fewer and smaller minibatches.
+
+    Deviations: one step instead of a gradual schedule; fewer and smaller minibatches; the inverse is computed at once, in
+    double precision, which gives the same.
     """
 
     gradients: int
