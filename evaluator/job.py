@@ -126,9 +126,15 @@ class Job:
         return ((layer.position, layer.weight) for layer in self._layers)
 
     def groups(self) -> list[ChannelGroup]:
-        """The channel groups by position: what can be removed where the target is a speedup."""
+        """The channel groups by position: what can be removed where the target is a speedup.
+
+        Raises:
+            InvalidOutcome: the target is a speedup, and the network has no channels that could go.
+        """
         if self._groups is None:
             self._groups = channel_groups(self.model, self._classifier, self.shape)
+        if not self._groups and (self.speedup or 1) > 1:
+            raise InvalidOutcome(f"a speedup of {self.speedup:g} is out of reach: no channel of this network can be removed")
         return list(self._groups)
 
     # -- data ---------------------------------------------------------------------------------------------------------

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections import OrderedDict
 
 import pytest
 import torch
+from torch import nn
 
 from evaluator.check import check_submission
 from evaluator.check.code import code_lines
 from evaluator.data.images import Images
+from evaluator.errors import InvalidOutcome
 from evaluator.grid.cells import pattern
 from evaluator.job import Goal
 from evaluator.method_training import MethodTraining
 from evaluator.selection import has_pattern
 from tests.submissions.specimens import (
+    CLASSES,
     FOLDER,
     NETWORKS,
     SLUGS,
@@ -154,6 +158,13 @@ def test_survives_the_ends_of_the_scale_of_speedups(slug):
     for speedup in (1.0, job(model, Goal(speedup=1)).costs().highest_speedup):
         found = method(slug).prune(job(model, Goal(speedup=speedup), needs=submission(slug).metadata.needs))
         assert all(int(mask.sum()) == (len(mask) if speedup == 1 else 1) for mask in kept(found))
+
+
+@pytest.mark.parametrize("slug", of_division("structured"))
+def test_says_so_where_a_network_has_no_channels_that_could_go(slug):
+    model = nn.Sequential(OrderedDict(flatten=nn.Flatten(), classifier=nn.Linear(108, CLASSES)))
+    with pytest.raises(InvalidOutcome, match="a speedup of 2 is out of reach"):
+        method(slug).prune(job(model, Goal(speedup=2), needs=submission(slug).metadata.needs))
 
 
 @every_submission
