@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,10 @@ def _hyperparameters(path: Path, method: ast.ClassDef, given: Any) -> Iterator[P
         elif isinstance(node, ast.Assign) and is_number(node.value):
             fix = "move the number to hyperparameters in metadata.yaml, and declare its name and type here"
             yield warning(path, node.lineno, "hidden-hyperparameter", "this number is set where readers do not see it", fix)
+    misspelt = _misspelt(declared, given)
+    yield from _not_declared(path, method, declared, given, misspelt)
     for name, node in declared.items():
-        if name not in given:
+        if name not in given and name not in misspelt.values():
             fix = f"add `{name}:` under hyperparameters in metadata.yaml, or remove the declaration"
             yield error(path, node.lineno, "undeclared-hyperparameter", f"metadata.yaml gives no {quoted(name)}", fix)
         elif node.value is not None:
@@ -48,14 +51,28 @@ def _hyperparameters(path: Path, method: ast.ClassDef, given: Any) -> Iterator[P
             message = f"{quoted(name)} has a value here and another in metadata.yaml, which counts"
             yield warning(path, node.lineno, "hidden-hyperparameter", message, fix)
     used = {node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute) and last_name(node.value) == "self"}
+    for name in (name for name in given if name in declared and name not in used):
+        fix = "use it, or remove it here and in metadata.yaml"
+        yield warning(path, declared[name].lineno, "unused-hyperparameter", f"{quoted(name)} is never used", fix)
+
+
+def _misspelt(declared: Collection[str], given: Collection[Any]) -> dict[str, str]:
+    """Name in the metadata -> the one that is like it and stands in the class alone."""
+    spare = [name for name in declared if name not in given]
+    strange = [name for name in given if isinstance(name, str) and name not in declared]
+    return {name: near[0] for name in strange if (near := get_close_matches(name, spare, n=1))}
+
+
+def _not_declared(
+    path: Path, method: ast.ClassDef, declared: dict[str, ast.AnnAssign], given: dict[Any, Any], misspelt: dict[str, str]
+) -> Iterator[Problem]:
     for name, value in given.items():
         if name not in declared:
-            fix = f"add `{name}: {type(value).__name__}` to the class"
-            message = f"the hyper-parameter {quoted(name)} is not declared in the class"
-            yield error(path, method.lineno, "undeclared-hyperparameter", message, fix)
-        elif name not in used:
-            fix = "use it, or remove it here and in metadata.yaml"
-            yield warning(path, declared[name].lineno, "unused-hyperparameter", f"{quoted(name)} is never used", fix)
+            line, fix = method.lineno, f"add `{name}: {type(value).__name__}` to the class"
+            if name in misspelt:
+                line, fix = declared[misspelt[name]].lineno, f"did you mean {misspelt[name]}? Write the same name in both"
+            message = f"the hyper-parameter {quoted(name)} of metadata.yaml is not declared in the class"
+            yield error(path, line, "undeclared-hyperparameter", message, fix)
 
 
 def _is_class_variable(annotation: ast.expr) -> bool:

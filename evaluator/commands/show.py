@@ -11,7 +11,6 @@ import typer
 from evaluator.commands.options import Benchmarks, Json, RecipeName, Root, select
 from evaluator.errors import UsageError
 from evaluator.records import Record, Store
-from evaluator.records.record import DENSE
 from evaluator.terminal import out, print_json, print_table, safe
 
 
@@ -35,8 +34,11 @@ def show(
             found = store.read(name, slug).values()
             records += [r for r in found if r.recipe == selected.grid.recipe_name(name, r.track, recipe)]
     if not records:
-        others = {path.stem for path in selected.repository.published.glob("*/*.jsonl")} | {DENSE}
-        raise UsageError(f"no records of {slug!r}", fix=f"espalier evaluate {slug}, or one of: {', '.join(sorted(others))}")
+        others = sorted({path.stem for path in store.folder.glob("*/*.jsonl")} - {slug})
+        where = "of this machine" if store is mine else "published"
+        ways = [f"espalier evaluate {slug}", *(["without --local what is published"] if local and published_here else [])]
+        ways += [f"one of: {', '.join(others)}"] if others else []
+        raise UsageError(f"no records of {slug!r} {where}", fix=", or ".join(ways))
     if as_json:
         print_json([record.model_dump(mode="json") for record in records])
         return

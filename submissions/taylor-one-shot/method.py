@@ -27,12 +27,14 @@ class TaylorOneShot(PruningMethod):
 
     The sum is the first-order change of a minibatch's loss when the channel is gated off. A gate z = 1 behind a
     BatchNorm, which the paper finds best, has the gradient gamma dL/dgamma + beta dL/dbeta, so that s runs over scale and
-    shift; without a BatchNorm it runs over the filter and its bias. A channel that has several gates, as around a shortcut,
-    is one set of parameters. The loss is comparable everywhere, hence so are the scores, and there is one threshold.
+    shift; without a BatchNorm it runs over the filter and its bias. A channel that has several gates, as around a shortcut
+    or through a depthwise convolution, is one set of parameters. The loss is comparable everywhere, hence so are the
+    scores, and there is one threshold.
 
-    Deviations: all channels go at once, by the mean of the scores, where the paper removes a few at a time between steps of
-    training; gradients in eval mode; gates around a shortcut behind each layer, where the authors' sit behind the sum and
-    the activation of each block, and divide the score by the number of blocks; at least one channel of every group stays.
+    Deviations: gates in a row add up, where one alone would do; all channels go at once, by the mean of the scores, where
+    the paper removes a few at a time between steps of training; gradients in eval mode; gates around a shortcut behind each
+    layer, where the authors' sit behind the sum and the activation of each block, and divide the score by the number of
+    blocks; at least one channel of every group stays.
     """
 
     batches: int

@@ -41,15 +41,15 @@ class Taylor(PruningMethod):
 
     The sum is the first-order change of a minibatch's loss when the channel is gated off. A gate z = 1 behind a
     BatchNorm, which the paper finds best, has the gradient gamma dL/dgamma + beta dL/dbeta, so that s runs over scale and
-    shift; without a BatchNorm it runs over the filter and its bias. A channel that has several gates, as around a shortcut,
-    is one set of parameters. A removal goes by the mean over the minibatches since the last one, averaged over removals:
-    score <- m score + (1 - m) mean. ``removals`` are spread evenly over the share ``until`` of the training, and each takes
-    its part of the channels that still have to go for the target.
+    shift; without a BatchNorm it runs over the filter and its bias. A channel that has several gates, as around a shortcut
+    or through a depthwise convolution, is one set of parameters. A removal goes by the mean over the minibatches since the
+    last one, averaged over removals: score <- m score + (1 - m) mean. ``removals`` are spread evenly over the share
+    ``until`` of the training, and each takes its part of the channels that still have to go for the target.
 
-    Deviations: the paper removes 100 channels after every 30 minibatches, at rates from 0.001 and, in the authors' runs,
-    without weight decay; the average starts at zero, in the authors' code at the first mean; gates around a shortcut sit
-    behind each layer, where the authors' sit behind the sum and the activation of each block, and divide the score by the
-    number of blocks; at least one channel of every group stays.
+    Deviations: gates in a row add up, where one alone would do; the paper removes 100 channels after every 30 minibatches,
+    at rates from 0.001 and, in the authors' runs, without weight decay; the average starts at zero, in the authors' code at
+    the first mean; gates around a shortcut sit behind each layer, where the authors' sit behind the sum and the activation
+    of each block, and divide the score by the number of blocks; at least one channel of every group stays.
     """
 
     removals: int

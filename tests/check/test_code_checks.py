@@ -107,6 +107,13 @@ def test_faults_of_the_code(tmp_path, old, new, severity, line, code):
     assert ("method.py", severity, line, code) in result
 
 
+def test_a_hyper_parameter_that_is_misspelt_on_one_side_is_one_problem(tmp_path):
+    (problem,) = problems(tmp_path, METADATA.replace("batch_size:", "batchsize:"), METHOD)
+    assert "'batchsize' of metadata.yaml is not declared" in problem.message
+    assert problem.fix.startswith("did you mean batch_size?")
+    assert METHOD.splitlines()[problem.line - 1].strip() == "batch_size: int"
+
+
 @pytest.mark.parametrize(
     "new",
     [

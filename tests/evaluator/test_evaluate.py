@@ -181,7 +181,8 @@ def test_one_mask_for_every_target_misses_all_but_one(tmp_path: Path) -> None:
         (["evaluate", "--tier", "enormous"], "no tier 'enormous'"),
         (["evaluate", "--benchmark", "imagenet"], "no benchmark 'imagenet'"),
         (["evaluate", "--cell", "digits-mlp/one-shot/unstructured/7/0"], "no cell"),
-        (["show", "nobody"], "no records of 'nobody'"),
+        (["show", "nobody"], "fix: espalier evaluate nobody, or one of: chance, dense, largest"),
+        (["show", "nobody", "--local"], "no records of 'nobody' of this machine"),
         (["plan", "--root", "/"], "not a checkout"),
     ],
 )
