@@ -51,7 +51,7 @@ def _hyperparameters(path: Path, method: ast.ClassDef, given: Any) -> Iterator[P
             message = f"{quoted(name)} has a value here and another in metadata.yaml, which counts"
             yield warning(path, node.lineno, "hidden-hyperparameter", message, fix)
     used = {node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute) and last_name(node.value) == "self"}
-    for name in (name for name in given if name in declared and name not in used):
+    for name in [name for name in given if name in declared and name not in used]:
         fix = "use it, or remove it here and in metadata.yaml"
         yield warning(path, declared[name].lineno, "unused-hyperparameter", f"{quoted(name)} is never used", fix)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -9,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from evaluator.commands.options import Benchmarks, Json, RecipeName, Root, select
-from evaluator.errors import UsageError
+from evaluator.errors import EspalierError, UsageError
+from evaluator.plan import make_plan
 from evaluator.records import Record, Store
 from evaluator.terminal import out, print_json, print_table, safe
 
@@ -58,9 +60,22 @@ def show(
     print_table(columns, [_row(*key, cells=cells) for key, cells in _by_point(records).items()])
     if store is published and any(mine.path(name, slug).is_file() for name in selected.grid.benchmarks):
         out.print(f"\nwhat this machine measured is apart: espalier show {safe(slug)} --local")
+    if stale := _stale(slug, store, root, benchmark, recipe):
+        out.print(
+            f"\n[bold]{stale} of these cells are stale[/]: what they rest on has changed since; `espalier plan` says what"
+        )
     for record in records:
         if record.status != "ok" and record.log:
             out.print(f"\n{record.cell.id}: {record.status}, the end of its log:\n{safe(record.log)}")
+
+
+def _stale(slug: str, store: Store, root: Root, benchmarks: Benchmarks, recipe: RecipeName) -> int:
+    """How many cells of a table would be measured anew; 0 where that cannot be told, as of a submission that is gone."""
+    with contextlib.suppress(EspalierError):
+        selected = select(root, [slug], benchmarks=benchmarks, recipe=recipe)
+        made = make_plan(selected.repository, selected.grid, selected.submissions, [store], selected.selection)
+        return sum(planned.slug == slug and planned.state == "stale" for planned in made.cells)
+    return 0
 
 
 def _by_point(records: Iterable[Record]) -> dict[tuple[str, str, str, str, float | str], list[Record]]:

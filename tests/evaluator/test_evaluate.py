@@ -115,9 +115,11 @@ def test_a_plan_says_what_is_stale_and_why(measured: Miniature) -> None:
     original = method.read_text()
     method.write_text(original + "# a comment\n")
     assert reasons() == {"the submission's code or functional metadata changed"}
+    assert "of these cells are stale" in measured.run("show", "largest").stdout
     assert original.startswith('"""')
     method.write_text(original.replace('"""', '"""In other words. ', 1))
     assert reasons() == set(), "what a docstring says changes no figure"
+    assert "stale" not in measured.run("show", "largest").stdout
     method.write_text(original)
     measured.submit("largest", title="A new title", summary="Another way to say what this made-up method does.")
     assert reasons() == set(), "a title changes no figure"
