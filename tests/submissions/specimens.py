@@ -139,10 +139,14 @@ def job(
     seed: int = 0,
     needs: Needs = EVERYTHING,
     training: MethodTraining | None = None,
+    data: Images | None = None,
     device: torch.device = CPU,
 ) -> Job:
-    """A job on a private copy of ``model``; a number is how many weights to keep. With training where ``needs`` asks."""
-    train = images().to(device)
+    """A job on a private copy of ``model``; a number is how many weights to keep. With training where ``needs`` asks.
+
+    ``data``: training images, if not those of :func:`images`; the validation images are the usual ones.
+    """
+    train = (images() if data is None else data).to(device)
     if needs.training_epochs and training is None:
         training = permission(model, EPOCHS, data=train)
     return Job(

@@ -11,8 +11,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evaluator.bases import initial_model
+from evaluator.counting import count
+from evaluator.data.images import Images
 from evaluator.device import repeatable
-from tests.submissions.specimens import NETWORKS, images, job, layers, method, module, network, outcome, total
+from tests.submissions.specimens import (
+    NETWORKS,
+    images,
+    job,
+    layers,
+    method,
+    module,
+    network,
+    outcome,
+    submission,
+    total,
+)
 
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 
@@ -267,3 +281,18 @@ def test_synflow_reads_no_data(kind):
     work = job(network(kind), keep)
     work._train = work._validation = None
     assert torch.equal(flat(method("synflow").prune(work).masks), flat(outcome("synflow", kind, 5).masks))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_at_100x_magnitude_collapses_and_snip_keeps_less_connected_than_synflow(seed):
+    """On LeNet-300-100 as it is initialised, off the grid; SNIP sees noise. After training at 32x: test_known_orders.py."""
+    name, shape = "lenet-300-100", (1, 28, 28)
+    model, random = initial_model(name, seed), torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (500, *shape), dtype=torch.uint8, generator=random)
+    noise = Images(pixels, torch.arange(500) % 10, torch.full((1, 1, 1, 1), 1 / 64), torch.full((1, 1, 1, 1), -2.0))
+    found = {}
+    for slug in ("magnitude-init", "snip", "synflow"):
+        work = job(model, total(model) // 100, needs=submission(slug).metadata.needs, data=noise)
+        found[slug] = count(model, "classifier", shape, method(slug).prune(work).masks)
+    assert {slug: counts.collapsed for slug, counts in found.items()} == {slug: slug == "magnitude-init" for slug in found}
+    assert found["magnitude-init"].effective < found["snip"].effective < found["synflow"].effective
