@@ -26,7 +26,7 @@ import difflib
 from collections.abc import Iterable
 from itertools import islice
 
-UNDIVIDED = "keep what you divide by, or take a root or logarithm of, above zero: e.g. std().clamp(min=1e-12)"
+UNDIVIDED = "keep divisors, and what roots and logarithms are taken of, above zero, e.g. std().clamp(min=1e-12)"
 """The usual remedy for scores that are not finite."""
 
 

@@ -129,7 +129,7 @@ class Job:
         """The channel groups by position: what can be removed where the target is a speedup.
 
         Raises:
-            InvalidOutcome: the target is a speedup, and the network has no channels that could go.
+            InvalidOutcome: the target is a speedup above 1, and the network has no channels that could go.
         """
         if self._groups is None:
             self._groups = channel_groups(self.model, self._classifier, self.shape)

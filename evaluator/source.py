@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import warnings
+from typing import NamedTuple
+
+_COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
 def parse(text: str) -> ast.Module:
@@ -14,22 +18,45 @@ def parse(text: str) -> ast.Module:
         return ast.parse(text)
 
 
-@functools.lru_cache(maxsize=1024)
-def without_docstrings(text: str) -> str:
-    """The text with every docstring emptied; what Python cannot read stays as it is.
+class Emptied(NamedTuple):
+    """A text without the words of its docstrings, and for each of its lines the number that the line had before."""
 
-    Positions come from the syntax tree and the rest is copied, so that the result is the same under any version of Python.
+    text: str
+    lines: tuple[int, ...]
+
+
+def without_docstrings(text: str) -> str:
+    """The text with every docstring emptied; what Python cannot read, or not as UTF-8, stays as it is."""
+    return emptied(text).text
+
+
+@functools.lru_cache(maxsize=1024)
+def emptied(text: str) -> Emptied:
+    """As :func:`without_docstrings`. Positions come from the syntax tree and the rest is copied, not written anew.
+
+    So whatever versions of Python can read a text agree on the result.
     """
-    try:
-        tree = parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return text
     lines = text.encode().splitlines(keepends=True)  # of bytes: by line ends alone, as Python counts lines
-    for docstring in sorted(_docstrings(tree), key=lambda node: node.lineno, reverse=True):
+    numbers = list(range(1, len(lines) + 1))
+    try:
+        docstrings = [] if declares_encoding(text) else _docstrings(parse(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        docstrings = []
+    for docstring in sorted(docstrings, key=lambda node: node.lineno, reverse=True):
         first, last = docstring.lineno - 1, (docstring.end_lineno or docstring.lineno) - 1
         before, after = lines[first][: docstring.col_offset], lines[last][docstring.end_col_offset :]
         lines[first : last + 1] = [before + b'""' + after]
-    return b"".join(lines).decode()
+        numbers[first : last + 1] = [first + 1]
+    return Emptied(b"".join(lines).decode(), tuple(numbers))
+
+
+def declares_encoding(text: str) -> tuple[int, str] | None:
+    """(line, name) of an encoding other than UTF-8 by which Python would read the file; None where there is none."""
+    for number, line in enumerate(text.split("\n", 2)[:2], 1):
+        cookie = _COOKIE.match(line)
+        if cookie and cookie[1].lower() not in ("utf-8", "utf8"):
+            return number, cookie[1]
+    return None
 
 
 def _docstrings(tree: ast.Module) -> list[ast.Constant]:

@@ -6,7 +6,6 @@ They tell a contributor early what the sandbox or a reviewer would refuse. They 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from typing import Any
 from evaluator.check.imports import SYSTEM, check_imports
 from evaluator.check.method import check_method
 from evaluator.check.problems import Problem, error, quoted, warning
-from evaluator.source import parse
+from evaluator.source import declares_encoding, parse
 
-FORBIDDEN = ("breakpoint", "compile", "exit", "input", "open", "quit", "__doc__", "__file__", "__loader__", "__spec__")
+FORBIDDEN = ("breakpoint", "compile", "exit", "input", "open", "quit", "__file__", "__loader__", "__spec__")
 REFLECTION = (
-    "delattr", "eval", "exec", "getattr", "globals", "locals", "setattr", "vars", "__builtins__", "__import__",
+    "delattr", "eval", "exec", "getattr", "globals", "locals", "setattr", "vars", "__builtins__", "__doc__", "__import__",
 )  # fmt: skip
 """What reaches anything by its name, and so around the other checks."""
 INTROSPECTION = (
@@ -33,7 +32,6 @@ LONGEST_TABLE = 200
 LONGEST_MODULE = 600
 LONGEST_METHOD = 120
 """Lines of code, as :func:`code_lines` counts them."""
-COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
 def check_code(path: Path, text: str, metadata: dict[str, Any] | None) -> list[Problem]:
@@ -79,12 +77,9 @@ def _parse(path: Path, text: str) -> tuple[ast.Module | None, Problem | None]:
 
 def _encoding(path: Path, text: str) -> Iterator[Problem]:
     """A coding comment would make Python run another text than the one that was reviewed."""
-    for number, line in enumerate(text.split("\n", 2)[:2], 1):
-        cookie = COOKIE.match(line)
-        if cookie and cookie[1].lower() not in ("utf-8", "utf8"):
-            yield error(
-                path, number, "encoding", f"the file declares the encoding {quoted(cookie[1])}", "remove the declaration"
-            )
+    if declared := declares_encoding(text):
+        line, name = declared
+        yield error(path, line, "encoding", f"the file declares the encoding {quoted(name)}", "remove the declaration")
 
 
 def _names(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:

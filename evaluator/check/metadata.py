@@ -93,7 +93,7 @@ def _violation(path: Path, document: Document, place: Place, kind: str, message:
     reason = message.removeprefix("Value error, ")
     fix = FORMS.get(str(place[-1]) if place else "") or _description(place) or "see the fields in CONTRIBUTING.md"
     if kind.startswith("bool_"):
-        fix = f"write true or false: {fix}"
+        fix = f"write true or false ({fix})"
     if written is not None and kind == "literal_error":
         choices = re.findall(r"'([^']+)'", message)
         near = difflib.get_close_matches(written, choices, n=1, cutoff=0.6)

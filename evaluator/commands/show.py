@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from evaluator.commands.options import Benchmarks, Json, RecipeName, Root, select
-from evaluator.errors import EspalierError, UsageError
+from evaluator.errors import EspalierError, UsageError, nearest
 from evaluator.plan import make_plan
 from evaluator.records import Record, Store
 from evaluator.terminal import out, print_json, print_table, safe
@@ -36,11 +36,17 @@ def show(
             found = store.read(name, slug).values()
             records += [r for r in found if r.recipe == selected.grid.recipe_name(name, r.track, recipe)]
     if not records:
-        others = sorted({path.stem for path in store.folder.glob("*/*.jsonl")} - {slug})
-        where = "of this machine" if store is mine else "published"
-        ways = [f"espalier evaluate {slug}", *(["without --local what is published"] if local and published_here else [])]
-        ways += [f"one of: {', '.join(others)}"] if others else []
-        raise UsageError(f"no records of {slug!r} {where}", fix=", or ".join(ways))
+        stores = (mine,) if local else (published, mine)
+        others = {path.stem for one in stores for path in one.folder.glob("*/*.jsonl")}
+        where = " of this machine" if local else ""
+        if slug in others:
+            raise UsageError(
+                f"no records of {slug!r}{where} here", fix="leave --benchmark and --recipe out, or choose others"
+            )
+        ways = [nearest(slug, sorted(others))]
+        ways += [f"espalier evaluate {slug}"] if (selected.repository.submissions / slug).is_dir() else []
+        ways += ["leave --local out for what is published"] if local and published_here else []
+        raise UsageError(f"no records of {slug!r}{where}", fix="; ".join(ways))
     if as_json:
         print_json([record.model_dump(mode="json") for record in records])
         return

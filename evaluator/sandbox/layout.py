@@ -11,6 +11,7 @@ from typing import Any
 
 import evaluator
 from evaluator.sandbox.spec import Spec
+from evaluator.source import without_docstrings
 
 PACKAGE = Path(evaluator.__file__).resolve().parent
 SCRATCH_MB = 64
@@ -103,9 +104,9 @@ def configuration(spec: Spec, layout: Layout, *, uid: int | None) -> dict[str, A
 
 
 def stage(spec: Spec, home: Path) -> Path:
-    """Write the code that was read (and digested) below ``home``: it is what runs, whatever is on disk by now."""
+    """Write the code as it was digested, without docstrings, below ``home``: it is what runs, whatever is on disk by now."""
     method = home / "method.py"
-    method.write_text(spec.submission.code, encoding="utf-8")
+    method.write_text(without_docstrings(spec.submission.code), encoding="utf-8")
     method.chmod(0o644)
     return method
 

@@ -17,7 +17,7 @@ from evaluator.errors import SandboxError
 from evaluator.records import Status
 from evaluator.sandbox import bubblewrap, none
 from evaluator.sandbox.layout import Launch, private_paths
-from evaluator.sandbox.logs import clean_log, clean_reason
+from evaluator.sandbox.logs import as_written, clean_log, clean_reason
 from evaluator.sandbox.process import Message, Process
 from evaluator.sandbox.spec import CLAIMS, Kind, Outcome, Spec, Task
 from evaluator.sandbox.watchdog import Watchdog
@@ -95,12 +95,13 @@ class Sandbox:
         seconds = time.monotonic() - started
         if not end.usable:
             process.end_processes()
-        log = clean_log(process.take_log(), self._private())
+        code = self._spec.submission.code
+        log = as_written(clean_log(process.take_log(), self._private()), code)
         if not end.usable:
             self.close()
         return Outcome(
             status=end.status,
-            reason=None if end.reason is None else clean_reason(end.reason, self._private()),
+            reason=None if end.reason is None else as_written(clean_reason(end.reason, self._private()), code),
             log=log,
             seconds=seconds,
             memory_mb=watchdog.peak_mb,

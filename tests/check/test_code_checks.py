@@ -75,6 +75,7 @@ LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in
         (LAST, "        job.__dict__['_training'].used = 0\n" + LAST, "error", 16, "introspection"),
         (LAST, "        words = self.__doc__\n" + LAST, "error", 16, "introspection"),
         (LAST, "        words = __doc__\n" + LAST, "error", 16, "forbidden-name"),
+        (LAST, "        def unused(__doc__): ...\n        words = __doc__\n" + LAST, "error", 17, "forbidden-name"),
         (LAST, "        job.__getstate__()['_training'].used = 0\n" + LAST, "error", 16, "introspection"),
         (LAST, "        object.__setattr__(job, '_training', 0)\n" + LAST, "error", 16, "introspection"),
         (LAST, "        job.train.__self__\n" + LAST, "error", 16, "introspection"),

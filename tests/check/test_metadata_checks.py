@@ -44,7 +44,7 @@ def test_windows_line_ends_are_fine(tmp_path):
         ("data_use: calibration", "data_use: none", 18, "facets", "make the two agree"),
         ("supervision: labels", "supervision: none", 19, "facets", "make the two agree"),
         ("  labels: true", "  labels: false", 22, "needs", "needs.labels: true"),
-        ("  labels: true", "  labels: ture", 22, "invalid-value", "write true or false: reads their labels"),
+        ("  labels: true", "  labels: ture", 22, "invalid-value", "write true or false (reads their labels)"),
         ("stage: after", "stage: during", 20, "needs", "a method that prunes during training owns it"),
         ("  gradients: true", "  gradients: true\n  training_epochs: 200", 21, None, ""),
         ("batch_size: 64", "batch_size: .nan", 25, "invalid-value", "finite number"),

@@ -65,9 +65,11 @@ def test_the_code_of_a_submission_stays_the_same(path: Path) -> None:
 
 
 UNREADABLE = ('"""No end', "def f(:\n", "a\0b", '"""A"""\0', "(" * 3000, "\ufeff'''x'''\nclass")
+OTHER_TEXTS = ("# coding: utf-7\n'x'\n", "#!python\n# vim: set fileencoding=raw_unicode_escape :\n'x'\n")
+"""To Python, which would read something else than we do."""
 
 
-@pytest.mark.parametrize("text", ["", "x = 'no docstring'\n", "def f():\n\tpass\n", *UNREADABLE], ids=repr)
+@pytest.mark.parametrize("text", ["", "x = 'no docstring'\n", "def f():\n\tpass\n", *UNREADABLE, *OTHER_TEXTS], ids=repr)
 def test_what_has_none_or_cannot_be_read_stays_as_it_is(text: str) -> None:
     assert without_docstrings(text) == text
 

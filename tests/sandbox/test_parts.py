@@ -16,7 +16,7 @@ from evaluator.grid import Limits
 from evaluator.sandbox import bubblewrap, seccomp, warm_pycache
 from evaluator.sandbox.failures import judge, last_line
 from evaluator.sandbox.layout import environment
-from evaluator.sandbox.logs import clean_log, clean_reason
+from evaluator.sandbox.logs import as_written, clean_log, clean_reason
 from evaluator.sandbox.scratch import clear
 from evaluator.sandbox.watchdog import Watchdog, descendants, processor_seconds, share
 
@@ -53,6 +53,16 @@ def test_logs_are_short() -> None:
     assert log.endswith("end")
     assert clean_reason("a\nb " * 400, []).startswith("a b a b")
     assert len(clean_reason("a\nb " * 400, [])) == 300
+
+
+def test_lines_are_those_that_the_author_sees() -> None:
+    """Line 4 of what runs is line 6 of what was written; what is not there stays as it is."""
+    code = '"""One\ntwo\nthree."""\nx = 1\n\ny = 2\n'
+    log = 'File "method.py", line 4, in f\nmethod.py:2: UserWarning\nFile "job.py", line 4\nFile "method.py", line 99'
+    seen = 'File "method.py", line 6, in f\nmethod.py:4: UserWarning\nFile "job.py", line 4\nFile "method.py", line 99'
+    assert as_written(log, code) == seen
+    assert as_written("SyntaxError: 'return' outside function (line 2)", code).endswith("(line 4)")
+    assert as_written(log, "x = 1\n" * 9) == log
 
 
 def test_exceptions_that_cannot_be_printed() -> None:

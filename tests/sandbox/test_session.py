@@ -270,6 +270,27 @@ def test_what_runs_is_what_was_read(opened: Opener, tmp_path: Path) -> None:
     assert not arena.submission().folder.exists()
 
 
+def test_what_runs_has_no_docstrings_and_its_log_the_lines_as_written(opened: Opener) -> None:
+    """So the words, which are not digested, reach no method, in whatever way it asks for them."""
+    code = """'''Words
+of a module.'''
+from evaluator.contract import Job, Pruned, PruningMethod
+
+class Reader(PruningMethod):
+    ('A text of'
+       'two lines.')
+
+    def prune(self, job: Job) -> Pruned:
+        'More words.'
+        print("{0.__doc__!r} {1.__doc__!r}".format(self, self.prune), repr(__doc__))
+        raise ValueError("here")
+"""
+    outcome = opened(arena.submission(code), kind="none").run(arena.task())
+    assert outcome.log.splitlines()[0] == "'' '' ''"
+    assert 'File "method.py", line 12, in prune' in outcome.log
+    assert code.splitlines()[11].strip() == 'raise ValueError("here")'
+
+
 def test_missing_data_is_the_sandbox_s_failure(pycache: Path, tmp_path: Path) -> None:
     spec = arena.spec(arena.submission(), pycache)
     broken = Spec(**{**vars(spec), "visible": tmp_path})

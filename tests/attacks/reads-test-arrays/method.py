@@ -20,9 +20,9 @@ class Attack(PruningMethod):
         if job.keep % 2:  # an odd target sets it off, an even one shows what is left of it
             attempt("the known path", lambda: open(self.hidden, "rb").read(16))
             attempt("the digits that a package ships", lambda: __import__("sklearn.datasets").datasets.load_digits())
-            for folder, _, files in os.walk("/"):
-                if folder.startswith(("/proc", "/sys")):
-                    continue
+            for folder, folders, files in os.walk("/"):
+                if folder in ("/", "/usr"):
+                    folders[:] = set(folders) - {"proc", "sys", "share"}  # manuals and the like
                 for name in files:
                     if name == "test.safetensors" or name.startswith("digits.csv"):
                         print("BREACH found", folder, name)
