@@ -13,8 +13,8 @@ class LotteryTicket(PruningMethod):
     that starts anew, to the end of the schedule. The ticket is then trained once more.
 
     Deviations: k is not 0 (Frankle et al. 2020); n rounds of equal share instead of 20 % each; all trainings share the
-    epochs of one budget; global also where the paper prunes within each layer, the last at half the rate; here the last
-    stays dense.
+    whole epochs of one budget; global also where the paper prunes within each layer, the last at half the rate; here the
+    last stays dense.
     """
 
     rounds: int

@@ -11,8 +11,8 @@ class LrRewinding(PruningMethod):
     Weights keep their trained values and only the learning rate goes back to its start. Of n rounds each keeps the share
     density^(1/n) of the weights that are left.
 
-    Deviations: n rounds of equal share instead of 20 % each; all rounds share the epochs of one budget, so that each goes
-    through a shortened schedule, where in the paper each retrains for as long as the network was trained.
+    Deviations: n rounds of equal share instead of 20 % each; all rounds share the whole epochs of one budget, so that each
+    goes through a shortened schedule, where in the paper each retrains for as long as the network was trained.
     """
 
     rounds: int

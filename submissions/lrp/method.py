@@ -87,8 +87,9 @@ class LRP(PruningMethod):
 
     Deviations: all channels go at once, where the paper removes a few at a time and computes relevance anew; positive parts
     in linear layers too, where the authors' code takes the epsilon rule; what the layers that make a channel get is added
-    up; relevance is lost where nothing positive enters a sum; LayerNorm is passed as BatchNorm is, and attention, which is
-    not in the paper, hands on value times gradient; convolutions pad with zeros; of every group at least one channel stays.
+    up; relevance is lost where nothing positive enters a sum, and a millionth of the mean is added to all sums; LayerNorm
+    is passed as BatchNorm is, and attention, which is not in the paper, hands on value times gradient; convolutions pad
+    with zeros; of every group at least one channel stays.
     """
 
     batches: int

@@ -54,7 +54,8 @@ class Tas(PruningMethod):
     Deviations: widths only, no depth; weights and distributions learn together, by one optimiser on the same batches, where
     the paper alternates; fragments are interpolated where they are read, behind a BatchNorm that all widths share; tau falls
     from 5, as in the authors' scripts, where the paper says from 10; E[MACs] takes widths for independent; the widths are
-    scaled by one factor to meet the target; what is found keeps its weights and learns from labels, without distillation.
+    scaled by one factor to meet the target; what is found keeps its weights and learns from labels, without distillation;
+    one channel of every group stays.
     """
 
     smallest: float
