@@ -40,9 +40,8 @@ def show(
         others = {path.stem for one in stores for path in one.folder.glob("*/*.jsonl")}
         where = " of this machine" if local else ""
         if slug in others:
-            raise UsageError(
-                f"no records of {slug!r}{where} here", fix="leave --benchmark and --recipe out, or choose others"
-            )
+            what = f"no records of {slug!r}{where} for this benchmark or recipe"
+            raise UsageError(what, fix="leave --benchmark and --recipe out, or choose others")
         ways = [nearest(slug, sorted(others))]
         ways += [f"espalier evaluate {slug}"] if (selected.repository.submissions / slug).is_dir() else []
         ways += ["leave --local out for what is published"] if local and published_here else []
