@@ -19,11 +19,12 @@ class BatchNormScale(PruningMethod):
     """Keep the channels of largest BatchNorm scale, wherever they are: s = |gamma| (Liu et al. 2017, section 3).
 
     One threshold for all layers, as in the paper: behind a BatchNorm, gamma is the spread of what a channel passes on.
-    The paper first trains with a penalty on |gamma|; this is its criterion alone, on the network as it is. Where a
-    channel has several BatchNorms, as around a shortcut, the mean of |gamma| decides; the paper selects channels before
-    each branch instead. Where it has none, the norm of its filter does: the scale that is left when the filter's direction
-    is split off. In a network without BatchNorm one threshold then compares layers of different kinds, whose norms are not
-    alike as scales are. At least one channel of every group stays.
+
+    Deviations: the paper first trains with a penalty on |gamma|; this is its criterion alone, on the network as it is.
+    Where a channel has several BatchNorms, as around a shortcut, the mean of |gamma| decides; the paper selects channels
+    before each branch instead. Where it has none, the norm of its filter does: the scale that is left when the filter's
+    direction is split off. In a network without BatchNorm one threshold then compares layers of different kinds, whose
+    norms are not alike as scales are. At least one channel of every group stays.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -41,7 +41,7 @@ def contributions(job: Job, batch: Batch) -> list[Tensor]:
 
 
 class DeepInversion(PruningMethod):
-    """Turn noise into images of given classes, and take Taylor scores on them (Yin et al. 2020, data-free pruning).
+    """Turn noise into images of given classes (Yin et al. 2020, section 3.2), and take Taylor scores on them (section 4.3).
 
     Adam minimises over the images x, for labels drawn at random,
         CE(x) + a_tv TV(x) + a_2 ||x||_2 + a_f sum_l (||mean_l(x) - running mean_l||_2 + ||var_l(x) - running var_l||_2),

@@ -29,8 +29,10 @@ class ErkMagnitude(PruningMethod):
 
     density = e (c_in + c_out + k_h + k_w) / (c_in c_out k_h k_w), and e (n_in + n_out) / (n_in n_out) for a linear layer;
     e is solved for the budget, and layers that would exceed 1 are dense (Evci et al. 2020, section 3, after Mocanu et al.
-    2018). The paper uses the rule for sparse training; here it shares out the budget of a trained network. In a grouped
-    convolution c_in is the number of inputs of one group, as in the shape of its weight.
+    2018).
+
+    Deviations: the paper uses the rule for sparse training; here it shares out the budget of a trained network. In a
+    grouped convolution c_in is the number of inputs of one group, as in the shape of its weight.
     """
 
     def prune(self, job: Job) -> Pruned:

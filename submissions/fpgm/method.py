@@ -18,10 +18,12 @@ class FPGM(PruningMethod):
     """Keep the filters farthest from all others of their layer: s_j = sum_k ||F_j - F_k||_2 (He et al. 2019, section 3.4).
 
     A filter with a small sum lies near the geometric median of its layer, where the others can represent it; it goes,
-    however large it is. Every group of channels keeps the same share, which is the paper's rule as well. The paper prunes
-    after every epoch of training and lets filters grow back; here they go once, from the trained network. Filters of
-    several layers that make the same channel, as around a shortcut, count as one long filter, where the paper prunes each
-    layer by itself; its variant that chooses a share by norm is left out. Features of linear layers go by the same rule.
+    however large it is. Every group of channels keeps the same share, which is the paper's rule as well.
+
+    Deviations: the paper prunes after every epoch of training and lets filters grow back; here they go once, from the
+    trained network. Filters of several layers that make the same channel, as around a shortcut, count as one long filter,
+    where the paper prunes each layer by itself and expands the result again where it meets the others; its variant that
+    chooses a share by norm is left out. Features of linear layers go by the same rule.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -26,13 +26,14 @@ def mean_rank(maps: Tensor) -> Tensor:
 class HRank(PruningMethod):
     """Keep the channels of each group whose maps are of highest rank: s_j = E[rank(o_j(I))] over images I (Lin et al. 2020).
 
-    Maps are those behind the activation, as convolutions read them, pooled or summed with a shortcut, where the authors
-    take them right behind the ReLU; where several read, ranks are averaged. Where a pooling to one pixel or a linear layer
-    is all that follows, they are what the channel's BatchNorm or layer makes, cut off at zero as a ReLU does. The paper
-    prunes no linear layers; here a linear layer's feature is a map of one pixel, whose rank is 1 where it is active and 0
-    elsewhere, and features without order of two dimensions, as tokens, are a map of one row. Ranks are whole numbers and
-    often tie; then the channel that comes first in the network stays. Every group keeps the same share, and all go at once;
-    the paper sets a share for each layer by hand and trains after each layer.
+    Ranks are whole numbers and often tie; then the channel that comes first in the network stays.
+
+    Deviations: every group keeps the same share, and all go at once; the paper sets a share for each layer by hand and
+    trains after each layer. Maps are those behind the activation, as convolutions read them, pooled or summed with a
+    shortcut, where the authors take them right behind the ReLU; where several read, ranks are averaged. Where a pooling to
+    one pixel or a linear layer is all that follows, they are what the channel's BatchNorm or layer makes, cut off at zero
+    as a ReLU does. The paper prunes no linear layers; here a linear layer's feature is a map of one pixel, whose rank is 1
+    where it is active and 0 elsewhere, and features without order of two dimensions, as tokens, are a map of one row.
     """
 
     batches: int

@@ -15,10 +15,11 @@ def l1_norms(group: ChannelGroup) -> Tensor:
 class L1Filter(PruningMethod):
     """Keep the filters with the largest sum of absolute weights: s_j = sum |F_j| (Li et al. 2017, section 3.1).
 
-    Every group of channels keeps the same share: norms of different layers say nothing about each other, and the paper
-    sets a share for each stage of a network by hand, from the sensitivity of its layers, and spares sensitive ones. Channels
-    that several layers make, as around a shortcut, go together by the sum of their norms; the paper lets the shortcut's
-    projection decide. Features of linear layers go by the same rule.
+    Norms of different layers say nothing about each other, so that every group of channels keeps the same share.
+
+    Deviations: the paper sets a share for each stage of a network by hand, from the sensitivity of its layers, and spares
+    sensitive ones. Channels that several layers make, as around a shortcut, go together by the sum of their norms; the
+    paper lets the shortcut's projection decide. Features of linear layers go by the same rule.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -16,10 +16,11 @@ def l2_norms(group: ChannelGroup) -> Tensor:
 class L2Filter(PruningMethod):
     """Keep the filters of largest Euclidean norm: s_j = ||F_j||_2 (Li et al. 2017, appendix 6.1).
 
-    The paper tries this norm beside the L1 norm and finds both alike. Every group of channels keeps the same share, where
-    the paper sets a share for each stage by hand and spares sensitive layers. Filters of several layers that make the same
-    channel, as around a shortcut, count as one long filter, where the paper lets the shortcut's projection decide. Features
-    of linear layers go by the same rule.
+    The paper tries this norm beside the L1 norm and finds both alike.
+
+    Deviations: every group of channels keeps the same share, where the paper sets a share for each stage by hand and
+    spares sensitive layers. Filters of several layers that make the same channel, as around a shortcut, count as one long
+    filter, where the paper lets the shortcut's projection decide. Features of linear layers go by the same rule.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -10,9 +10,11 @@ from evaluator.contract import Job, Pruned, PruningMethod
 class RandomFilter(PruningMethod):
     """Keep channels that are drawn uniformly within their group, an exact number of each (Li et al. 2017, section 4.4).
 
-    Every group keeps the same share, so that only the choice within a group is left to chance. The paper's baseline
-    likewise removes as many filters of each layer as its norms do, but there the share differs from layer to layer. Filters
-    of several layers that make the same channel, as around a shortcut, go together, and features of linear layers go too.
+    Every group keeps the same share, so that only the choice within a group is left to chance.
+
+    Deviations: the paper's baseline removes as many filters of each layer as its norms do, so that the share differs from
+    layer to layer. Filters of several layers that make the same channel, as around a shortcut, go together, and features
+    of linear layers go too.
     """
 
     def prune(self, job: Job) -> Pruned:

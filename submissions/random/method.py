@@ -10,8 +10,10 @@ from evaluator.contract import Job, Pruned, PruningMethod
 class Random(PruningMethod):
     """Keep weights drawn uniformly, without replacement, from the whole network.
 
-    The baseline of Blalock et al. 2020, section 7. There each weight is kept by a coin flip, so that the realised
-    compression scatters around the target; here the count is exact. Biases, which ShrinkBench prunes along, stay.
+    The baseline of Blalock et al. 2020, section 7.
+
+    Deviations: there each weight is kept by a coin flip, so that the realised compression scatters around the target; here
+    the count is exact. Biases, which ShrinkBench prunes along, stay.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -8,8 +8,10 @@ from evaluator.contract import Job, Pruned, PruningMethod
 class UniformMagnitude(PruningMethod):
     """Keep the weights of largest magnitude of each layer: s = |w|, the same share everywhere.
 
-    Han et al. 2015, section 3, chose each layer's threshold by hand and pruned in several rounds. One share for all
-    layers and a single step are what later comparisons call layerwise magnitude (Blalock et al. 2020, section 7).
+    Magnitude decides within a layer in Han et al. 2015, section 3. One share for all layers and a single step are what
+    later comparisons call layerwise magnitude (Blalock et al. 2020, section 7).
+
+    Deviations: Han et al. chose each layer's threshold by hand and pruned in several rounds, training after each.
     """
 
     def prune(self, job: Job) -> Pruned:
