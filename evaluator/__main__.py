@@ -49,8 +49,9 @@ def _version(version: bool = typer.Option(False, "--version", help="print the ve
 
 
 def main() -> None:
-    """Run the command line; an error of ours is told without a traceback, and Ctrl-C is no error."""
-    signal.signal(signal.SIGINT, _interrupt)
+    """Run the command line; an error of ours is told without a traceback, and Ctrl-C or SIGTERM is no error."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app()
     except SystemExit as end:

@@ -78,7 +78,8 @@ def _processes_in(root: Path) -> list[str]:
     return found
 
 
-def test_ctrl_c_stops_cleanly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and what a system sends before it goes down
+def test_a_signal_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     mini = Miniature(tmp_path)
     mini.submit("slow", "import time; time.sleep(50)")
     process = subprocess.Popen(
@@ -87,7 +88,7 @@ def test_ctrl_c_stops_cleanly(tmp_path: Path) -> None:
     deadline = time.monotonic() + 90
     while not mini.records() and time.monotonic() < deadline:
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, complaints = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "what is done is kept" in complaints
