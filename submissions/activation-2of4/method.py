@@ -24,9 +24,10 @@ class ActivationNofM(PruningMethod):
     follow each other, for each output. A convolution is the matrix that multiplies unfolded patches; neighbours are input
     channels at the same place of its kernel. Layers whose inputs cannot be divided by m stay dense.
 
-    Deviations: convolutions, and images, where the paper has linear layers of language models and sequences of text; layers
+    Deviations: convolutions are pruned as well, where the paper has linear layers, of language models first of all; layers
     are pruned one after another, each on inputs that come from the pruned layers before it, where the paper proceeds so from
-    block to block of a transformer; patterns other than 2:4 are measured as well.
+    block to block of a language model, and the authors' code for image classifiers takes the dense network's inputs; fewer
+    images than the 4,096 there; patterns other than 2:4 are measured as well.
     """
 
     images: int

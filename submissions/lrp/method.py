@@ -85,11 +85,12 @@ class LRP(PruningMethod):
     threshold; beside a shortcut a branch holds a part of it alone. A channel's score is sum |R| over images, positions, and
     the layers that make it.
 
-    Deviations: all channels go at once, where the paper removes a few at a time and computes relevance anew; positive parts
-    in linear layers too, where the authors' code takes the epsilon rule; what the layers that make a channel get is added
-    up; relevance is lost where nothing positive enters a sum, and a millionth of the mean is added to all sums; LayerNorm
-    is passed as BatchNorm is, and attention, which is not in the paper, hands on value times gradient; convolutions pad
-    with zeros; of every group at least one channel stays.
+    Deviations: all channels go at once, where the paper removes a few at a time and computes relevance anew; features
+    of linear layers compete as well, where the authors' code ranks filters of convolutions alone, and can divide by a
+    layer's sum; positive parts in linear layers too, where that code takes the epsilon rule; what the layers that make
+    a channel get is added up; relevance is lost where nothing positive enters a sum, and a millionth of the mean is
+    added to all sums; LayerNorm is passed as BatchNorm is, and attention, which is not in the paper, hands on value
+    times gradient; convolutions pad with zeros; of every group at least one channel stays.
     """
 
     batches: int

@@ -28,9 +28,10 @@ class MagnitudeActivation(PruningMethod):
     A convolution is the matrix that multiplies unfolded patches, so a feature is an input channel at one place of the
     kernel. Every layer has the same density.
 
-    Deviations: convolutions, and images, where the paper has linear layers of language models and sequences of text; layers
+    Deviations: convolutions are pruned as well, where the paper has linear layers, of language models first of all; layers
     are pruned one after another, each on inputs that come from the pruned layers before it, where the paper proceeds so from
-    block to block of a transformer; where a row's share is not a whole number, some rows keep one weight more than others.
+    block to block of a language model, and the authors' code for image classifiers takes the dense network's inputs; fewer
+    images than the 4,096 there; where a row's share is not a whole number, some rows keep one weight more than others.
     """
 
     images: int
