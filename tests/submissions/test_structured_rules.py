@@ -110,10 +110,19 @@ def test_filters_of_largest_norm_stay(slug: str, order: int, kind: str) -> None:
         assert_highest_stay(torch.tensor(norms), channels[group.position])
 
 
-def test_l1_removes_half_of_each_block_of_resnet_56_at_the_published_speedup() -> None:
-    """Li et al. and Wang et al. 2023, Table 6: half of the filters of each block's first convolution, 1.993 times faster."""
-    channels = method("l1-filter").prune(on_the_grid("resnet-56", 1.993, "l1-filter")).channels
-    assert [int(mask.sum()) for mask in channels.values()] == [8] * 9 + [16] * 9 + [32] * 9
+@pytest.mark.parametrize(("share", "speedup", "off"), [(0.3, 1.452, 0), (0.5, 1.993, 0), (0.7, 3.593, 1)])
+def test_l1_removes_a_share_of_each_block_of_resnet_56_at_the_published_speedup(
+    share: float, speedup: float, off: int
+) -> None:
+    """So many filters of each block's first convolution (Wang et al. 2023, Table 6).
+
+    At 3.593 widths a channel away from those come as near to it.
+    """
+    work = on_the_grid("resnet-56", speedup, "l1-filter")
+    channels = method("l1-filter").prune(work).channels
+    kept = {position: int(mask.sum()) for position, mask in channels.items()}
+    assert all(abs(kept[g.position] - g.size + math.ceil(share * g.size)) <= off for g in work.groups())
+    assert work.costs().speedup(kept) == pytest.approx(speedup, rel=0.002)
 
 
 @every_network
