@@ -124,7 +124,10 @@ class Reported(Part):
 
     dataset: Annotated[Text, Field(description="e.g. CIFAR-10")]
     architecture: Annotated[Text, Field(description="e.g. ResNet-56")]
-    metric: Annotated[Literal["top-1", "top-5", "drop"], Field(description="in percent; drop is in points, against dense")]
+    metric: Annotated[
+        Literal["top-1", "top-5", "drop", "perplexity", "exact match", "F1"],
+        Field(description="in percent, but for perplexity; drop is in points, against dense"),
+    ]
     value: Annotated[float, Field(description="the number as printed")]
     compression: Annotated[float | None, Field(ge=1, description="at which compression, 4 for one quarter left")] = None
     speedup: Annotated[float | None, Field(ge=1, description="at which theoretical speedup")] = None
