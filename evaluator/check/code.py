@@ -12,6 +12,7 @@ from typing import Any
 
 from evaluator.check.imports import SYSTEM, check_imports
 from evaluator.check.method import check_method
+from evaluator.check.names import check_names
 from evaluator.check.problems import Problem, error, quoted, warning
 from evaluator.source import declares_encoding, parse
 
@@ -44,7 +45,10 @@ def check_code(path: Path, text: str, metadata: dict[str, Any] | None) -> list[P
     problems += check_imports(path, nodes)
     problems += _names(path, nodes)
     problems += _data(path, nodes)
-    problems += check_method(path, tree, nodes, metadata)
+    unknown = list(check_names(path, tree, nodes))
+    problems += unknown
+    # what it needs is judged by what it asks of the job, so not before that is spelt right
+    problems += [p for p in check_method(path, tree, nodes, metadata) if p.code != "needs" or not unknown]
     lines = text.count("\n")
     if lines > LONGEST_MODULE:
         problems.append(warning(path, 1, "long", f"{lines} lines are long for a method", "leave to the job what it offers"))

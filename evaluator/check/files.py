@@ -44,7 +44,13 @@ def read_files(folder: Path) -> tuple[dict[str, str], list[Problem]]:
             if text is not None:
                 texts[name] = text
     problems += [
-        error(folder, 0, "missing-file", f"{name} is missing", "`espalier new` writes one to start from")
+        error(
+            folder,
+            0,
+            "missing-file",
+            f"{name} is missing",
+            "CONTRIBUTING.md shows one; `espalier new` writes one, into a new folder",
+        )
         for name in REQUIRED
         if name not in names
     ]

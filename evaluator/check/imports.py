@@ -71,7 +71,7 @@ def _import(path: Path, node: ast.AST, module: str) -> Iterator[Problem]:
             fix = f"import from {' or '.join(OURS)}; if something is missing there, open an issue"
             yield error(path, line, "import", f"{quoted(module)} is no part of the contract", fix)
     elif module.partition(".")[0] not in ALLOWED:
-        fix = f"allowed are {', '.join(LIBRARIES)} and, of the standard library, {', '.join(STANDARD)}"
+        fix = f"allowed are {', '.join((*OURS, *LIBRARIES))} and, of the standard library, {', '.join(STANDARD)}"
         yield error(path, line, "import", f"{quoted(module)} cannot be imported by a method", fix)
     for name in (alias.name for alias in node.names if alias.name in SYSTEM) if isinstance(node, ast.ImportFrom) else ():
         yield error(path, line, "import", f"{quoted(name)} cannot be imported by a method", "write it without")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from pydantic import BaseModel, ValidationError
 
 from evaluator.check.problems import Problem, error, quoted, warning
@@ -26,7 +27,6 @@ FORMS = {
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 SENTENCES = range(2, 9)
 """Full stops of a summary, those of abbreviations and numbers too."""
-LICENCE = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
 
 
 def check_metadata(path: Path, text: str, folder: str) -> tuple[dict[str, Any] | None, list[Problem]]:
@@ -90,6 +90,8 @@ def _violation(path: Path, document: Document, place: Place, kind: str, message:
     if place[:1] == ("hyperparameters",) and len(place) > 1:
         fix = "a hyper-parameter is a finite number, true, false or a text"
         return error(path, line, "invalid-value", f"{shown} {quoted(written or '')} is not a hyper-parameter's value", fix)
+    if kind in ("model_type", "dict_type", "list_type"):
+        return error(path, line, "invalid-value", *_kind(place, shown, kind))
     reason = message.removeprefix("Value error, ")
     fix = FORMS.get(str(place[-1]) if place else "") or _description(place) or "see the fields in CONTRIBUTING.md"
     if kind.startswith("bool_"):
@@ -100,6 +102,14 @@ def _violation(path: Path, document: Document, place: Place, kind: str, message:
         fix = f"did you mean {near[0]}?" if near else fix
     value = f" {quoted(written)}" if written is not None else ""
     return error(path, line, "invalid-value", f"{shown}{value}: {reason[:1].lower()}{reason[1:]}", fix)
+
+
+def _kind(place: Place, shown: str, kind: str) -> tuple[str, str]:
+    """What is wrong and its remedy where a list or fields should be."""
+    if kind == "list_type":
+        return f"{shown} is no list", f"write a list: `{place[-1]}: [..., ...]`, or one `- ...` on each line below"
+    known = ", ".join(_fields(place)) or "name: value"
+    return f"{shown} has no fields", f"write its fields on lines of their own below it, indented: {known}"
 
 
 def _model(place: Place) -> type[BaseModel] | None:
@@ -190,7 +200,9 @@ def _consistency(path: Path, document: Document, metadata: Metadata) -> Iterator
     if needs.training_epochs and not needs.labels:
         fix = "set needs.data and needs.labels to true"
         yield error(path, document.line(("needs",)), "needs", "training uses labelled data", fix)
-    if not LICENCE.fullmatch(metadata.licence):
+    try:
+        canonicalize_license_expression(metadata.licence)
+    except InvalidLicenseExpression:
         fix = "e.g. MIT, Apache-2.0 or BSD-3-Clause; see spdx.org/licenses"
         yield warning(path, document.line(("licence",)), "licence", f"{quoted(metadata.licence)} is no SPDX identifier", fix)
     for index, number in enumerate(metadata.reported):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evaluator.artifacts import Artifacts
-from evaluator.commands.options import Benchmarks, Json, Key, Root, published_store, select
+from evaluator.commands.options import Benchmarks, Json, Key, Root, published_store, select, unmeasured
 from evaluator.errors import UsageError
 from evaluator.grid import Grid
 from evaluator.records import Audits, Churn, Store
@@ -69,7 +70,7 @@ def audit(
     results = load_results(repository, grid, local=not published)
     wanted = selected.selection.benchmarks or grid.benchmarks
     found = [one for one in audited(results, grid) if one.board.key.benchmark in wanted]
-    found = _of_slugs(found, slugs or [])
+    found = _of_slugs(found, slugs or [], repository.submissions)
     predictions = Predictions(Artifacts(repository.artifacts))
     rows = [_row(one, predictions, grid) for one in found]
     if write:
@@ -84,14 +85,14 @@ def audit(
         raise typer.Exit(1)
 
 
-def _of_slugs(found: list[Audited], slugs: list[str]) -> list[Audited]:
+def _of_slugs(found: list[Audited], slugs: list[str], submissions: Path) -> list[Audited]:
     known = sorted({one.submission for one in found})
     unknown = [slug for slug in slugs if slug not in known]
     if not unknown and found:
         return [one for one in found if not slugs or one.submission in slugs]
-    others = f", or one of: {', '.join(known)}" if known else ""
-    fix = f"espalier evaluate {unknown[0] if unknown else 'SLUG'}{others}"
-    raise UsageError(f"nothing to audit of {unknown[0]!r}" if unknown else "nothing was measured here yet", fix=fix)
+    if not unknown:
+        raise UsageError("nothing was measured here yet", fix="espalier evaluate SLUG")
+    raise UsageError(f"nothing to audit of {unknown[0]!r}", fix=unmeasured(unknown[0], known, submissions))
 
 
 def _row(one: Audited, predictions: Predictions, grid: Grid) -> Row:

@@ -44,7 +44,8 @@ def grid(as_json: Json = False, root: Root = None) -> None:
         for b in described
     ]
     print_table(columns, rows)
-    out.print(f"\ngrid {loaded.version}, digest {loaded.digest}")
+    out.print("\nlimits and epochs are a method's, for one cell; epochs of the iterative / of the sparse-training track")
+    out.print(f"grid {loaded.version}, digest {loaded.digest}")
 
 
 def describe(loaded: Grid, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,8 @@ from evaluator.repository import Repository
 from evaluator.setting import Setting
 from evaluator.terminal import err, safe
 
+LISTED = 10
+"""Names that a remedy gives at most."""
 Root = Annotated[Path | None, typer.Option(help="the checkout (default: the one that holds the current folder)")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 Slugs = Annotated[list[str] | None, typer.Argument(help="submissions (default: all); `dense` is the dense control")]
@@ -131,6 +134,13 @@ def _submissions(repository: Repository, slugs: list[str] | None) -> list[Submis
                 f"no submission {slug!r}", fix=nearest(slug, known) if known else "none yet; see `espalier new`"
             )
     return [load_submission(repository.submissions / slug) for slug in dict.fromkeys(slugs) if slug != DENSE]
+
+
+def unmeasured(slug: str, measured: Collection[str], submissions: Path) -> str:
+    """A remedy where there are no figures of ``slug``, but of the ``measured``."""
+    if (submissions / slug).is_dir():
+        return f"espalier evaluate {slug}"
+    return nearest(slug, sorted(measured), "one of those under results/" if len(measured) > LISTED else None)
 
 
 def _valid(folder: Path) -> list[Submission]:

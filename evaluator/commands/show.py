@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from evaluator.commands.options import Benchmarks, Json, RecipeName, Root, select
-from evaluator.errors import EspalierError, UsageError, nearest
+from evaluator.commands.options import Benchmarks, Json, RecipeName, Root, select, unmeasured
+from evaluator.errors import EspalierError, UsageError
 from evaluator.plan import make_plan
 from evaluator.records import Record, Store
 from evaluator.terminal import out, print_json, print_table, safe
@@ -42,8 +42,7 @@ def show(
         if slug in others:
             what = f"no records of {slug!r}{where} for this benchmark or recipe"
             raise UsageError(what, fix="leave --benchmark and --recipe out, or choose others")
-        ways = [nearest(slug, sorted(others))]
-        ways += [f"espalier evaluate {slug}"] if (selected.repository.submissions / slug).is_dir() else []
+        ways = [unmeasured(slug, others, selected.repository.submissions)]
         ways += ["leave --local out for what is published"] if local and published_here else []
         raise UsageError(f"no records of {slug!r}{where}", fix="; ".join(ways))
     if as_json:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
 from evaluator.job import Job
 from evaluator.outcome import Pruned
 
-
-def copies(job: Job) -> dict[int, Tensor]:
-    """Of the prunable weights by position."""
-    return {position: weight.clone() for position, weight in job.weights()}
+SHOWN = 3
+"""Names that a warning gives."""
 
 
-def dropped(before: Mapping[int, Tensor], outcome: Pruned, job: Job) -> str | None:
-    """A warning where the model holds new weights that the outcome does not.
+def copies(job: Job) -> dict[int | str, Tensor]:
+    """Of the prunable weights by position, and of all else that the model holds by name."""
+    tensors: list[tuple[int | str, Tensor]] = [*job.weights(), *_others(job)]
+    return {key: tensor.clone() for key, tensor in tensors}
+
+
+def dropped(before: Mapping[int | str, Tensor], outcome: Pruned, job: Job) -> str | None:
+    """A warning where the model holds new numbers that the outcome does not.
 
     Args:
-        before: the base model's weights that are to be compared, by position.
+        before: the base model's that are to be compared, by position or name, as :func:`copies` has them.
     """
     layers = [
         str(position)
@@ -28,14 +32,25 @@ def dropped(before: Mapping[int, Tensor], outcome: Pruned, job: Job) -> str | No
         and position not in outcome.weights
         and _changed(before[position], weight, outcome.masks.get(position))
     ]
-    if not layers:
+    others = [name for name, tensor in _others(job) if name in before and _changed(before[name], tensor, None)]
+    if not layers and not others:
         return None
-    where = f"layer{'s' if layers[1:] else ''} {', '.join(layers)}"
+    what = [f"weights of layer{'s' if layers[1:] else ''} {', '.join(layers)}"] if layers else []
+    what += [", ".join(others[:SHOWN]) + f" and {len(others) - SHOWN} more" * (len(others) > SHOWN)] if others else []
+    part = "channels" if outcome.channels else "masks"
+    ways = [f"return new weights as well, Pruned({part}={part}, weights={{position: weight}})"] if layers else []
+    ways += ["change a copy, copy.deepcopy(job.model)" if others else "change a copy"]
     return (
-        f"warning: weights of {where} were changed in the model, but are not in what prune() returned: "
-        "those of the base model are measured\n"
-        "  fix: return the new ones as well, Pruned(masks, weights={position: weight}); or change a copy"
+        f"warning: {' and '.join(what)} were changed in the model, but are not in what prune() returned: "
+        f"those of the base model are measured\n  fix: {'; or '.join(ways)}"
     )
+
+
+def _others(job: Job) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) of biases, of BatchNorm's numbers, of layers that are not pruned."""
+    weights = {id(layer.module.weight) for layer in job.layers()}
+    state = (*job.model.named_parameters(), *job.model.named_buffers())
+    return ((name, tensor.detach()) for name, tensor in state if id(tensor) not in weights)
 
 
 def _changed(before: Tensor, now: Tensor, mask: Tensor | None) -> bool:

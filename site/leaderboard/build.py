@@ -109,15 +109,19 @@ def build(
         worthwhile = len(site.results.rows) > FEW
         with aside(lambda: _write_data(site, folder, snapshots), worthwhile=worthwhile) as offered:
             pages = all_pages(site, offered)
-            say(f"writing {len(pages)} pages")
+            say(f"writing {_shown(pages)} pages")
             written = _write_pages(folder, site, pages, keeper)
         found = _finish(folder, site, pages, written, say)
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise SiteError(f"the new site was not put in place: {found[0]}{more}", where=output, fix="report this as a bug")
     keeper.sweep()
-    shown = sum(page.path.endswith(".html") for page in pages)
-    return Built(output, shown, len(site.results.rows), site.warnings, site.faults)
+    return Built(output, _shown(pages), len(site.results.rows), site.warnings, site.faults)
+
+
+def _shown(pages: list[Page]) -> int:
+    """How many are for readers."""
+    return sum(page.path.endswith(".html") for page in pages)
 
 
 def _write_pages(folder: Path, site: Site, pages: list[Page], kept: Kept) -> dict[str, Written]:

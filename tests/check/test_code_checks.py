@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from evaluator.check.names import OF_THE_JOB
+from evaluator.job import Goal
 from tests.check.samples import METADATA, METHOD, changed, found, problems
+from tests.submissions.specimens import job, network
 
 IMPORT = "import torch\n"
 LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in job.weights()})\n"
@@ -64,6 +67,10 @@ LAST = "        return job.keep_highest({i: (w * gradients[i]).abs() for i, w in
         (LAST, "        job.keep_n_of_m({})\n" + LAST, "error", 16, "division"),
         (LAST, "        print(self.alpha)\n" + LAST, "error", 16, "undeclared-hyperparameter"),
         (LAST, "        torch.optim.SGD(job.model.parameters())\n" + LAST, "warning", 16, "own-training"),
+        (LAST, "        x = nowhere\n" + LAST, "error", 16, "undefined-name"),
+        (IMPORT, "x = torch.pi\n", "error", 3, "undefined-name"),
+        (LAST, "        job.visit_input(batch, print)\n" + LAST, "error", 16, "unknown-part"),
+        (LAST, LAST + "\n\ndef scores(work: Job):\n    return work.weight()\n", "error", 20, "unknown-part"),
         (LAST, "        job._training.used = 0\n" + LAST, "error", 16, "private"),
         (LAST, "        job.layers()[0]._position = 1\n" + LAST, "error", 16, "private"),
         (LAST, "        import copy as job\n        job._training.used = 0\n" + LAST, "error", 17, "private"),
@@ -113,6 +120,18 @@ def test_a_hyper_parameter_that_is_misspelt_on_one_side_is_one_problem(tmp_path)
     assert "'batchsize' of metadata.yaml is not declared" in problem.message
     assert problem.fix.startswith("did you mean batch_size?")
     assert METHOD.splitlines()[problem.line - 1].strip() == "batch_size: int"
+
+
+def test_a_part_of_the_job_that_is_misspelt_is_one_problem(tmp_path):
+    """Not, for example, that the data which the metadata ask for are never used."""
+    (problem,) = problems(tmp_path, METADATA, METHOD.replace("job.train_batches", "job.train_batch"))
+    assert problem.message == "the job has no 'train_batch'"
+    assert problem.fix.startswith("did you mean train_batches")
+
+
+def test_parts_of_the_job_are_those_that_it_has():
+    work = job(network("plain"), Goal(speedup=2))
+    assert set(OF_THE_JOB) == {name for name in (*dir(type(work)), *vars(work)) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize(

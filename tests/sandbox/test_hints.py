@@ -52,3 +52,24 @@ def test_channels_are_pruned_in_place_as_well() -> None:
     assert dropped(before, outcome, work) is None
     work.layers()[0].weight[1] += 1
     assert "layer 0 were" in (dropped(before, outcome, work) or "")
+    assert "Pruned(channels=channels, weights=" in (dropped(before, outcome, work) or "")
+    for name, bias in work.model.named_parameters():
+        if name.endswith("bias"):
+            bias.data[0] = 0
+    assert "bias" not in (dropped(before, outcome, work) or "")
+
+
+def test_biases_and_batch_norm_are_told_by_name(work: Job) -> None:
+    before, outcome = copies(work), magnitude(work)
+    names = [name for name, _ in work.model.named_parameters() if name.endswith("bias")]
+    work.model.get_parameter(names[0]).data.add_(1)
+    told = dropped(before, outcome, work)
+    assert told is not None
+    assert told.startswith(f"warning: {names[0]} were changed in the model")
+    assert told.endswith("fix: change a copy, copy.deepcopy(job.model)")
+    for tensor in (*work.model.parameters(), *work.model.buffers()):
+        tensor.data.add_(1)
+    told = dropped(before, outcome, work)
+    assert told is not None
+    assert " more were changed" in told
+    assert "masks=masks" in told
