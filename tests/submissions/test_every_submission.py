@@ -20,10 +20,12 @@ from evaluator.method_training import MethodTraining
 from evaluator.selection import has_pattern
 from tests.submissions.specimens import (
     CLASSES,
+    CPU,
     FOLDER,
     NETWORKS,
     SLUGS,
     UNREADABLE,
+    again,
     goal,
     job,
     layers,
@@ -32,6 +34,7 @@ from tests.submissions.specimens import (
     network,
     of_division,
     outcome,
+    outcome_on,
     submission,
     total,
 )
@@ -105,18 +108,15 @@ def tensors(found):
 @every_submission
 @every_network
 def test_same_seed_same_outcome_whatever_the_global_random_state(slug, kind):
-    torch.manual_seed(98765)
-    again = outcome.__wrapped__(slug, kind)
-    for one, other in zip(tensors(outcome(slug, kind)), tensors(again), strict=True):
+    _, second = again(slug, kind)
+    for one, other in zip(tensors(outcome(slug, kind)), tensors(second), strict=True):
         assert torch.equal(one, other), f"{slug}: draw all randomness from job.generator"
 
 
 @every_submission
 @every_network
 def test_touches_nothing_but_the_prunable_weights(slug, kind):
-    model = network(kind)
-    work = job(model, goal(slug, model), needs=submission(slug).metadata.needs)
-    method(slug).prune(work)
+    model, (work, _) = network(kind), again(slug, kind)
     trains = bool(work.epochs)
     weights = {id(layer.module.weight) for layer in work.layers()}
     before = dict(model.named_parameters()) | dict(model.named_buffers())
@@ -198,7 +198,7 @@ def test_asks_for_what_it_uses_and_no_more(slug, monkeypatch):
 
     monkeypatch.setattr(Images, "take", spy)
     monkeypatch.setattr(MethodTraining, "train", spy_on_training)
-    outcome.__wrapped__(slug, "linear")
+    outcome_on(CPU, slug, "linear")
     needs = submission(slug).metadata.needs
     assert used["data"] == needs.data, f"{slug}: needs.data should be {used['data']}"
     assert needs.gradients <= needs.labels, f"{slug}: gradients of the loss need labels"
