@@ -64,6 +64,13 @@ def main() -> None:
     except EspalierError as error:
         err.print(f"[bold red]error[/]: {safe(error)}")
         _leave(error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in {"evaluator", "leaderboard"}:
+            raise
+        fix = "`nox -s lint` installs what requirements.lock pins; without nox, python -m pip install -e . in the checkout"
+        err.print(f"[bold red]error[/]: the Python package {safe(package)} is not installed\n  fix: {safe(fix)}")
+        _leave(1)
     except BrokenPipeError:
         _leave(0)
     except OSError as error:

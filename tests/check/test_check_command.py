@@ -156,3 +156,11 @@ print(time.process_time())
 def test_shipped_submissions_have_no_problems():
     report = check_submissions(sorted(path for path in (ROOT / "submissions").iterdir() if path.is_dir()))
     assert report.problems == []
+
+
+def test_a_package_that_a_newer_checkout_needs_is_told(checkout):
+    """After `git pull`, for example; without a traceback."""
+    code = "import sys; sys.modules['pyflakes'] = None; from evaluator.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "check"], cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the Python package pyflakes is not installed\n  fix: `nox -s lint` installs")
