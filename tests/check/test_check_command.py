@@ -161,6 +161,7 @@ def test_shipped_submissions_have_no_problems():
 def test_a_package_that_a_newer_checkout_needs_is_told(checkout):
     """After `git pull`, for example; without a traceback."""
     code = "import sys; sys.modules['pyflakes'] = None; from evaluator.__main__ import main; main()"
-    done = subprocess.run([sys.executable, "-c", code, "check"], cwd=checkout, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-c", code, "check"]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: the Python package pyflakes is not installed\n  fix: `nox -s lint` installs")
