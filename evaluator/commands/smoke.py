@@ -70,8 +70,9 @@ def _try(groups: Sequence[Group], setting: Setting) -> list[Tried]:
 def _show(tried: Sequence[Tried], *, verbose: bool) -> None:
     columns = ("cell", "status", ">compression", ">speedup", ">before %", ">after %", ">seconds", "repeatable")
     print_table(columns, map(_row, tried))
+    told: set[str] = set()
     for alike in _alike(tried):
-        _explain(alike)
+        _explain(alike, told)
     _show_printed([one for one in tried if one.status == "ok"], verbose=verbose)
     out.print("\nfine" if all(one.fine for one in tried) else "\nnot fine")
 
@@ -110,13 +111,16 @@ def _alike(tried: Sequence[Tried]) -> list[list[Tried]]:
     return list(groups.values())
 
 
-def _explain(alike: Sequence[Tried]) -> None:
+def _explain(alike: Sequence[Tried], told: set[str]) -> None:
+    """``told``: remedies that were given before."""
     first, what = alike[0], f"\n{_name(alike)}"
     if first.status == "ok":
         out.print(f"{what}: {UNSTEADY if first.repeatable is False else NOT_AGAIN}")
         return
     out.print(f"{what}: {first.status}: {safe(first.reason)}")
-    if fix := remedy(first.cell.division, first.status):
+    fix = remedy(first.cell.division, first.status)
+    if fix and fix not in told:
+        told.add(fix)
         out.print(f"  fix: {fix}")
     if first.log:
         out.print(f"the end of its log:\n{safe(first.log)}")

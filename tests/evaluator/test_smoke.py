@@ -94,6 +94,16 @@ def test_a_cell_that_was_not_run_again_is_told_apart_from_one_that_differs() -> 
     assert said.endswith("not fine\n")
 
 
+def test_a_remedy_is_told_once() -> None:
+    cells = [record().model_copy(update={"status": "missed_target", "reason": reason}) for reason in ("9 kept", "8 kept")]
+    with out.capture() as told:
+        _show([Tried(one.cell, one) for one in cells], verbose=False)
+    said = told.get()
+    assert "missed_target: 9 kept" in said
+    assert "missed_target: 8 kept" in said
+    assert said.count("fix: end with job.keep_highest") == 1
+
+
 def test_much_that_is_printed_is_shortened_unless_all_is_asked_for() -> None:
     cell = Cell("digits-mlp", "one-shot", "unstructured", 2, 0)
     log = "\n".join(f"line {number}" for number in range(12))
