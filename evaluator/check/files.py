@@ -43,17 +43,8 @@ def read_files(folder: Path) -> tuple[dict[str, str], list[Problem]]:
             problems += wrong
             if text is not None:
                 texts[name] = text
-    problems += [
-        error(
-            folder,
-            0,
-            "missing-file",
-            f"{name} is missing",
-            "CONTRIBUTING.md shows one; `espalier new` writes one, into a new folder",
-        )
-        for name in REQUIRED
-        if name not in names
-    ]
+    fix = "CONTRIBUTING.md shows one; `espalier new` writes one, into a new folder"
+    problems += [error(folder, 0, "missing-file", f"{name} is missing", fix) for name in REQUIRED if name not in names]
     dropped = len(problems) - LISTED - 1
     if dropped > 0:
         problems[LISTED:] = [error(folder, 0, "more", f"{dropped + 1} more problems of files", "mend the others first")]

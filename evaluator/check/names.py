@@ -32,7 +32,11 @@ def _undefined(path: Path, tree: ast.Module) -> Iterator[Problem]:
 
     try:
         messages = Checker(tree, filename=path.name).messages
-    except RecursionError:  # deeper than it can follow
+    except (
+        RecursionError,
+        ValueError,
+        MemoryError,
+    ):  # deeper than it can follow, or an annotation in quotes that is no code
         return
     first = {str(m.message_args[0]): m.lineno for m in reversed(messages) if isinstance(m, UndefinedName)}
     for name, line in first.items():
@@ -50,4 +54,10 @@ def _of_the_job(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
             continue
         if node.attr not in OF_THE_JOB and not node.attr.startswith("_"):
             message = f"the job has no {quoted(node.attr)}"
-            yield error(path, node.lineno, "unknown-part", message, nearest(node.attr, OF_THE_JOB))
+            yield error(
+                path,
+                node.lineno,
+                "unknown-part",
+                message,
+                nearest(node.attr, OF_THE_JOB, "CONTRIBUTING.md lists what it has"),
+            )
