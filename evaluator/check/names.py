@@ -32,11 +32,7 @@ def _undefined(path: Path, tree: ast.Module) -> Iterator[Problem]:
 
     try:
         messages = Checker(tree, filename=path.name).messages
-    except (
-        RecursionError,
-        ValueError,
-        MemoryError,
-    ):  # deeper than it can follow, or an annotation in quotes that is no code
+    except (RecursionError, ValueError, MemoryError):  # too deep, or an annotation in quotes that is no code
         return
     first = {str(m.message_args[0]): m.lineno for m in reversed(messages) if isinstance(m, UndefinedName)}
     for name, line in first.items():
@@ -53,11 +49,5 @@ def _of_the_job(path: Path, nodes: list[ast.AST]) -> Iterator[Problem]:
         if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name) or node.value.id not in jobs:
             continue
         if node.attr not in OF_THE_JOB and not node.attr.startswith("_"):
-            message = f"the job has no {quoted(node.attr)}"
-            yield error(
-                path,
-                node.lineno,
-                "unknown-part",
-                message,
-                nearest(node.attr, OF_THE_JOB, "CONTRIBUTING.md lists what it has"),
-            )
+            fix = nearest(node.attr, OF_THE_JOB, "CONTRIBUTING.md lists what it has")
+            yield error(path, node.lineno, "unknown-part", f"the job has no {quoted(node.attr)}", fix)
