@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmarks import convolutions
 from benchmarks.loops import NETWORKS, TOGETHER, images_per_second, made_up, masks_of, recipe_of
 from benchmarks.stacked import StackedTrainee
 from evaluator.device import finish, set_up
@@ -60,6 +61,7 @@ def bench() -> None:
     for precision in ("float32", "bfloat16"):
         _stacked(precision, device)
     print(f"The evaluator's form on a GPU: {TOGETHER} networks on a stream each, in one captured graph; MLPs in float32.")
+    convolutions.bench(SIDE_BY_SIDE["resnet-20"], device)
     for network in ("resnet-20", "vgg-16-bn"):
         print(f"{network}: scoring 10,000 images in float32 takes {_scoring(network, device):.3f} s", flush=True)
 

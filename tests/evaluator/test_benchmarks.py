@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import gpu
+from benchmarks import convolutions, gpu
 from benchmarks.loops import made_up, masks_of, recipe_of
 from benchmarks.stacked import StackedTrainee
 from evaluator.networks import architecture
@@ -52,3 +52,28 @@ def test_what_a_gpu_is_measured_by_runs_on_a_processor_too(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [[f"{NETWORK},", "1"], [f"{NETWORK},", "15"]]
     assert [line.split()[2] for line in lines[1:]] == ["1", "2"]
+
+
+def test_the_forms_of_a_convolution_compute_the_same() -> None:
+    found = {}
+    for name, form in convolutions.FORMS.items():
+        inputs, weights = convolutions.made_up(form, 3, 4, 5, torch.device("cpu"), 2)
+        output = torch.cat(form(inputs, weights), dim=1)
+        ahead = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view_as(output)
+        gradients = torch.autograd.grad(output, [*inputs, *weights], ahead)
+        found[name] = [output, torch.cat(gradients[: len(inputs)], dim=1), *gradients[len(inputs) :]]
+    first, *others = found.values()
+    assert len(others) == 2
+    for other in others:
+        for one, same in zip(first, other, strict=True):
+            assert one.abs().sum() > 0
+            assert torch.allclose(one, same, rtol=1e-2, atol=1e-2)
+
+
+def test_the_forms_of_a_convolution_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    convolutions.bench((2,), torch.device("cpu"), 2)
+    _, head, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(convolutions.STAGES)
+    for line in lines:
+        assert all(float(each) > 0 for each in line.split()[-len(convolutions.FORMS) :])
+    assert all(name in head for name in convolutions.FORMS)
