@@ -108,22 +108,22 @@ def kendall(one: ArrayLike, other: ArrayLike) -> float:
     return float((a * b).sum()) / scale if scale else math.nan
 
 
-def retraining_orders(after: Standing, before: Standing) -> dict[str, Interval]:
-    """Target -> Kendall's tau between the orders before and after retraining: one per seed, then their mean.
+def orders(one: Standing, other: Standing) -> dict[str, Interval]:
+    """Target -> Kendall's tau between the orders in two standings of the same targets: one per seed, then their mean.
 
-    Over the methods with all seeds at that target, three at least.
+    Over the methods with all seeds of both at that target, three at least.
     """
     found = {}
-    for position, target in enumerate(after.frame.targets):
+    for position, target in enumerate(one.frame.targets):
         rows = []
-        for entry in after.methods:
-            other = before.entry(entry.slug)
-            values = after.accuracies(entry, position) + (before.accuracies(other, position) if other else [math.nan])
+        for entry in one.methods:
+            there = other.entry(entry.slug)
+            values = one.accuracies(entry, position) + (other.accuracies(there, position) if there else [math.nan])
             if np.isfinite(values).all():
                 rows.append(values)
         if len(rows) < 3:
             continue
-        table, seeds = np.array(rows), len(after.frame.seeds)
+        table, seeds = np.array(rows), len(one.frame.seeds)
         interval = statistics.interval([kendall(table[:, i], table[:, seeds + i]) for i in range(seeds)])
         if interval.n == seeds:
             found[target.label] = interval

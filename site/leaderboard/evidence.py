@@ -54,6 +54,14 @@ def telling(site: Site) -> list[Standings]:
     return later or published
 
 
+def by_another_recipe(site: Site, boards: list[Standings]) -> list[tuple[Standings, Standings]]:
+    """Each of ``boards`` with one that differs from it in the recipe of retraining alone."""
+    return [
+        (usual, other) for usual in boards for other in site.standings
+        if not _usual(site, other) and board_of(other).key._replace(recipe=board_of(usual).key.recipe) == board_of(usual).key
+    ]  # fmt: skip
+
+
 def most_telling(site: Site) -> list[Standings]:
     """The most telling board of each benchmark, in that order: published before local (and never both), a ranked tier
     before the others and a later one before an earlier, a curve before patterns, the usual recipe before another, trained

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import numpy as np
 
 from leaderboard import statistics, words
 from leaderboard.audit import class_name
-from leaderboard.contests import Tally, against, retraining_orders, reversals, tally
+from leaderboard.contests import Tally, against, orders, reversals, tally
 from leaderboard.entries import Phase
-from leaderboard.evidence import Finding, Line, line_of, plain, telling
+from leaderboard.evidence import Finding, Line, by_another_recipe, line_of, plain, telling
 from leaderboard.formats import MINUS, asked
 from leaderboard.harm import Case, cases
 from leaderboard.load import Board
@@ -28,7 +28,8 @@ def findings(site: Site) -> list[Finding]:
     """Those for which there are records, the most telling first; found once for all pages."""
     boards = telling(site)
     makers: tuple[Callable[[Site, list[Standings]], Finding | None], ...] = (
-        score_or_allocation, tied_best, retraining_order, random_allocation, axes_differ, nearly_dense, class_harm,
+        score_or_allocation, tied_best, retraining_order, recipe_order, random_allocation, axes_differ, nearly_dense,
+        class_harm,
     )  # fmt: skip
     return [found for maker in makers if (found := maker(site, boards)) is not None]
 
@@ -94,28 +95,56 @@ def tied_best(site: Site, boards: list[Standings]) -> Finding | None:
 
 def retraining_order(site: Site, boards: list[Standings]) -> Finding | None:
     """Kendall's tau between before and after."""
-    lines, means = [], []
-    for standings in boards:
-        if "after" not in standings or "before" not in standings:
-            continue
-        for label, tau in retraining_orders(standings["after"], standings["before"]).items():
-            means.append(tau.mean)
-            spread = f" ± {tau.half:.2f}" if math.isfinite(tau.half) else ""
-            lines.append(line_of(site, standings["after"], (asked(label), f"{plain(tau.mean)}{spread}", str(tau.n))))
+    pairs = [(one["after"], one["before"]) for one in boards if "after" in one and "before" in one]
+    lines, means = _taus(site, pairs)
     if not means:
         return None
     mean = sum(means) / len(means)
     said = "hardly tells" if mean < 0.35 else "tells only in part" if mean < 0.7 else "mostly tells"
-    sentence = (
-        f"How methods stand before retraining {said} how they stand after it: Kendall's tau between the two orders is "
-        f"{plain(mean)} on average over {len(means)} targets, from {plain(min(means))} to {plain(max(means))}."
+    sentence = f"How methods stand before retraining {said} how they stand after it: {_on_average(means)}."
+    return Finding("retraining-order", "Does retraining change the order?", sentence, _TAU, _TAU_COLUMNS, lines)
+
+
+def recipe_order(site: Site, boards: list[Standings]) -> Finding | None:
+    """Kendall's tau between the usual recipe of retraining and others (Wang et al. 2023, section 5)."""
+    pairs = [
+        (other["after"], usual["after"])
+        for usual, other in by_another_recipe(site, boards)
+        if "after" in usual and "after" in other
+    ]
+    lines, means = _taus(site, pairs)
+    if not means:
+        return None
+    mean = sum(means) / len(means)
+    said = "hardly" if mean < 0.35 else "only in part" if mean < 0.7 else "mostly"
+    sentence = f"Retrained by another recipe, methods stand {said} as they do by the usual one: {_on_average(means)}."
+    return Finding("recipe-order", "Does the recipe change the order?", sentence, _TAU, _TAU_COLUMNS, lines)
+
+
+def _taus(site: Site, pairs: Iterable[tuple[Standing, Standing]]) -> tuple[list[Line], list[float]]:
+    """Evidence, under the first of each pair, and the means over seeds."""
+    lines, means = [], []
+    for one, other in pairs:
+        for label, tau in orders(one, other).items():
+            means.append(tau.mean)
+            spread = f" ± {tau.half:.2f}" if math.isfinite(tau.half) else ""
+            lines.append(line_of(site, one, (asked(label), f"{plain(tau.mean)}{spread}", str(tau.n))))
+    return lines, means
+
+
+def _on_average(means: list[float]) -> str:
+    return (
+        f"Kendall's tau between the two orders is {plain(sum(means) / len(means))} on average over {len(means)} targets, "
+        f"from {plain(min(means))} to {plain(max(means))}"
     )
-    how = (
-        f"Tau is 1 where both orders are the same, 0 where they are unrelated, {MINUS}1 where they are opposite. One "
-        "tau per seed, over the methods with all seeds at the target, three or more; mean over seeds ± half the 95 % "
-        "t interval."
-    )
-    return Finding("retraining-order", "Does retraining change the order?", sentence, how, ("Target", "Tau", "Seeds"), lines)
+
+
+_TAU = (
+    f"Tau is 1 where both orders are the same, 0 where they are unrelated, {MINUS}1 where they are opposite. One "
+    "tau per seed, over the methods with all seeds at the target, three or more; mean over seeds ± half the 95 % "
+    "t interval."
+)
+_TAU_COLUMNS = ("Target", "Tau", "Seeds")
 
 
 def axes_differ(site: Site, boards: list[Standings]) -> Finding | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -91,6 +92,29 @@ def test_tau_is_kendalls(gathered):
         taus.append(stats.kendalltau(*zip(*pairs, strict=True)).statistic)
     assert found.lines[0].figures[0] == "2\N{MULTIPLICATION SIGN}"
     assert found.lines[0].figures[1].startswith(f"{np.mean(taus):.2f}".replace("-", "\N{MINUS SIGN}"))
+
+
+def test_orders_by_two_recipes_are_compared(tmp_path):
+    repository = make_repository(tmp_path)
+    plan = Plan(benchmarks=("mnist-lenet-300-100",), methods=5, controls=False)
+    fill(repository, plan)
+    assert "recipe-order" not in {one.id for one in findings(gather(repository))}, "there is one recipe only"
+    fill(repository, replace(plan, recipe="lenet-300-100-constant"))
+    site = gather(repository)
+    found = next(one for one in findings(site) if one.id == "recipe-order")
+    frame = to_frame(site.results.rows)
+    here = frame[(frame["submission"] != DENSE) & (frame["track"] == "one-shot")]
+    taus = {}
+    for target, own in here.groupby("target"):
+        by_seed = []
+        for _, one in own.groupby("seed"):
+            table = one.pivot(index="submission", columns="recipe", values="after_accuracy").dropna()
+            assert table.shape == (5, 2)
+            by_seed.append(stats.kendalltau(table.iloc[:, 0], table.iloc[:, 1]).statistic)
+        taus[f"{float(target):g}\N{MULTIPLICATION SIGN}"] = f"{np.mean(by_seed):.2f}".replace("-", "\N{MINUS SIGN}")
+    assert {line.figures[0]: line.figures[1].split()[0] for line in found.lines} == taus
+    assert all("constant" in line.label and line.figures[2] == "3" for line in found.lines)
+    assert f"over {len(taus)} targets" in found.sentence
 
 
 def test_tied_best_counts_rank_one(gathered):
