@@ -79,7 +79,7 @@ def tradeoff(drawing: Drawing) -> Spec:
     names = list(drawing.series)
     for layer in spec["layer"]:
         _fit(layer["encoding"], x, y, names, drawing)
-    near = labels.EDGE_OF_PATTERNS if drawing.patterns else labels.EDGE * math.log2(x_domain[1] / x_domain[0])
+    near = labels.EDGE_OF_PATTERNS if drawing.patterns else labels.nearness(drawing.means, drawing.named, *x_domain)
     means = labels.with_ends(drawing.means, drawing.named, x_domain[1], near)
     ends = [row for row in means if "lx" in row]
     labels.place([(row, 100 - row["a"]) for row in ends], "l", Upright(low, high, math.log, math.exp))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from leaderboard.expressions import WIDTH
@@ -17,7 +17,7 @@ ROOM = 0.055
 EDGE = 0.17
 """Share of the axis of factors before its end within which a line ends beside it: the names of these form a column."""
 EDGE_OF_PATTERNS = 1.0
-"""The same in patterns: all that stand at the last one."""
+"""In log2, in patterns: all that stand at the last one."""
 
 
 class Upright(NamedTuple):
@@ -27,6 +27,17 @@ class Upright(NamedTuple):
     high: float
     to: Callable[[float], float]
     back: Callable[[float], float]
+
+
+def nearness(rows: Rows, named: Collection[str], low: float, high: float) -> float:
+    """How far before the end of the axis of factors, in log2, a line may end for its name to stand beside the chart.
+
+    One line that ends early has its name there; where several do, their names would stand on the lines of others.
+    """
+    whole = math.log2(high / low)
+    last = {row["m"]: row["x"] for row in rows}
+    early = [series for series in named if series in last and math.log2(high / last[series]) > EDGE * whole]
+    return whole if len(early) > 1 else EDGE * whole
 
 
 def with_ends(rows: Rows, named: Mapping[str, str], edge: float, near: float) -> Rows:

@@ -144,6 +144,20 @@ def test_names_at_the_ends_keep_apart():
     assert apart([]) == []
 
 
+@pytest.mark.parametrize(("ends", "beside"), [
+    ({"a": 32, "b": 28}, {"a", "b"}),
+    ({"a": 32, "b": 4}, {"a"}),
+    ({"a": 32, "b": 4, "c": 5}, {"a", "b", "c"}),
+    ({"a": 2, "b": 4}, {"a", "b"}),
+])  # fmt: skip
+def test_one_line_may_end_early_with_its_name_and_no_more(ends, beside):
+    rows = [{"m": series, "x": x} for series, end in ends.items() for x in (1.5, end)]
+    named = dict.fromkeys(ends, "name")
+    placed = labels.with_ends(rows, named, 32, labels.nearness(rows, named, 1, 32))
+    assert {row["m"] for row in placed if row.get("lx") == 32} == beside
+    assert all(row["lx"] in (32, row["x"]) for row in placed if "last" in row)
+
+
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("scale", ["", "&scale=drop", "&scale=control"])
 def test_each_line_has_its_name_at_its_end(site, visit, width, scale):
