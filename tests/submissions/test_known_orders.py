@@ -63,6 +63,7 @@ EXCEPTIONS = {
     Case(LENET_5, "erk-magnitude", "global-magnitude", "after"): (8, 16, 32),
     Case(RESNET_56, "lamp", "global-magnitude", "before"): (8, 16, 32),
     Case(RESNET_20, "erk-magnitude", "global-magnitude", "before"): (8,),
+    Case(RESNET_56, "erk-magnitude", "global-magnitude", "before"): (16, 32),
     Case(RESNET_20, "woodfisher", "global-magnitude", "before"): (16,),
     Case(LENET_300_100, "sparsegpt", "uniform-magnitude", "before"): (8, 16, 32),
     Case(LENET_5, "sparsegpt", "uniform-magnitude", "before"): (16, 32),
