@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -94,57 +94,46 @@ def tied_best(site: Site, boards: list[Standings]) -> Finding | None:
 
 
 def retraining_order(site: Site, boards: list[Standings]) -> Finding | None:
-    """Kendall's tau between before and after."""
+    """Before against after."""
     pairs = [(one["after"], one["before"]) for one in boards if "after" in one and "before" in one]
-    lines, means = _taus(site, pairs)
-    if not means:
-        return None
-    mean = sum(means) / len(means)
-    said = "hardly tells" if mean < 0.35 else "tells only in part" if mean < 0.7 else "mostly tells"
-    sentence = f"How methods stand before retraining {said} how they stand after it: {_on_average(means)}."
-    return Finding("retraining-order", "Does retraining change the order?", sentence, _TAU, _TAU_COLUMNS, lines)
+    said = "hardly tells", "tells only in part", "mostly tells"
+    sentence = "How methods stand before retraining {} how they stand after it"
+    return _orders(site, pairs, "retraining-order", "Does retraining change the order?", sentence, said)
 
 
 def recipe_order(site: Site, boards: list[Standings]) -> Finding | None:
-    """Kendall's tau between the usual recipe of retraining and others (Wang et al. 2023, section 5)."""
-    pairs = [
-        (other["after"], usual["after"])
-        for usual, other in by_another_recipe(site, boards)
-        if "after" in usual and "after" in other
-    ]
-    lines, means = _taus(site, pairs)
-    if not means:
-        return None
-    mean = sum(means) / len(means)
-    said = "hardly" if mean < 0.35 else "only in part" if mean < 0.7 else "mostly"
-    sentence = f"Retrained by another recipe, methods stand {said} as they do by the usual one: {_on_average(means)}."
-    return Finding("recipe-order", "Does the recipe change the order?", sentence, _TAU, _TAU_COLUMNS, lines)
+    """The usual recipe of retraining against others (Wang et al. 2023, section 5)."""
+    both = by_another_recipe(site, boards)
+    pairs = [(other["after"], usual["after"]) for usual, other in both if "after" in usual and "after" in other]
+    sentence = "Retrained by another recipe, methods stand {} as they do by the usual one"
+    said = "hardly", "only in part", "mostly"
+    return _orders(site, pairs, "recipe-order", "Does the recipe change the order?", sentence, said)
 
 
-def _taus(site: Site, pairs: Iterable[tuple[Standing, Standing]]) -> tuple[list[Line], list[float]]:
-    """Evidence, under the first of each pair, and the means over seeds."""
+def _orders(
+    site: Site, pairs: list[tuple[Standing, Standing]], name: str, title: str, sentence: str, said: tuple[str, str, str]
+) -> Finding | None:
+    """Kendall's tau between the orders in both of each pair; what is ``said`` of little, some and much agreement."""
     lines, means = [], []
     for one, other in pairs:
         for label, tau in orders(one, other).items():
             means.append(tau.mean)
             spread = f" ± {tau.half:.2f}" if math.isfinite(tau.half) else ""
             lines.append(line_of(site, one, (asked(label), f"{plain(tau.mean)}{spread}", str(tau.n))))
-    return lines, means
-
-
-def _on_average(means: list[float]) -> str:
-    return (
-        f"Kendall's tau between the two orders is {plain(sum(means) / len(means))} on average over {len(means)} targets, "
-        f"from {plain(min(means))} to {plain(max(means))}"
+    if not means:
+        return None
+    mean = sum(means) / len(means)
+    figures = (
+        f"Kendall's tau between the two orders is {plain(mean)} on average over {len(means)} targets, "
+        f"from {plain(min(means))} to {plain(max(means))}."
     )
-
-
-_TAU = (
-    f"Tau is 1 where both orders are the same, 0 where they are unrelated, {MINUS}1 where they are opposite. One "
-    "tau per seed, over the methods with all seeds at the target, three or more; mean over seeds ± half the 95 % "
-    "t interval."
-)
-_TAU_COLUMNS = ("Target", "Tau", "Seeds")
+    how = (
+        f"Tau is 1 where both orders are the same, 0 where they are unrelated, {MINUS}1 where they are opposite. One "
+        "tau per seed, over the methods with all seeds at the target, three or more; mean over seeds ± half the 95 % "
+        "t interval."
+    )
+    agreement = said[0 if mean < 0.35 else 1 if mean < 0.7 else 2]
+    return Finding(name, title, f"{sentence.format(agreement)}: {figures}", how, ("Target", "Tau", "Seeds"), lines)
 
 
 def axes_differ(site: Site, boards: list[Standings]) -> Finding | None:
