@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 LENET_300_100, LENET_5 = TOY = ("mnist-lenet-300-100", "mnist-lenet-5")
 RESNET_20, RESNET_56 = JPEG = ("cifar10-jpeg-resnet-20", "cifar10-jpeg-resnet-56")
 BENCHMARKS = TOY + JPEG
+GRID = load_grid(ROOT / "evaluator" / "grid")
 
 
 class Order(NamedTuple):
@@ -82,9 +83,10 @@ def stored(benchmark: str, slug: str) -> list[Record]:
 
 
 def records(benchmark: str, slug: str, target: float) -> list[Record]:
-    """Of the method itself at a target, one for each seed."""
+    """Of the method itself at a target, retrained by the usual recipe, one for each seed."""
     wanted = (target, "method", "ok")
-    return [record for record in stored(benchmark, slug) if (record.target, record.variant, record.status) == wanted]
+    found = [record for record in stored(benchmark, slug) if (record.target, record.variant, record.status) == wanted]
+    return [record for record in found if record.recipe == GRID.recipe_name(benchmark, record.track)]
 
 
 def accuracy(benchmark: str, slug: str, target: float, phase: str) -> float | None:
@@ -103,7 +105,6 @@ def published() -> Iterator[tuple[Case, float]]:
                         yield Case(benchmark, order.better, order.worse, phase), target
 
 
-GRID = load_grid(ROOT / "evaluator" / "grid")
 CASES = list(published())
 
 
