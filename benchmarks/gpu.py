@@ -60,10 +60,10 @@ def bench() -> None:
     _head(f"lenet-300-100, {TOGETHER}", "stacked, ms", "streams, ms", "ratio")
     for precision in ("float32", "bfloat16"):
         _stacked(precision, device)
-    print(f"The evaluator's form on a GPU: {TOGETHER} networks on a stream each, in one captured graph; MLPs in float32.")
-    convolutions.bench(SIDE_BY_SIDE["resnet-20"], device)
+    print("The evaluator's form on a GPU: networks on a stream each, in one captured graph; MLPs in float32.")
     for network in ("resnet-20", "vgg-16-bn"):
         print(f"{network}: scoring 10,000 images in float32 takes {_scoring(network, device):.3f} s", flush=True)
+    convolutions.bench(SIDE_BY_SIDE["resnet-20"], device)
 
 
 def _head(first: str, *others: str) -> None:

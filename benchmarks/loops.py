@@ -34,7 +34,7 @@ NETWORKS = {
 }
 """Network -> memory format in the grid, augmentation of its recipe."""
 TOGETHER = 8
-"""Networks side by side in one process: as many as the grid allows on a GPU."""
+"""Networks side by side in one process: as many as the grid allows on a GPU where it does not say otherwise."""
 
 
 def recipe_of(network: str, precision: str) -> Recipe:
