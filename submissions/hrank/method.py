@@ -24,9 +24,10 @@ def mean_rank(maps: Tensor) -> Tensor:
 
 
 class HRank(PruningMethod):
-    """Keep the channels of each group whose maps are of highest rank: s_j = E[rank(o_j(I))] over images I (Lin et al. 2020).
+    """Keep the channels of each group whose maps are of highest rank: s_j = E[rank(o_j(I))] over images I.
 
-    Ranks are whole numbers and often tie; then the channel that comes first in the network stays.
+    Ranks of feature maps are the criterion (Lin et al. 2020, figure 1). They are whole numbers and often tie; then the
+    channel that comes first in the network stays.
 
     Deviations: every group keeps the same share, and all go at once; the paper sets a share for each layer by hand and
     trains after each layer. Maps are those behind the activation, as convolutions read them, pooled or summed with a

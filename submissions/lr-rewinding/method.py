@@ -6,7 +6,7 @@ from evaluator.contract import Job, Pruned, PruningMethod
 
 
 class LrRewinding(PruningMethod):
-    """Prune the smallest weights globally, train on by the whole schedule, repeat (Renda et al. 2020).
+    """Prune the smallest weights globally, train on by the whole schedule, repeat (Renda et al. 2020, abstract).
 
     Weights keep their trained values and only the learning rate goes back to its start. Of n rounds each keeps the share
     density^(1/n) of the weights that are left.

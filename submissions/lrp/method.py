@@ -76,7 +76,7 @@ def relevance(model: nn.Module, layers: Sequence[nn.Module], batch: Batch) -> li
 
 
 class LRP(PruningMethod):
-    """Keep the channels of largest relevance for the right answers, wherever they are (Yeom et al. 2021).
+    """Keep the channels of largest relevance for the right answers, wherever they are (Yeom et al. 2021, abstract).
 
     Layer-wise relevance propagation hands an output's relevance back: R_i = sum_j (x_i w_ij)^+ / sum_k (x_k w_kj)^+ R_j
     through convolutions and linear layers (alpha 1, beta 0; biases get none), unchanged through BatchNorm and activations,

@@ -6,7 +6,7 @@ from evaluator.contract import Job, Pruned, PruningMethod
 
 
 class MagnitudeNofM(PruningMethod):
-    """Keep the n weights of largest |w| of every m neighbours along the inputs (Mishra et al. 2021).
+    """Keep the n weights of largest |w| of every m neighbours along the inputs (Mishra et al. 2021, section 1).
 
     The paper's recipe for 2:4: prune a trained network once, by magnitude, then train it again as it was trained.
     Neighbours are input channels at the same place of a kernel; layers whose inputs cannot be divided by m stay dense.

@@ -83,7 +83,7 @@ def mean_contributions(worth: Worth, orders: Tensor) -> Tensor:
 
 
 class Shapley(PruningMethod):
-    """Keep the channels of each group with the largest Shapley values, estimated by permutations (Adamczewski et al. 2024).
+    """Keep the channels of each group with the largest Shapley values, by permutations (Adamczewski et al. 2024, abstract).
 
     phi_c = mean over orders of v(those before c, and c) - v(those before c), where v(S) is how well the network does with
     only the channels S of the group, all other groups being whole. The values sum to v(all) - v(none). v is the mean
