@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ STAGES = {"16 channels, 32x32": (16, 32), "32 channels, 16x16": (32, 16), "64 ch
 """Of ResNet-20: channels in and out, width of the image."""
 BATCH = 128
 PASSES, ROUNDS = 10, 5
+
+Result = TypeVar("Result")
 
 Form = Callable[[Sequence[Tensor], Sequence[Tensor]], list[Tensor]]
 """Inputs and weights (C, C, 3, 3) of each network, to outputs.
@@ -87,7 +90,7 @@ def seconds(form: Form, networks: int, channels: int, width: int, device: torch.
     def once() -> None:
         torch.autograd.grad(form(inputs, weights), [*inputs, *weights], ahead)
 
-    run = _captured(once) if device.type == "cuda" else once
+    run = captured(once)[0] if device.type == "cuda" else once
     taken = []
     for _ in range(ROUNDS):
         finish(device)
@@ -99,7 +102,8 @@ def seconds(form: Form, networks: int, channels: int, width: int, device: torch.
     return statistics.median(taken)
 
 
-def _captured(once: Callable[[], None]) -> Callable[[], None]:
+def captured(once: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+    """What replays ``once``, and where its result lies then."""
     main = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     main.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(main):
@@ -108,5 +112,5 @@ def _captured(once: Callable[[], None]) -> Callable[[], None]:
     torch.cuda.current_stream().wait_stream(main)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=main):
-        once()
-    return graph.replay
+        result = once()
+    return graph.replay, result

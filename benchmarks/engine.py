@@ -2,7 +2,7 @@
 
 One network against one, in the precision of the plain loop and in that of the recipe. Then the cells of a submission and of
 four submissions: in as many processes as there are cores, in one process, and by the plain loop. Then the other forms that
-training in one process could have. With a GPU it is :mod:`benchmarks.gpu` instead.
+training in one process could have. With a GPU it is :mod:`benchmarks.gpu` and :mod:`benchmarks.forms` instead.
 
 On a CPU the evaluator trains one network at a time in each process (`evaluator.device.cohort_size`), on one thread, in as
 many processes as there are cores, since that gains nearly as many times as there are cores, for every network. Networks that
@@ -17,7 +17,7 @@ import statistics
 
 import torch
 
-from benchmarks import gpu
+from benchmarks import forms, gpu
 from benchmarks.loops import TOGETHER, images_per_second
 
 IMAGES = {"lenet-300-100": 60_000, "lenet-5-caffe": 16_000, "resnet-20": 2_560}
@@ -33,6 +33,7 @@ FORMS = (("lenet-300-100", "float32"), ("lenet-300-100", "bfloat16"), ("resnet-2
 def bench() -> None:
     if torch.cuda.is_available():
         gpu.bench()
+        forms.bench()
         return
     cores = os.cpu_count() or 1
     print(f"Training on {cores} cores, in turns: ours, {cores} processes of 1 thread; plain, 1 process of {cores} threads")

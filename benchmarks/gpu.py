@@ -17,13 +17,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks import convolutions
 from benchmarks.loops import NETWORKS, TOGETHER, images_per_second, made_up, masks_of, recipe_of
 from benchmarks.stacked import StackedTrainee
 from evaluator.device import finish, set_up
 from evaluator.networks import architecture
-from evaluator.scoring import measure
-from evaluator.training import MEMORY_FORMATS, Step, Trainee, batches, in_turn, stepper, stream
+from evaluator.training import MEMORY_FORMATS, Hooks, Step, Trainee, batches, in_turn, stepper, stream
 
 SIDE_BY_SIDE = {"resnet-20": (1, 2, 4, 8, 16), "resnet-56": (1, 8), "vgg-16-bn": (1, 8), "lenet-300-100": (1, 8, 16)}
 STEPS, STEPS_IN_TURN = 100, 20
@@ -47,30 +45,27 @@ def bench() -> None:
     device = set_up("cuda")
     print(f"Training on {torch.cuda.get_device_name()}, torch {torch.__version__}, batches of 128")
     plain = {network: images_per_second("plain", network, 1, 4, images=images) for network, images in PLAIN_IMAGES.items()}
-    _head("network, side by side", "ms a step", "images/s", "of one each", "capture, s", "MB", "in turn", "plain loop")
+    head("network, side by side", "ms a step", "images/s", "of one each", "capture, s", "MB", "in turn", "plain loop")
     for network, numbers in SIDE_BY_SIDE.items():
         for number in numbers:
             rate = _line(network, number, plain.get(network), device)
             if network == "resnet-20":
                 minutes = CELLS * EPOCHS * IMAGES / rate / 60
                 print(f"{'':<26}{CELLS} cells of {EPOCHS} epochs: {minutes:.0f} minutes of training", flush=True)
-    _head("cells", "cohorts", "images/s", "of one each", "one by one", "plain loop")
+    head("cells", "cohorts", "images/s", "of one each", "one by one", "plain loop")
     for network, alone in plain.items():
         _cells(network, alone, device)
-    _head(f"lenet-300-100, {TOGETHER}", "stacked, ms", "streams, ms", "ratio")
+    head(f"lenet-300-100, {TOGETHER}", "stacked, ms", "streams, ms", "ratio")
     for precision in ("float32", "bfloat16"):
         _stacked(precision, device)
     print("The evaluator's form on a GPU: networks on a stream each, in one captured graph; MLPs in float32.")
-    for network in ("resnet-20", "vgg-16-bn"):
-        print(f"{network}: scoring 10,000 images in float32 takes {_scoring(network, device):.3f} s", flush=True)
-    convolutions.bench(SIDE_BY_SIDE["resnet-20"], device)
 
 
-def _head(first: str, *others: str) -> None:
+def head(first: str, *others: str) -> None:
     print(f"\n{first:<26}" + "".join(f"{name:>14}" for name in others))
 
 
-def _row(first: str, *others: str) -> None:
+def row(first: str, *others: str) -> None:
     print(f"{first:<26}" + "".join(f"{cell:>14}" for cell in others), flush=True)
 
 
@@ -80,7 +75,7 @@ def _line(network: str, number: int, plain: float | None, device: torch.device) 
     one_by_one = speed(network, side_by_side(network, number, device), device, capture=False)
     rate = number * 128 / captured.step
     gain = one_by_one.step / captured.step
-    _row(
+    row(
         f"{network}, {number}",
         *(f"{1000 * captured.step:.2f}", f"{rate:.0f}", f"{rate / number:.0f}", f"{captured.first:.2f}"),
         *(f"{captured.memory:.0f}", f"{gain:.1f}x", "" if plain is None else f"{rate / plain:.1f}x"),
@@ -98,7 +93,7 @@ def _cells(network: str, plain: float, device: torch.device, steps: int = STEPS)
         taken = sum(step[size] for size in cohorts)
         rate = cells * 128 / taken
         numbers = f"{len(cohorts)}", f"{rate:.0f}", f"{rate / cells:.0f}"
-        _row(f"{network}, {cells}", *numbers, f"{cells * step[1] / taken:.1f}x", f"{rate / plain:.1f}x")
+        row(f"{network}, {cells}", *numbers, f"{cells * step[1] / taken:.1f}x", f"{rate / plain:.1f}x")
 
 
 def _stacked(precision: str, device: torch.device, steps: int = STEPS) -> None:
@@ -107,15 +102,21 @@ def _stacked(precision: str, device: torch.device, steps: int = STEPS) -> None:
     stack = StackedTrainee(models, kind, recipe_of("lenet-300-100", precision))
     streams = side_by_side("lenet-300-100", TOGETHER, device, precision)
     one, other = (speed("lenet-300-100", each, device, steps=steps).step for each in ([stack], streams))
-    _row(precision, f"{1000 * one:.2f}", f"{1000 * other:.2f}", f"{other / one:.2f}x")
+    row(precision, f"{1000 * one:.2f}", f"{1000 * other:.2f}", f"{other / one:.2f}x")
 
 
-def side_by_side(network: str, number: int, device: torch.device, precision: str = "") -> list[Trainee]:
-    """So many pruned networks; by default in the precision of their recipe."""
+def side_by_side(
+    network: str, number: int, device: torch.device, precision: str = "", compiler: str | None = None
+) -> list[Trainee]:
+    """So many pruned networks; by default in the precision of their recipe, and as they are."""
     kind, (memory_format, augment) = architecture(network), NETWORKS[network]
     recipe = recipe_of(network, precision or ("bfloat16" if augment == "flip-crop" else "float32"))
     models = [kind.build().to(device) for _ in range(number)]
-    return [Trainee(m, recipe, masks=masks_of(m, kind), memory_format=MEMORY_FORMATS[memory_format]) for m in models]
+    hooks = [Hooks(forward=torch.compile(m, backend=compiler).forward) if compiler else Hooks() for m in models]
+    return [
+        Trainee(model, recipe, masks=masks_of(model, kind), memory_format=MEMORY_FORMATS[memory_format], hooks=hook)
+        for model, hook in zip(models, hooks, strict=True)
+    ]
 
 
 def speed(
@@ -143,15 +144,3 @@ def speed(
     taken = [run(batches(images, recipe, stream(number), form), steps) / steps for number in range(ROUNDS)]
     memory = torch.cuda.max_memory_reserved() / 1e6 if device.type == "cuda" else 0
     return Speed(statistics.median(taken), first, memory)
-
-
-def _scoring(network: str, device: torch.device) -> float:
-    kind = architecture(network)
-    form = MEMORY_FORMATS[NETWORKS[network][0]]
-    model, images = kind.build().to(device).to(memory_format=form), made_up(10_000, kind.shape).to(device)
-    taken = []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        measure(model, images, 10, 250, form)
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import convolutions, gpu
+from benchmarks import convolutions, forms, gpu
 from benchmarks.loops import made_up, masks_of, recipe_of
 from benchmarks.stacked import StackedTrainee
 from evaluator.networks import architecture
@@ -77,3 +77,20 @@ def test_the_forms_of_a_convolution_are_timed(capsys: pytest.CaptureFixture[str]
     for line in lines:
         assert all(float(each) > 0 for each in line.split()[-len(convolutions.FORMS) :])
     assert all(name in head for name in convolutions.FORMS)
+
+
+def test_a_compiled_step_is_set_beside_the_usual_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Less the graph, and with a compiler that takes no minute."""
+    forms.compiled(NETWORK, (1, 2), torch.device("cpu"), compiler="eager", steps=2)
+    _, _, *lines = capsys.readouterr().out.splitlines()
+    for number, line in zip((1, 2), lines, strict=True):
+        name, together, *numbers, _, alone = line.split()
+        assert (name, together, float(alone)) == (f"{NETWORK},", f"{number}", 0)
+        assert all(float(each.rstrip("x")) > 0 for each in numbers)
+
+
+def test_forms_of_scoring_are_set_beside_the_usual_one(capsys: pytest.CaptureFixture[str]) -> None:
+    forms.scored(NETWORK, torch.device("cpu"), 500, compiler="eager")
+    _, head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[-2:] == ["other", "classes"]
+    assert [line.split()[-1] for line in lines] == ["0"] * 4
