@@ -112,7 +112,10 @@ class Needs(Part):
     data: Annotated[bool, Field(description="reads training or validation images")]
     labels: Annotated[bool, Field(description="reads their labels")]
     gradients: Annotated[
-        bool, Field(description="takes gradients of the loss on true labels, by job.loss...; needs data and labels")
+        bool,
+        Field(
+            description="takes gradients of the loss on true labels, by job.loss... or in job.train; needs data and labels"
+        ),
     ]
     training_epochs: Annotated[
         float, Field(ge=0, description="epochs of training that the method itself asks for; a track's budget may be less")
@@ -151,7 +154,9 @@ class Metadata(Part):
     needs: Annotated[Needs, Field(description="what the method asks of the evaluator")]
     hyperparameters: Annotated[dict[str, Value], Field(description="one set for every cell")] = {}
     deviations: Annotated[list[Annotated[str, Field(max_length=600)]], Field(description="from the paper")] = []
-    reported: Annotated[list[Reported], Field(description="numbers of the paper, shown and never ranked")] = []
+    reported: Annotated[
+        list[Reported], Field(description="numbers that were printed elsewhere, shown and never ranked")
+    ] = []
 
     @property
     def tracks(self) -> tuple[Track, ...]:

@@ -14,9 +14,9 @@ from evaluator.expectation import Expectation, of_variant
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Division
 from evaluator.metadata import Submission
-from evaluator.pace import Pace
+from evaluator.pace import Pace, Work
 from evaluator.records import Inputs, Record, Store, Variant, controls_of, stale_reasons
-from evaluator.records.record import DENSE, is_control
+from evaluator.records.record import DENSE, SCRATCH, is_control
 from evaluator.repository import Repository
 
 State = Literal["fresh", "missing", "failed", "stale"]
@@ -25,7 +25,7 @@ DONE: tuple[State, ...] = ("fresh", "failed")
 
 Problem = tuple[State, list[str]]
 
-ITS_OWN = "what this machine measures stands beside a dense control of its own"
+ITS_OWN = "published, and measured here too: what this machine measures stands beside a dense control of its own"
 """Why the dense control is missing where it is published."""
 
 
@@ -64,6 +64,8 @@ class Plan:
 
     cells: Sequence[Planned]
     infeasible: Sequence[Cell] = field(default_factory=list)
+    devices: frozenset[str] = frozenset()
+    """Classes of those on which the estimates rest."""
 
     @property
     def todo(self) -> list[Planned]:
@@ -150,7 +152,11 @@ def make_plan(
             alone = subject is None and any(p.todo and p.cell.benchmark == benchmark for p in planned)
             judges = _judges(expectation, stores, benchmark, slug, recipe=selection.recipe, force=force and named)
             planned += [_verdict([judge(subject, cell) for judge in judges], alone=alone) for cell in feasible]
-    return Plan(_timed(sorted(planned, key=lambda p: p.submission is not None), stores), infeasible)
+    planned.sort(key=lambda p: p.submission is not None)
+    names = {one.cell.benchmark for one in planned if one.todo}
+    paces = {name: Pace(record for store in stores for record in store.of(name)) for name in names}
+    timed = [replace(p, seconds=_seconds(p, grid, paces, selection.recipe)) if p.todo else p for p in planned]
+    return Plan(timed, infeasible, frozenset().union(*(pace.devices for pace in paces.values())))
 
 
 def _cells_of(subject: Submission | None, grid: Grid, benchmark: str) -> Iterator[Cell]:
@@ -187,14 +193,21 @@ def _verdict(verdicts: Sequence[Planned], *, alone: bool) -> Planned:
     return replace(last, reasons=(ITS_OWN,)) if last.state == "missing" and done else last
 
 
-def _timed(planned: Sequence[Planned], stores: Sequence[Store]) -> list[Planned]:
-    """With estimates, from whatever was measured on the same benchmark."""
-    names = {one.cell.benchmark for one in planned if one.todo}
-    paces = {name: Pace(record for store in stores for record in store.of(name)) for name in names}
-    return [
-        replace(one, seconds=paces[one.cell.benchmark].seconds(one.slug, one.cell, one.todo)) if one.todo else one
-        for one in planned
-    ]
+def _seconds(planned: Planned, grid: Grid, paces: Mapping[str, Pace], recipe: str | None) -> float | None:
+    """An estimate from whatever was measured on the same benchmark."""
+    cell, needs = planned.cell, planned.submission.metadata.needs if planned.submission else None
+    by = grid.method_recipe(cell.benchmark, cell.track)
+    own = int(min(by.epochs, needs.training_epochs)) if by and needs else 0
+    epochs = {variant: _epochs(grid, cell, variant, recipe) for variant in planned.todo}
+    return paces[cell.benchmark].seconds(Work(planned.slug, cell, epochs, own))
+
+
+def _epochs(grid: Grid, cell: Cell, variant: Variant, recipe: str | None) -> int:
+    """Of training by the evaluator. Scratch-B's are more, of a network that is smaller by as much."""
+    if cell.track == "sparse-training" and variant == "method":
+        return 0
+    name = grid.recipe_name(cell.benchmark, "at-init" if variant in SCRATCH else cell.track, recipe)
+    return grid.recipes[name].epochs if name in grid.recipes else 0
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,9 @@ def _probe(device: str, pycache: Path) -> dict[str, Any]:
     )
     if probe.returncode != 0:
         lines = probe.stderr.strip().splitlines() or ["it said nothing"]
-        raise EspalierError(f"PyTorch cannot be used here: {lines[-1]}", fix="install Espalier anew, or try --device cpu")
+        raise EspalierError(
+            f"PyTorch cannot be used here: {lines[-1]}",
+            fix="--device cpu measures without a GPU; where the CPU fails too, install Espalier anew",
+        )
     found: dict[str, Any] = json.loads(probe.stdout)
     return found

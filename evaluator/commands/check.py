@@ -19,6 +19,9 @@ from evaluator.errors import UsageError
 from evaluator.repository import Repository
 from evaluator.terminal import out
 
+PARTS = ("metadata.yaml", "method.py")
+"""By which a folder is told to be one."""
+
 
 def check(
     submissions: Annotated[
@@ -68,9 +71,12 @@ def _find(name: str, root: Path | None) -> Path:
         if path.name == name and not path.exists():
             raise
         submissions = None
-    if submissions and path.name == name and (submissions / name).is_dir():
+    if submissions and name and path.name == name and (submissions / name).is_dir():
         return _shortened(submissions / name)
     if path.is_dir():
+        if path.resolve().parent != (submissions or path).resolve() and not any((path / part).exists() for part in PARTS):
+            fix = "give the slug or the folder of one, or nothing for all of them"
+            raise UsageError(f"'{visible(name)}' is no submission: neither {' nor '.join(PARTS)} is in it", fix=fix)
         return path
     if path.is_file():
         return path.parent

@@ -119,8 +119,12 @@ def _with_alternative(grid: Grid, chosen: set[str], recipe: str) -> set[str]:
     known = {name: entry.alternative_recipes for name, entry in grid.benchmarks.items()}
     found = {name for name in chosen or grid.benchmarks if recipe in known[name]}
     if not found:
-        names = sorted({one for alternatives in known.values() for one in alternatives})
-        raise UsageError(f"no alternative recipe {recipe!r} here", fix=f"one of: {', '.join(names) or 'there are none'}")
+        names = sorted({one for name in chosen or known for one in known[name]})
+        elsewhere = [f"--benchmark {name}" for name in known if recipe in known[name]]
+        fix = f"one of: {', '.join(names) or 'there are none'}" + (f"; or {', '.join(elsewhere)}" if elsewhere else "")
+        raise UsageError(
+            f"no alternative recipe {recipe!r} there" if chosen else f"no alternative recipe {recipe!r}", fix=fix
+        )
     return found
 
 

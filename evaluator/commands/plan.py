@@ -30,7 +30,9 @@ def plan(
     here: Annotated[
         bool, typer.Option("--here", help="nothing to do for tiers that no device of this machine is for")
     ] = False,
-    workers: Annotated[int | None, typer.Option(help="for the estimate (default: one a core, or with --here a GPU)")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="for the estimate (default: one a core, or with --here a GPU)")
+    ] = None,
     each: Annotated[bool, typer.Option("--each", help="a line for each submission (default: where some are named)")] = False,
     as_json: Json = False,
     root: Root = None,
@@ -76,7 +78,13 @@ def show(made: Plan, workers: int, *, each: bool) -> None:
         about = f"about {duration(made.seconds / workers)}" if made.seconds is not None else "no estimate yet,"
         networks = sum(len(planned.todo) for planned in made.todo)
         cells = f"{len(made.todo)} cells to run, {networks} networks with their controls"
-        out.print(f"{cells}: {about} with {workers} workers")
+        out.print(f"{cells}: {about} with {workers} workers{_like(made)}")
+
+
+def _like(made: Plan) -> str:
+    """Where the estimate comes from, unless every machine has one."""
+    others = sorted(made.devices - {CPU})
+    return f", each of them on {' or '.join(others)} as where such networks were measured" if others else ""
 
 
 def _rows(made: Plan, each: bool) -> Iterator[tuple[object, ...]]:

@@ -107,6 +107,17 @@ def test_unknown_names_are_wrong_usage(checkout):
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("name", [".", "", "submissions", "elsewhere"])
+def test_a_folder_of_other_things_is_no_submission(checkout, name):
+    """Else each of its files would be one too many, with the advice to remove it."""
+    (checkout / "elsewhere").mkdir()
+    with pytest.raises(UsageError, match="is no submission") as caught:
+        find_folders([name], None)
+    assert "nothing for all of them" in caught.value.fix
+    (checkout / "submissions" / "empty").mkdir()
+    assert find_folders(["submissions/empty"], None), "what it lacks is told"
+
+
 def test_schema_is_that_of_the_metadata():
     done = run("--schema")
     schema = json.loads(done.output)

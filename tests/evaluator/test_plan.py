@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.commands.plan import _like
+from evaluator.plan import Plan
 from tests.miniature import DIGITS, Miniature
 
 
@@ -106,3 +108,22 @@ def test_what_is_printed_is_short_until_a_submission_is_named(mini: Miniature) -
     assert "28 cells to run, 76 networks with their controls: no estimate yet" in short[-1]
     assert long.startswith("submission ")
     assert long.count("one ") == 2
+
+
+def test_no_workers_are_wrong_usage(mini: Miniature) -> None:
+    for number in ("0", "-2"):
+        assert "greater than or equal to 1" in mini.run("plan", "--workers", number, code=2).stderr
+
+
+def test_an_unknown_alternative_recipe_names_those_of_the_benchmarks_meant(mini: Miniature) -> None:
+    benchmarks = mini.read("benchmarks")
+    benchmarks["digits-mlp"]["alternative_recipes"] = ["digits-dense"]
+    mini.write("benchmarks", benchmarks)
+    told = mini.run("plan", "--recipe", "digits-dense", "--benchmark", "digits-cnn", code=2).stderr
+    assert "fix: one of: there are none; or --benchmark digits-mlp" in told
+    assert "fix: one of: digits-dense\n" in mini.run("plan", "--recipe", "nothing", code=2).stderr
+
+
+def test_an_estimate_says_where_it_comes_from(mini: Miniature) -> None:
+    assert _like(Plan([], devices=frozenset({"cpu"}))) == _like(Plan([])) == ""
+    assert _like(Plan([], devices=frozenset({"cpu", "nvidia-h200"}))).startswith(", each of them on nvidia-h200")
