@@ -31,8 +31,8 @@ _OBSTACLES = (
 def channel_groups(model: nn.Module, classifier: str, shape: Shape) -> list[ChannelGroup]:
     """The groups whose channels can each be removed without changing anything else, in the network's order.
 
-    Left out: the logits, and channels that pass grouped convolutions, LayerNorm or GroupNorm, attention heads, padded
-    shortcuts, or activations that do not keep zero at zero.
+    Left out: the logits, and channels that pass grouped convolutions, LayerNorm or GroupNorm, concatenations, attention
+    heads, padded shortcuts, or activations that do not keep zero at zero.
 
     Args:
         model: neither it nor its mode is changed; the slices refer to its modules.

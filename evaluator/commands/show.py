@@ -56,6 +56,7 @@ def show(
         ">target",
         ">n",
         ">before %",
+        ">± sd",
         ">after %",
         ">± sd",
         ">speedup",
@@ -95,10 +96,14 @@ def _row(*key: Any, cells: list[Record]) -> tuple[object, ...]:
     after = [r.after.accuracy for r in cells if r.after]
     speedups = [r.counts.speedup for r in cells if r.counts and r.counts.speedup]
     failures = ", ".join(sorted({r.status for r in cells if r.status != "ok"}))
-    deviation = f"{statistics.stdev(after):.2f}" if len(after) > 1 else ""
     shown = f"{target:g}x" if isinstance(target, float) else target
-    return (*what, shown, len(cells), _mean(before), _mean(after), deviation, _mean(speedups), failures)
+    figures = (_mean(before), _spread(before), _mean(after), _spread(after), _mean(speedups))
+    return (*what, shown, len(cells), *figures, failures)
 
 
 def _mean(values: list[float]) -> str:
     return f"{statistics.mean(values):.2f}" if values else ""
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.stdev(values):.2f}" if len(values) > 1 else ""

@@ -37,8 +37,8 @@ class DepGraphSparse(PruningMethod):
     Deviations: begins at initial weights, as one training with one schedule, and keeps the recipe's weight decay; gamma is
     of squared norms, where the authors' code takes their roots; the mean over all channels of a group divides, where the
     paper allows for the mean of the N largest; all channels go at once; shifts (biases) are neither counted nor shrunk;
-    groups that pass attention heads, padded shortcuts or grouped convolutions stay whole, and of every other group at least
-    one channel.
+    groups that pass attention heads, concatenations, padded shortcuts or grouped convolutions stay whole, and of every
+    other group at least one channel.
     """
 
     regularisation: float

@@ -24,8 +24,8 @@ class DepGraph(PruningMethod):
 
     Deviations: without that training; all channels go at once, where the authors' code removes them in many steps; shifts
     (biases) are not counted; the mean over all channels of a group divides, where the paper allows for the mean of the N
-    largest; groups that pass attention heads, padded shortcuts or grouped convolutions stay whole, and of every other group
-    at least one channel.
+    largest; groups that pass attention heads, concatenations, padded shortcuts or grouped convolutions stay whole, and of
+    every other group at least one channel.
     """
 
     def prune(self, job: Job) -> Pruned:

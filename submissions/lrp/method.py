@@ -81,9 +81,9 @@ class LRP(PruningMethod):
     Layer-wise relevance propagation hands an output's relevance back: R_i = sum_j (x_i w_ij)^+ / sum_k (x_k w_kj)^+ R_j
     through convolutions and linear layers (alpha 1, beta 0; biases get none), unchanged through BatchNorm and activations,
     to the winner of a maximum, and in proportion through averages and sums, as around a shortcut. Each image starts with 1
-    at the logit of its label. Along a chain every layer conserves it, which makes layers comparable, and there is one
-    threshold; beside a shortcut a branch holds a part of it alone. A channel's score is sum |R| over images, positions, and
-    the layers that make it.
+    at the logit of its label. Along a chain every layer conserves it, as far as something positive enters its sums, which
+    makes layers comparable, and there is one threshold; beside a shortcut a branch holds a part of it alone. A channel's
+    score is sum |R| over images, positions, and the layers that make it.
 
     Deviations: all channels go at once, where the paper removes a few at a time and computes relevance anew; features
     of linear layers compete as well, where the authors' code ranks filters of convolutions alone, and can divide by a

@@ -43,6 +43,11 @@ class Case(NamedTuple):
     phase: str
 
 
+CRITERIA = (
+    *("l1-filter", "l2-filter", "fpgm", "bn-scale", "taylor-one-shot", "hrank", "depgraph", "thinet", "eagleeye"),
+    *("deepinversion", "lrp", "shapley"),
+)
+"""By which channels are chosen after training; better than by chance, as long as the network tells classes apart."""
 ORDERS = (
     Order("random", "global-magnitude", (8, 16, 32)),
     Order("global-magnitude", "lamp", (8, 16, 32)),
@@ -53,6 +58,9 @@ ORDERS = (
     Order("magnitude-init", "random-init", (32,), ("after",)),
     Order("magnitude-init", "snip", (32,), ("after",)),
     Order("snip", "synflow", (2, 4, 8, 16, 32), ("after",)),
+    Order("diagonal-fisher", "woodfisher", (4, 8, 16), ("before",)),
+    Order("global-magnitude", "lr-rewinding", (2, 4, 8, 16, 32), ("after",)),
+    *(Order("random-filter", slug, (2, 3), ("before",)) for slug in CRITERIA),
 )
 EXCEPTIONS = {
     Case(LENET_300_100, "lamp", "global-magnitude", "before"): (8, 16),
@@ -73,6 +81,16 @@ EXCEPTIONS = {
     Case(LENET_5, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
     Case(RESNET_20, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
     Case(LENET_300_100, "synflow", "snip", "after"): (2, 4, 8, 16, 32),
+    Case(RESNET_56, "sparsegpt", "uniform-magnitude", "before"): (8, 16, 32),
+    **{Case(LENET_300_100, slug, "random-filter", "before"): (2, 3) for slug in ("hrank", "deepinversion")},
+    Case(LENET_300_100, "shapley", "random-filter", "before"): (2,),
+    **{
+        Case(LENET_5, slug, "random-filter", "before"): (2, 3)
+        for slug in ("bn-scale", "taylor-one-shot", "hrank", "deepinversion", "lrp")
+    },
+    **{Case(benchmark, "bn-scale", "random-filter", "before"): (2, 3) for benchmark in JPEG},
+    Case(RESNET_20, "depgraph", "random-filter", "before"): (3,),
+    Case(RESNET_56, "lrp", "random-filter", "before"): (2, 3),
 }
 """Targets at which an order does not hold."""
 
