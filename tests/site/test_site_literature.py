@@ -149,6 +149,7 @@ def test_other_form_of_the_same_pictures_is_a_relative(tmp_path):
     assert (one.title, one.pair) == ("MNIST (inverted) / LeNet-300-100", "MNIST / LeNet-300-100")
     assert {claim.slug for claim, near in one.lines if near} == {"global-magnitude", "uniform-magnitude"}
     assert one.differs[0] == "Reported on MNIST, measured on MNIST (inverted): other pictures."
+    assert "Compression is of all parameters here; reports often count prunable weights alone." in one.differs
     assert "mnist-lenet-300-100" not in [other.name for other in beside.views(gathered, CORPUS_READ) if other.lines]
     assert beside.claims(gathered, "global-magnitude", "mnist-lenet-300-100") == []
     [(_, match)] = beside.matches(gathered, "global-magnitude")

@@ -114,6 +114,8 @@ def differences(standing: Standing, title: str, pair: str, dense: list[float]) -
         found.append(f"Reported on {pair.partition(' / ')[0]}, measured on {title.partition(' / ')[0]}: other pictures.")
     if standing.frame.phase == "before":
         found.append("Measured as pruned, nothing retrained; papers usually report after retraining.")
+    if standing.board.key.division == "unstructured":
+        found.append("Compression is of all parameters here; reports often count prunable weights alone.")
     here = standing.dense[standing.frame.phase]
     known = [value for value in dense if math.isfinite(value)]
     there = f"where reported {_span(known)}" if known else "where reported it is not said"
