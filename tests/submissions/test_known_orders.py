@@ -60,6 +60,7 @@ ORDERS = (
     Order("snip", "synflow", (2, 4, 8, 16, 32), ("after",)),
     Order("diagonal-fisher", "woodfisher", (4, 8, 16), ("before",)),
     Order("global-magnitude", "lr-rewinding", (2, 4, 8, 16, 32), ("after",)),
+    Order("global-magnitude", "lottery-ticket", (2, 4, 8, 16, 32), ("after",)),
     *(Order("random-filter", slug, (2, 3), ("before",)) for slug in CRITERIA),
 )
 EXCEPTIONS = {
@@ -81,6 +82,7 @@ EXCEPTIONS = {
     Case(LENET_5, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
     Case(RESNET_20, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
     Case(LENET_300_100, "synflow", "snip", "after"): (2, 4, 8, 16, 32),
+    Case(LENET_300_100, "lottery-ticket", "global-magnitude", "after"): (2, 4, 8),
     Case(RESNET_56, "sparsegpt", "uniform-magnitude", "before"): (8, 16, 32),
     **{Case(LENET_300_100, slug, "random-filter", "before"): (2, 3) for slug in ("hrank", "deepinversion")},
     Case(LENET_300_100, "shapley", "random-filter", "before"): (2,),
