@@ -14,6 +14,7 @@ from leaderboard.pages import beside, literature
 from leaderboard.reported import by_factor, yearly
 from leaderboard.series import in_turn
 
+from evaluator.metadata import Reported
 from tests.site.specifications import specifications
 from tests.site.synthetic import Plan, fill, make_repository
 
@@ -118,6 +119,14 @@ def test_reported_stands_beside_measured_of_the_same_method(site):
     assert f"{point.accuracy.mean:.2f}" in section
     assert "As reported, not comparable." in text
     assert one.silent == 12
+
+
+def test_one_source_of_several_figures_is_named_once():
+    def of(source):
+        return Reported(dataset="MNIST", architecture="LeNet-5", metric="top-1", value=99, source=source), None
+
+    assert beside.runs([of(source) for source in ("a", "a", "b", "a")]) == [2, 0, 1, 1]
+    assert beside.runs([]) == []
 
 
 def test_a_method_page_has_its_reported_figures_beside_its_own(site):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 from evaluator.metadata import Reported
@@ -197,6 +198,12 @@ def matches(site: Site, slug: str) -> list[tuple[Reported, Match | None]]:
     """
     reported = site.submissions[slug].metadata.reported if slug in site.submissions else []
     return [(one, min(_candidates(site, slug, one), key=lambda match: match.order, default=None)) for one in reported]
+
+
+def runs(reported: Iterable[tuple[Reported, Match | None]]) -> list[int]:
+    """How many figures in a row come from one source, at the first of them; 0 at the others."""
+    lengths = [len(list(group)) for _, group in groupby(reported, key=lambda pair: pair[0].source)]
+    return [number for length in lengths for number in (length, *[0] * (length - 1))]
 
 
 def _candidates(site: Site, slug: str, one: Reported) -> Iterator[Match]:

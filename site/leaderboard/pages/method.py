@@ -113,6 +113,7 @@ def pages(site: Site) -> Iterator[Page]:
 def _content(site: Site, slug: str, boards: list[Standings], history: list[Revision]) -> Content:
     submission = site.submissions.get(slug)
     heads = [head(site, standings, slug) for standings in boards]
+    reported = beside.matches(site, slug)
     return Content({
         "slug": slug,
         "metadata": submission.metadata if submission else None,
@@ -123,7 +124,8 @@ def _content(site: Site, slug: str, boards: list[Standings], history: list[Revis
         "coverage": coverage(site, slug),
         "history": history,
         "look": site.looks[slug],
-        "reported": beside.matches(site, slug),
+        "reported": reported,
+        "runs": beside.runs(reported),
     })  # fmt: skip
 
 
