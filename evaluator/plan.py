@@ -96,13 +96,15 @@ class Plan:
 class Selection:
     """Which part of the grid is asked for; an empty field means everything.
 
-    With a ``recipe`` the retrained cells of the benchmarks that know it as an alternative are meant, by that recipe.
+    With a ``recipe`` the retrained cells of the benchmarks that know it as an alternative are meant, by that recipe. Cells
+    at targets beyond the usual ones are meant with ``stress``, or by their names.
     """
 
     slugs: frozenset[str] = frozenset()
     benchmarks: frozenset[str] = frozenset()
     cells: frozenset[str] = frozenset()
     recipe: str | None = None
+    stress: bool = False
 
     def knows(self, cell: Cell, grid: Grid) -> bool:
         """Whether the asked recipe is one for this cell."""
@@ -138,7 +140,8 @@ def make_plan(
     for subject in (*submissions, None):
         slug = subject.slug if subject else DENSE
         for benchmark in grid.benchmarks:
-            wanted = [cell for cell in _cells_of(subject, grid, benchmark) if selection.wants(slug, cell)]
+            cells = _cells_of(subject, grid, benchmark, stress=selection.stress or bool(selection.cells))
+            wanted = [cell for cell in cells if selection.wants(slug, cell)]
             wanted = [cell for cell in wanted if selection.knows(cell, grid)]
             feasible = [cell for cell in wanted if subject is None or grid.feasible(cell)]
             infeasible += [cell for cell in wanted if cell not in feasible]
@@ -159,7 +162,7 @@ def make_plan(
     return Plan(timed, infeasible, frozenset().union(*(pace.devices for pace in paces.values())))
 
 
-def _cells_of(subject: Submission | None, grid: Grid, benchmark: str) -> Iterator[Cell]:
+def _cells_of(subject: Submission | None, grid: Grid, benchmark: str, *, stress: bool) -> Iterator[Cell]:
     """A submission's cells on a benchmark: those of its division, on the tracks open to its stage."""
     divisions = grid.benchmarks[benchmark].divisions
     if subject is None:
@@ -167,7 +170,8 @@ def _cells_of(subject: Submission | None, grid: Grid, benchmark: str) -> Iterato
             yield from _dense_cells(grid, benchmark, division)
     elif subject.metadata.division in divisions:
         tracks = subject.metadata.tracks
-        yield from (cell for cell in grid.cells(benchmark, subject.metadata.division) if cell.track in tracks)
+        found = grid.cells(benchmark, subject.metadata.division, stress=stress)
+        yield from (cell for cell in found if cell.track in tracks)
 
 
 def _dense_cells(grid: Grid, benchmark: str, division: Division) -> Iterator[Cell]:

@@ -20,6 +20,7 @@ from evaluator.commands.options import (
     RecipeName,
     Root,
     Slugs,
+    Stress,
     Tier,
     Walls,
     published_store,
@@ -47,6 +48,7 @@ def evaluate(
     benchmark: Benchmarks = None,
     cell: Cells = None,
     recipe: RecipeName = None,
+    stress: Stress = False,
     workers: Annotated[
         int | None, typer.Option(help="groups of cells at a time (default: one a core, or a GPU)", min=1)
     ] = None,
@@ -63,7 +65,7 @@ def evaluate(
     root: Root = None,
 ) -> None:
     """Measure every selected cell that is missing or stale; safe to stop and start again at any moment."""
-    selected = select(root, slugs, tier, benchmark, cell, recipe)
+    selected = select(root, slugs, tier, benchmark, cell, recipe, stress)
     repository, grid, run_all = selected.repository, selected.grid, open_engine(engine, scheduler)
     target = published_store(repository, sign_with) if publish and not store else Store(store or repository.local)
     read = [target] if store or publish else [Store(repository.published), target]

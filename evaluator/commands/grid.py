@@ -69,6 +69,7 @@ def describe(loaded: Grid, name: str) -> dict[str, Any]:
         "feasible_speedup": [1.0, architecture.highest_speedup],
         "tracks": list(benchmark.tracks),
         "targets": {division: loaded.targets_of(name, division) for division in benchmark.divisions},
+        "stress": {division: far for division in benchmark.divisions if (far := loaded.stress_of(name, division))},
         "seeds": benchmark.seeds,
         "recipe": _recipe(loaded, benchmark.retraining_recipe),
         "alternative_recipes": [_recipe(loaded, other) for other in benchmark.alternative_recipes],

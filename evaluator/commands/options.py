@@ -31,6 +31,7 @@ Benchmarks = Annotated[list[str] | None, typer.Option(help="only this benchmark 
 RecipeName = Annotated[
     str | None, typer.Option("--recipe", help="retrain by this alternative recipe instead, where a benchmark knows it")
 ]
+Stress = Annotated[bool, typer.Option("--stress", help="the targets beyond the ranked ones as well (64x)")]
 Cells = Annotated[list[str] | None, typer.Option(help="only this cell, by its id (may be repeated)")]
 Walls = Annotated[
     Literal["auto", SandboxKind],
@@ -68,6 +69,7 @@ def select(
     benchmarks: list[str] | None = None,
     cells: list[str] | None = None,
     recipe: str | None = None,
+    stress: bool = False,
 ) -> Selected:
     """Resolve the options; raises UsageError for a name that does not exist."""
     repository = Repository.find(root)
@@ -83,7 +85,7 @@ def select(
         chosen = _with_alternative(grid, chosen, recipe)
     submissions = _submissions(repository, slugs)
     _check_cells(grid, cells or [])
-    selection = Selection(frozenset(slugs or []), frozenset(chosen), frozenset(cells or []), recipe)
+    selection = Selection(frozenset(slugs or []), frozenset(chosen), frozenset(cells or []), recipe, stress)
     return Selected(repository, grid, submissions, selection)
 
 
@@ -171,5 +173,5 @@ def _check_cells(grid: Grid, cells: list[str]) -> None:
 def _cells_of(grid: Grid, benchmark: str) -> list[str]:
     entry = grid.benchmark(benchmark)
     dense = [(track, division, seed) for track in entry.tracks for division in entry.divisions for seed in entry.seeds]
-    ours = [cell.id for division in entry.divisions for cell in grid.cells(benchmark, division)]
+    ours = [cell.id for division in entry.divisions for cell in grid.cells(benchmark, division, stress=True)]
     return ours + [f"{benchmark}/{track}/{division}/1/{seed}" for track, division, seed in dense]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from evaluator.commands.options import Benchmarks, Cells, Json, RecipeName, Root, Slugs, Tier, select
+from evaluator.commands.options import Benchmarks, Cells, Json, RecipeName, Root, Slugs, Stress, Tier, select
 from evaluator.here import device_classes, only_here
 from evaluator.plan import STATES, Plan, Planned, make_plan
 from evaluator.records import Store
@@ -26,6 +26,7 @@ def plan(
     benchmark: Benchmarks = None,
     cell: Cells = None,
     recipe: RecipeName = None,
+    stress: Stress = False,
     published: Annotated[bool, typer.Option("--published", help="look at results/ only, not at the local store")] = False,
     here: Annotated[
         bool, typer.Option("--here", help="nothing to do for tiers that no device of this machine is for")
@@ -38,7 +39,7 @@ def plan(
     root: Root = None,
 ) -> None:
     """Compare the grid with the records: every cell is fresh, missing, failed or stale, with the reason."""
-    selected = select(root, slugs, tier, benchmark, cell, recipe)
+    selected = select(root, slugs, tier, benchmark, cell, recipe, stress)
     stores = [Store(selected.repository.published)]
     if not published:
         stores.append(Store(selected.repository.local))

@@ -18,7 +18,7 @@ def promote(
     root: Root = None,
 ) -> None:
     """Copy records from the local store to results/: those that are fresh, from a sandbox, and from the tier's device."""
-    selected = select(root, slugs, tier, benchmark)
+    selected = select(root, slugs, tier, benchmark, stress=True)
     published = published_store(selected.repository, sign_with)
     records = copy_records(selected.repository, selected.grid, selected.submissions, selected.selection, published)
     counts = Counter(record.submission for record in records)

@@ -77,7 +77,7 @@ def show(
 def _stale(slug: str, store: Store, root: Root, benchmarks: Benchmarks, recipe: RecipeName) -> int:
     """How many cells of a table would be measured anew; 0 where that cannot be told, as of a submission that is gone."""
     with contextlib.suppress(EspalierError):
-        selected = select(root, [slug], benchmarks=benchmarks, recipe=recipe)
+        selected = select(root, [slug], benchmarks=benchmarks, recipe=recipe, stress=True)
         made = make_plan(selected.repository, selected.grid, selected.submissions, [store], selected.selection)
         return sum(planned.slug == slug and planned.state == "stale" for planned in made.cells)
     return 0

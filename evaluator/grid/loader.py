@@ -69,11 +69,15 @@ class Grid(BaseModel):
         """The targets of a division on a benchmark: its own, or the division's."""
         return self.benchmarks[name].targets.get(division, self.targets[division].values)
 
-    def cells(self, name: str, division: Division) -> Iterator[Cell]:
-        """All cells of a division on a benchmark, targets in order, seeds within."""
+    def stress_of(self, name: str, division: Division) -> list[float]:
+        """Targets beyond those: none on a benchmark that has its own."""
+        return [] if division in self.benchmarks[name].targets else self.targets[division].stress
+
+    def cells(self, name: str, division: Division, *, stress: bool = False) -> Iterator[Cell]:
+        """All cells of a division on a benchmark, targets in order, seeds within; with ``stress`` those beyond as well."""
         benchmark = self.benchmarks[name]
         for track in benchmark.tracks:
-            for target in self.targets_of(name, division):
+            for target in (*self.targets_of(name, division), *(self.stress_of(name, division) if stress else ())):
                 for seed in benchmark.seeds:
                     yield Cell(name, track, division, target, seed)
 
@@ -161,7 +165,7 @@ def _contradiction(grid: Grid, name: str) -> str | None:
     if benchmark.dense_recipe is None and (scratch or set(benchmark.tracks) & set(FROM_FRESH)):
         return "networks are trained from new weights, which needs a dense_recipe"
     for division in benchmark.divisions:
-        for target in grid.targets_of(name, division):
+        for target in (*grid.targets_of(name, division), *grid.stress_of(name, division)):
             if division == "semi-structured":
                 found = PATTERN.fullmatch(str(target))
                 if found is None or int(found[1]) >= int(found[2]):

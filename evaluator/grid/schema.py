@@ -122,6 +122,7 @@ class Start(Entry):
 class Targets(Entry):
     axis: Literal["compression", "speedup", "pattern"]
     values: list[float | str]
+    stress: Annotated[list[float], Field(description="beyond the values; asked for by name, and in no summary figure")] = []
     tolerance: Annotated[float, Field(gt=0, lt=1, description="a realised target may miss by this fraction")]
 
 

@@ -76,7 +76,7 @@ def test_the_grid_lists_everything_for_programs(mini: Miniature) -> None:
         expected = {
             "name", "title", "tier", "dataset", "architecture", "parameters", "prunable_weights", "macs", "tracks",
             "targets", "feasible_compression", "seeds", "recipe", "dense_recipe", "fresh_recipe", "pruning_recipe",
-            "alternative_recipes", "feasible_speedup", "limits", "method_epochs",
+            "alternative_recipes", "feasible_speedup", "limits", "method_epochs", "stress",
             "start", "bases", "digest",
         }  # fmt: skip
         assert set(benchmark) == expected
@@ -127,3 +127,29 @@ def test_an_unknown_alternative_recipe_names_those_of_the_benchmarks_meant(mini:
 def test_an_estimate_says_where_it_comes_from(mini: Miniature) -> None:
     assert _like(Plan([], devices=frozenset({"cpu"}))) == _like(Plan([])) == ""
     assert _like(Plan([], devices=frozenset({"cpu", "nvidia-h200"}))).startswith(", each of them on nvidia-h200")
+
+
+def test_stress_targets_are_planned_when_they_are_asked_for(mini: Miniature) -> None:
+    """By the option, or by name; the usual ones stay what is asked for unasked."""
+    targets = mini.read("targets")
+    targets["unstructured"]["stress"] = [10]
+    mini.write("targets", targets)
+    benchmarks = mini.read("benchmarks")
+    del benchmarks["digits-cnn"]["targets"]
+    mini.write("benchmarks", benchmarks)
+    far = {f"digits-cnn/one-shot/unstructured/10/{seed}" for seed in (0, 1)}
+
+    def cells(*options: str) -> set[str]:
+        planned = mini.json("plan", "largest", *options)["cells"]
+        return {cell["cell"] for cell in planned if cell["submission"] == "largest"}
+
+    usual = cells()
+    assert not far & usual
+    assert cells("--stress") == usual | far, "digits-mlp has targets of its own, and none beyond"
+    one = min(far)
+    assert cells("--cell", one) == {one}
+    listed = {b["name"]: b["stress"] for b in mini.json("grid")["benchmarks"]}
+    assert listed == {"digits-cnn": {"unstructured": [10.0]}, "digits-mlp": {}}
+    targets["unstructured"]["stress"] = [0.5]
+    mini.write("targets", targets)
+    assert "no compression above 1" in mini.run("plan", code=1).stderr
