@@ -25,16 +25,16 @@ def retraining_seconds(board: Board) -> float:
 
 
 def costliest(board: Board, slug: str, column: str) -> float:
-    """The largest over the targets of a method's mean over seeds; nan where some value is not known."""
+    """The largest over the ranked targets of a method's mean over seeds; nan where some value is not known."""
     means = by_target(board, slug, column).values()
     return float(np.max(list(means))) if means else math.nan
 
 
 def by_target(board: Board, slug: str, column: str) -> dict[str, float]:
-    """Target -> mean over seeds, nan where some value is not known."""
+    """Ranked target -> mean over seeds, nan where some value is not known."""
     found: dict[str, list[float]] = {}
     for row in board.by_submission.get(slug, []):
-        if row.variant == "method" and row.status == "ok":
+        if row.variant == "method" and row.status == "ok" and row.target not in board.stress:
             value = getattr(row, column)
             found.setdefault(row.target, []).append(math.nan if value is None else value)
     return {target: float(np.mean(values)) for target, values in found.items()}

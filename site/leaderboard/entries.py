@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from leaderboard import statistics
@@ -102,6 +102,7 @@ class Frame:
     """What the entries of one board and phase share.
 
     ``reference`` is the accuracy of the dense control per seed, in the order of ``seeds`` (nan where not measured).
+    ``stress``: targets beyond, of which something is measured; no summary figure knows them.
     """
 
     phase: Phase
@@ -110,6 +111,7 @@ class Frame:
     primary: Axis | None
     chance: float
     reference: list[float]
+    stress: list[Target] = field(default_factory=list)
 
     @property
     def feasible(self) -> list[Target]:
@@ -134,6 +136,7 @@ class Entry:
     area: dict[Axis, Figure]
     reach: dict[Axis, dict[float, Reach]]
     mean_drop: Figure
+    stress: list[Point]
 
     @property
     def seeds(self) -> tuple[int, int]:
@@ -168,6 +171,7 @@ def make_entry(slug: str, variant: str, cells: dict[tuple[str, int], Row], frame
         area={axis: _area(curves[axis], axis, frame, gap) for axis in axes},
         reach={axis: _reaches(curves[axis], frame) for axis in axes},
         mean_drop=_mean_drop(curves["compression"], gap),
+        stress=[_point(target, cells, frame) for target in frame.stress],
     )
 
 

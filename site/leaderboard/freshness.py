@@ -73,7 +73,8 @@ class Freshness:
         return all(known) and (row.submission == DENSE or row.target in self._targets(row.benchmark, row.division))
 
     def _targets(self, benchmark: str, division: Division) -> list[str]:
-        return [one if isinstance(one, str) else f"{one:g}" for one in self.grid.targets_of(benchmark, division)]
+        every = (*self.grid.targets_of(benchmark, division), *self.grid.stress_of(benchmark, division))
+        return [one if isinstance(one, str) else f"{one:g}" for one in every]
 
     def _expect(self, slug: str, cell: Cell, recipe: str) -> Inputs | None:
         submission = None if slug == DENSE else self._submission(slug)

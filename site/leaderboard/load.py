@@ -59,13 +59,14 @@ class BoardKey(NamedTuple):
 class Board:
     """All records of one key, and those of its dense control (``dense_rows``, one per seed).
 
-    ``remeasuring``: they are of the version before, and how far the new one is.
+    ``remeasuring``: they are of the version before, and how far the new one is. ``stress``: targets beyond the ranked ones.
     """
 
     key: BoardKey
     records: list[Row]
     dense_rows: list[Row]
     remeasuring: Remeasuring | None = None
+    stress: frozenset[str] = frozenset()
 
     @property
     def track(self) -> Track:
@@ -95,7 +96,7 @@ class Board:
 
     def alone(self, slug: str) -> Board:
         """One method, with its controls and the dense one: what follows from these records, whatever others there are."""
-        board = Board(self.key, self.by_submission.get(slug, []), self.dense_rows)
+        board = Board(self.key, self.by_submission.get(slug, []), self.dense_rows, stress=self.stress)
         known = {name: one for name, one in self.sources.items() if name == slug}
         board.__dict__.update(sources=known, dense_source=self.dense_source)  # found already
         return board
@@ -112,8 +113,9 @@ class Board:
 
     @cached_property
     def retraining_seconds(self) -> float:
-        """The median of what retraining took."""
-        return float(np.median([row.retraining_seconds for row in self.records if row.status == "ok"] or [0.0]))
+        """The median of what retraining took, at the ranked targets."""
+        ranked = (row for row in self.records if row.status == "ok" and row.target not in self.stress)
+        return float(np.median([row.retraining_seconds for row in ranked] or [0.0]))
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,8 @@ def _boards(rows: list[Row], grid: Grid, remeasuring: Mapping[Table, Remeasuring
     for key, own in found.items():
         progress = remeasuring.get(Table(*key[:-1])) if key.origin == PUBLISHED else None
         shared = [row for row in dense.get(key._replace(division=""), []) if row.before == (progress is not None)]
-        boards.append(Board(key, own, _dense_of(shared, key.division), progress))
+        stress = frozenset(f"{target:g}" for target in grid.stress_of(key.benchmark, cast(Division, key.division)))
+        boards.append(Board(key, own, _dense_of(shared, key.division), progress, stress))
     names_in_order = (list(grid.benchmarks), list(get_args(Track)), list(get_args(Division)))
 
     def place(board: Board) -> tuple[object, ...]:

@@ -87,8 +87,8 @@ class Standing:
         return next((entry for entry in self.methods if entry.slug == slug), None)
 
     def accuracies(self, entry: Entry, position: int) -> list[float]:
-        """Of an entry at a target, in the order of the seeds; nan where there is none."""
-        return by_seed(entry.points[position].trials, self.frame.seeds)
+        """Of an entry at a target, in the order of the seeds; nan where there is none. Stress targets come last."""
+        return by_seed((entry.points + entry.stress)[position].trials, self.frame.seeds)
 
     def front(self, axis: Axis) -> list[str]:
         """Slugs with a point on the Pareto front of mean accuracy against a factor: as asked for on the targets' own axis,
@@ -162,6 +162,14 @@ def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None
     return targets, axis if several and axis != "pattern" else None
 
 
+def stress_targets(board: Board, grid: Grid) -> list[Target]:
+    """Those beyond the ranked ones of which the board has records."""
+    division: Any = board.key.division
+    measured = {row.target for row in board.records}
+    found = [Target(f"{value:g}", value, feasible=True) for value in grid.stress_of(board.key.benchmark, division)]
+    return [target for target in found if target.label in measured]
+
+
 def _cells(board: Board) -> dict[tuple[str, str], dict[tuple[str, int], Row]]:
     """(submission, variant) -> (target, seed) -> row."""
     cells: dict[tuple[str, str], dict[tuple[str, int], Row]] = {}
@@ -182,6 +190,7 @@ def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str
         primary=primary,
         chance=100 / grid.datasets[benchmark.dataset].classes,
         reference=[float(dense.get(seed, math.nan)) for seed in benchmark.seeds],
+        stress=stress_targets(board, grid),
     )
     axes: tuple[Axis, ...] = ("compression", "speedup")
     entries = {key: make_entry(*key, rows, frame) for key, rows in cells.items()}

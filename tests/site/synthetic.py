@@ -61,6 +61,7 @@ class Plan:
     """An alternative to the benchmark's retraining recipe."""
     tracks: tuple[Track, ...] = ()
     """That the methods also go through, beside those of their kinds."""
+    stress: bool = False
 
 
 def original(name: str) -> str:
@@ -112,7 +113,7 @@ def records(grid: Grid, plan: Plan) -> Iterator[Record]:
                 for seed in grid.benchmarks[name].seeds:
                     yield _dense(name, (track, kind[1]), seed, grid, plan)
             for index, slug in enumerate(names(kind, plan.methods)):
-                for cell in grid.cells(name, kind[1]):
+                for cell in grid.cells(name, kind[1], stress=plan.stress):
                     if cell.track not in tracks or (slug, _label(cell), cell.seed) in plan.missing:
                         continue
                     for variant in ("method", *(controls_of(cell) if plan.controls else ())):

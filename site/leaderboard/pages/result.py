@@ -62,7 +62,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Line:
-    """One target: both phases, differences to the controls, and cost."""
+    """One target: both phases, differences to the controls, and cost; ``stress``: beyond those that are ranked."""
 
     target: Target
     points: dict[Phase, Point]
@@ -72,6 +72,7 @@ class Line:
     pruning_memory_mb: Interval
     retraining_seconds: Interval
     trainability: Interval
+    stress: bool
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,9 @@ def result(sources: Sources) -> Result:
     """Everything that the template shows."""
     board, first, grid = sources.board, sources.first, sources.grid
     own = [row for row in board.records if row.variant == "method"]
-    targets = first.frame.targets
+    targets, measured = first.frame.targets, {row.target for row in own}
+    lines = [_line(sources, own, position) for position in range(len(targets) + len(first.frame.stress))]
+    lines = [line for line in lines if not line.stress or line.target.label in measured]
     usual = grid.recipe_name(board.key.benchmark, board.track) == board.key.recipe
     return Result(
         slug=sources.slug,
@@ -157,7 +160,7 @@ def result(sources: Sources) -> Result:
         signer=sources.signer,
         phases=list(sources.standings),
         axes=[(axis, axis) for axis in first.axes if axis] if len(first.axes) > 1 else [],
-        lines=[_line(sources, own, position) for position in range(len(targets))],
+        lines=lines,
         charts=[_chart(sources, one, axis) for one in sources.standings.values() for axis in one.axes],
         layers=layers(own, targets),
         groups=groups(own, targets),
@@ -171,17 +174,19 @@ def result(sources: Sources) -> Result:
 
 def _line(sources: Sources, own: list[Row], position: int) -> Line:
     entries = {phase: entry for phase, one in sources.standings.items() if (entry := one.entry(sources.slug)) is not None}
-    target = sources.first.frame.targets[position]
+    frame = sources.first.frame
+    target = (frame.targets + frame.stress)[position]
     at = [row for row in own if row.target == target.label]
     return Line(
         target=target,
-        points={phase: entry.points[position] for phase, entry in entries.items()},
+        points={phase: (entry.points + entry.stress)[position] for phase, entry in entries.items()},
         differences=_differences(sources.first, sources.slug, position),
         pruning_seconds=_over(at, "pruning_seconds"),
         pruning_epochs=_over(at, "pruning_epochs"),
         pruning_memory_mb=_over(at, "pruning_memory_mb"),
         retraining_seconds=_over(at, "retraining_seconds"),
         trainability=_over(at, "trainability"),
+        stress=target in frame.stress,
     )
 
 
