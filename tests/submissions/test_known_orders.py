@@ -153,14 +153,15 @@ def test_every_order_and_every_exception_is_of_published_records() -> None:
     assert {(case, target) for case, targets in EXCEPTIONS.items() for target in targets} <= set(CASES)
 
 
-def test_magnitude_at_initialisation_collapses_where_snip_and_synflow_live() -> None:
-    """In the order in which they keep parameters connected; above 32 nothing is published."""
+@pytest.mark.parametrize("target", [32, 64])
+def test_magnitude_at_initialisation_collapses_where_snip_and_synflow_live(target: float) -> None:
+    """In the order in which they keep parameters connected."""
     effective = {}
     for slug in ("magnitude-init", "snip", "synflow"):
-        counts = [record.counts for record in records(LENET_300_100, slug, 32)]
+        counts = [record.counts for record in records(LENET_300_100, slug, target)]
         assert len(counts) >= 3
         assert {count.collapsed for count in counts} == {slug == "magnitude-init"}
         effective[slug] = mean(count.effective for count in counts)
     assert effective["magnitude-init"] < effective["snip"] < effective["synflow"]
-    alive = min(accuracy(LENET_300_100, slug, 32, "after") or 0 for slug in ("random-init", "snip", "synflow", "grasp"))
-    assert (accuracy(LENET_300_100, "magnitude-init", 32, "after") or 0) < alive - 50
+    alive = min(accuracy(LENET_300_100, slug, target, "after") or 0 for slug in ("random-init", "snip", "synflow", "grasp"))
+    assert (accuracy(LENET_300_100, "magnitude-init", target, "after") or 0) < alive - 50
