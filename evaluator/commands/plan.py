@@ -85,7 +85,7 @@ def show(made: Plan, workers: int, *, each: bool) -> None:
 def _like(made: Plan) -> str:
     """Where the estimate comes from, unless every machine has one."""
     others = sorted(made.devices - {CPU})
-    return f", each of them on {' or '.join(others)} as where such networks were measured" if others else ""
+    return f", by what they took on {' and '.join(others)}" if others else ""
 
 
 def _rows(made: Plan, each: bool) -> Iterator[tuple[object, ...]]:
