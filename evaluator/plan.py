@@ -42,6 +42,8 @@ class Planned:
     reasons: tuple[str, ...] = ()
     todo: tuple[Variant, ...] = ()
     seconds: float | None = None
+    devices: frozenset[str] = frozenset()
+    """Classes of those on which the estimate rests."""
 
     @property
     def slug(self) -> str:
@@ -64,8 +66,6 @@ class Plan:
 
     cells: Sequence[Planned]
     infeasible: Sequence[Cell] = field(default_factory=list)
-    devices: frozenset[str] = frozenset()
-    """Classes of those on which the estimates rest."""
 
     @property
     def todo(self) -> list[Planned]:
@@ -84,6 +84,11 @@ class Plan:
     @property
     def states(self) -> Counter[State]:
         return Counter(planned.state for planned in self.cells)
+
+    @property
+    def devices(self) -> frozenset[str]:
+        """Classes of those on which the estimates of what is to be run rest."""
+        return frozenset().union(*(planned.devices for planned in self.todo))
 
     @property
     def seconds(self) -> float | None:
@@ -158,8 +163,7 @@ def make_plan(
     planned.sort(key=lambda p: p.submission is not None)
     names = {one.cell.benchmark for one in planned if one.todo}
     paces = {name: Pace(record for store in stores for record in store.of(name)) for name in names}
-    timed = [replace(p, seconds=_seconds(p, grid, paces, selection.recipe)) if p.todo else p for p in planned]
-    return Plan(timed, infeasible, frozenset().union(*(pace.devices for pace in paces.values())))
+    return Plan([_timed(p, grid, paces, selection.recipe) if p.todo else p for p in planned], infeasible)
 
 
 def _cells_of(subject: Submission | None, grid: Grid, benchmark: str, *, stress: bool) -> Iterator[Cell]:
@@ -197,13 +201,13 @@ def _verdict(verdicts: Sequence[Planned], *, alone: bool) -> Planned:
     return replace(last, reasons=(ITS_OWN,)) if last.state == "missing" and done else last
 
 
-def _seconds(planned: Planned, grid: Grid, paces: Mapping[str, Pace], recipe: str | None) -> float | None:
-    """An estimate from whatever was measured on the same benchmark."""
+def _timed(planned: Planned, grid: Grid, paces: Mapping[str, Pace], recipe: str | None) -> Planned:
+    """With an estimate, from whatever was measured on the same benchmark."""
     cell, needs = planned.cell, planned.submission.metadata.needs if planned.submission else None
-    by = grid.method_recipe(cell.benchmark, cell.track)
+    by, pace = grid.method_recipe(cell.benchmark, cell.track), paces[cell.benchmark]
     own = int(min(by.epochs, needs.training_epochs)) if by and needs else 0
     epochs = {variant: _epochs(grid, cell, variant, recipe) for variant in planned.todo}
-    return paces[cell.benchmark].seconds(Work(planned.slug, cell, epochs, own))
+    return replace(planned, seconds=pace.seconds(Work(planned.slug, cell, epochs, own)), devices=frozenset(pace.devices))
 
 
 def _epochs(grid: Grid, cell: Cell, variant: Variant, recipe: str | None) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from evaluator.commands.plan import _like
-from evaluator.plan import Plan
+from evaluator.grid import Cell
+from evaluator.plan import Plan, Planned
+from evaluator.records import Variant
 from tests.miniature import DIGITS, Miniature
 
 
@@ -124,9 +126,15 @@ def test_an_unknown_alternative_recipe_names_those_of_the_benchmarks_meant(mini:
     assert "fix: one of: digits-dense\n" in mini.run("plan", "--recipe", "nothing", code=2).stderr
 
 
-def test_an_estimate_says_where_it_comes_from(mini: Miniature) -> None:
-    assert _like(Plan([], devices=frozenset({"cpu"}))) == _like(Plan([])) == ""
-    assert _like(Plan([], devices=frozenset({"cpu", "nvidia-h200"}))) == ", by what they took on nvidia-h200"
+def test_an_estimate_says_where_it_comes_from() -> None:
+    """Of what is to be run here: cells that are left to others do not count."""
+    cell = Cell("digits-mlp", "one-shot", "unstructured", 2.0, 0)
+
+    def planned(device: str, *todo: Variant) -> Planned:
+        return Planned(None, cell, "missing", todo=todo, devices=frozenset({device}))
+
+    assert _like(Plan([])) == _like(Plan([planned("cpu", "dense"), planned("nvidia-h200")])) == ""
+    assert _like(Plan([planned("cpu", "dense"), planned("nvidia-h200", "dense")])) == ", by what they took on nvidia-h200"
 
 
 def test_stress_targets_are_planned_when_they_are_asked_for(mini: Miniature) -> None:
