@@ -162,12 +162,10 @@ def reading_targets(board: Board, grid: Grid) -> tuple[list[Target], Axis | None
     return targets, axis if several and axis != "pattern" else None
 
 
-def stress_targets(board: Board, grid: Grid) -> list[Target]:
+def stress_targets(board: Board) -> list[Target]:
     """Those beyond the ranked ones of which the board has records."""
-    division: Any = board.key.division
-    measured = {row.target for row in board.records}
-    found = [Target(f"{value:g}", value, feasible=True) for value in grid.stress_of(board.key.benchmark, division)]
-    return [target for target in found if target.label in measured]
+    measured = board.stress & {row.target for row in board.records}
+    return [Target(label, float(label), feasible=True) for label in sorted(measured, key=float)]
 
 
 def _cells(board: Board) -> dict[tuple[str, str], dict[tuple[str, int], Row]]:
@@ -190,7 +188,7 @@ def _standing(board: Board, grid: Grid, phase: Phase, cells: dict[tuple[str, str
         primary=primary,
         chance=100 / grid.datasets[benchmark.dataset].classes,
         reference=[float(dense.get(seed, math.nan)) for seed in benchmark.seeds],
-        stress=stress_targets(board, grid),
+        stress=stress_targets(board),
     )
     axes: tuple[Axis, ...] = ("compression", "speedup")
     entries = {key: make_entry(*key, rows, frame) for key, rows in cells.items()}
