@@ -43,7 +43,8 @@ def _where_possible(table: Callable[[], None]) -> None:
     try:
         table()
     except RuntimeError as error:
-        print(f"not measured further: {str(error).strip().splitlines()[0]}", flush=True)
+        said, *_ = str(error).strip().split("\n")
+        print(f"not measured further: {said}", flush=True)
 
 
 def compiled(network: str, numbers: Sequence[int], device: torch.device, compiler: str = COMPILER, steps: int = 100) -> None:

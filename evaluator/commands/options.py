@@ -31,7 +31,7 @@ Benchmarks = Annotated[list[str] | None, typer.Option(help="only this benchmark 
 RecipeName = Annotated[
     str | None, typer.Option("--recipe", help="retrain by this alternative recipe instead, where a benchmark knows it")
 ]
-Stress = Annotated[bool, typer.Option("--stress", help="the targets beyond the ranked ones as well (64x)")]
+Stress = Annotated[bool, typer.Option("--stress", help="the stress targets as well, beyond those that are ranked")]
 Cells = Annotated[list[str] | None, typer.Option(help="only this cell, by its id (may be repeated)")]
 Walls = Annotated[
     Literal["auto", SandboxKind],
