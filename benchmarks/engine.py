@@ -6,8 +6,8 @@ training in one process could have. With a GPU it is :mod:`benchmarks.gpu` and :
 
 On a CPU the evaluator trains one network at a time in each process (`evaluator.device.cohort_size`), on one thread, in as
 many processes as there are cores, since that gains nearly as many times as there are cores, for every network. Networks that
-take turns on the same batches save only the making of these. MLPs stacked into one gain more, but only where all have the
-same widths, and with other last bits than each would have alone: the evaluator does without that second form.
+take turns on the same batches save only the making of these. MLPs fused into one gain more, but with other last bits than
+each would have alone: what a CPU trains is the same to the bit wherever it is trained, and stays so.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ def _forms(cores: int) -> None:
     _head(f"{TOGETHER} networks a process", "same batches, in turn", "one by one")
     for network, precision in FORMS:
         _line(f"{network}, {precision}", _pairs(cores, network, precision, ("ours", TOGETHER), ("ours", 1)))
-    _head(f"{TOGETHER} networks a process", "stacked", "same batches, in turn")
+    _head(f"{TOGETHER} networks a process", "fused", "same batches, in turn")
     for network, precision in FORMS[:2]:
-        _line(f"{network}, {precision}", _pairs(cores, network, precision, ("stacked", TOGETHER), ("ours", TOGETHER)))
+        _line(f"{network}, {precision}", _pairs(cores, network, precision, ("fused", TOGETHER), ("ours", TOGETHER)))
     print("The evaluator's form on a CPU: one by one, MLPs in float32. A form with a ratio above 1 to it would be faster.")
 
 

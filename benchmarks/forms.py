@@ -1,14 +1,16 @@
-"""Forms that a GPU's training and scoring could have beside the evaluator's: what each would save, and what change.
+"""Forms that a GPU's training and scoring can have: what each takes, and what changes.
 
-A compiled step: of BatchNorm, activation and addition the compiler makes one kernel each way, where a step as it is reads
-and writes the maps for each. Scoring in float32: in larger batches, or captured, so that it does not wait for its host.
+Training networks of one shape: each on a stream of its own, fused into a wide one, or that one compiled, where BatchNorm,
+activation and addition are one kernel each way. The grid says which form a network has. Scoring in float32: in either memory
+format, in larger batches, compiled, or captured, so that it does not wait for its host.
 """
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -19,56 +21,59 @@ from benchmarks.gpu import ROUNDS, head, row, side_by_side, speed
 from benchmarks.loops import NETWORKS, made_up
 from evaluator.data.images import Images
 from evaluator.device import finish, set_up
+from evaluator.fused import fuse
 from evaluator.networks import architecture
 from evaluator.scoring import Measured, measure
-from evaluator.training import MEMORY_FORMATS, Step, batches, stepper, stream
+from evaluator.training import MEMORY_FORMATS, Step, Trainee, batches, stepper, stream
 
 COMPILER = "inductor"
-NUMBERS = (1, 4, 8, 16)
-BATCH, LARGER = 250, (1000, 2500)
+TOGETHER = {
+    "resnet-20": (4, 8, 16),
+    "resnet-56": (8,),
+    "vgg-16-bn": (8,),
+    "lenet-300-100": (8, 16),
+    "lenet-5-caffe": (8, 16),
+}
+CONVOLUTIONS = (1, 4, 8, 16)
+BATCH, LARGER = 250, 1000
 IMAGES = 10_000
 
 
 def bench() -> None:
     device = set_up("cuda")
-    torch.use_deterministic_algorithms(True)  # compiled kernels must not be chosen by the clock either
-    _where_possible(lambda: compiled("resnet-20", NUMBERS, device))
+    columns = "streams, ms", "fused, ms", "compiled, ms", "first, s", "fused, off", "compiled, off"
+    head("networks of one shape", *columns)
+    for network, numbers in TOGETHER.items():
+        for number in numbers:
+            trained(network, number, device)
     for network in ("resnet-20", "vgg-16-bn"):
-        _where_possible(partial(scored, network, device))
-    convolutions.bench(NUMBERS, device)
+        scored(network, device)
+    convolutions.bench(CONVOLUTIONS, device)
 
 
-def _where_possible(table: Callable[[], None]) -> None:
-    """Compiling needs a C compiler, which not every machine has."""
-    try:
-        table()
-    except RuntimeError as error:
-        said, *_ = str(error).strip().split("\n")
-        print(f"not measured further: {said}", flush=True)
+def trained(network: str, number: int, device: torch.device, compiler: str = COMPILER, steps: int = 100) -> None:
+    """Milliseconds of a step in each form; how far the first network gets in three from where it gets alone."""
+    forms: tuple[Callable[[list[Trainee]], list[Trainee]], ...] = (list, fuse, partial(fuse, compiler=compiler))
+    found = [speed(network, form(side_by_side(network, number, device)), device, steps=steps) for form in forms]
+    alone = _first_of(network, 1, device, list)
+    off = [_distance(_first_of(network, number, device, form), alone) for form in forms[1:]]
+    taken = (f"{1000 * each.step:.2f}" for each in found)
+    row(f"{network}, {number}", *taken, f"{found[-1].first:.1f}", *(f"{each:.1e}" for each in off))
 
 
-def compiled(network: str, numbers: Sequence[int], device: torch.device, compiler: str = COMPILER, steps: int = 100) -> None:
-    """Networks side by side in captured steps, and how far a compiled one is from where it gets alone."""
-    head(f"{network}, compiled", "ms a step", "as it is, ms", "ratio", "first, s", "alone, off by")
-    for number in numbers:
-        found = speed(network, side_by_side(network, number, device, compiler=compiler), device, steps=steps)
-        usual = speed(network, side_by_side(network, number, device), device, steps=steps)
-        off = _distance(*(_trained(network, many, device, compiler) for many in (number, 1)))
-        row(
-            f"{network}, {number}",
-            *(f"{1000 * found.step:.2f}", f"{1000 * usual.step:.2f}", f"{usual.step / found.step:.2f}x"),
-            *(f"{found.first:.1f}", f"{off:.1e}"),
-        )
-
-
-def _trained(network: str, number: int, device: torch.device, compiler: str, steps: int = 3) -> nn.Module:
+def _first_of(
+    network: str, number: int, device: torch.device, form: Callable[[list[Trainee]], list[Trainee]], steps: int = 3
+) -> nn.Module:
     """The first of so many networks, after a few steps side by side."""
     torch.manual_seed(0)
-    trainees = side_by_side(network, number, device, compiler=compiler)
+    trainees = side_by_side(network, number, device)
     images = made_up(128 * steps, architecture(network).shape).to(device)
-    advance = stepper(trainees)
+    together = form(trainees)
+    advance = stepper(together)
     pairs = batches(images, trainees[0].recipe, stream(0), trainees[0].memory_format)
     for count, (inputs, labels) in enumerate(pairs):
+        for trainee in together:
+            trainee.pace(0.01)
         advance(inputs, labels, Step(count, steps, 0.01))
     finish(device)
     return trainees[0].model
@@ -85,18 +90,21 @@ def scored(network: str, device: torch.device, number: int = IMAGES, compiler: s
     torch.manual_seed(0)
     model = kind.build().to(device).to(memory_format=form).eval()
     images = made_up(number, kind.shape).to(device)
-    forms: dict[str, tuple[Callable[[], nn.Module], int]] = {
-        f"batches of {BATCH}": (lambda: model, BATCH),
-        **{f"batches of {batch}": (lambda: model, batch) for batch in LARGER},
-        f"of {BATCH}, compiled": (lambda: _Called(torch.compile(model, backend=compiler)), BATCH),
+    plain = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    forms: dict[str, tuple[Callable[[], nn.Module], int, torch.memory_format]] = {
+        f"as trained, {BATCH}": (lambda: model, BATCH, form),
+        f"contiguous, {BATCH}": (lambda: plain, BATCH, torch.contiguous_format),
+        f"contiguous, {LARGER}": (lambda: plain, LARGER, torch.contiguous_format),
+        f"compiled, {BATCH}": (lambda: _Called(torch.compile(plain, backend=compiler)), BATCH, torch.contiguous_format),
     }
     if device.type == "cuda":
         shape = (BATCH, *kind.shape)
-        forms[f"of {BATCH}, captured"] = lambda: _Replayed(model, shape, device, form), BATCH
+        captured = partial(_Replayed, plain, shape, device, torch.contiguous_format)
+        forms[f"captured, {BATCH}"] = captured, BATCH, torch.contiguous_format
     head(f"{network}, {number} images", "s", "other classes")
     usual = measure(model, images, 10, BATCH, form)
-    for name, (make, batch) in forms.items():
-        seconds, found = _timed(make(), images, batch, form)
+    for name, (make, batch, layout) in forms.items():
+        seconds, found = _timed(make(), images, batch, layout)
         others = sum(a != b for a, b in zip(found.predictions, usual.predictions, strict=True))
         row(name, f"{seconds:.4f}", str(others))
 
@@ -119,7 +127,8 @@ class _Called(nn.Module):
         self._function = function
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self._function(inputs)
+        logits: Tensor = self._function(inputs)
+        return logits
 
 
 class _Replayed(nn.Module):

@@ -3,8 +3,9 @@
 All in one process, since starting PyTorch takes longer than what is to be measured; the plain loop, which sets nothing up
 as the evaluator does, has one of its own. Captures are timed apart: a training makes two, and replays them for minutes.
 
-On a GPU the evaluator trains as many networks side by side as the grid allows, each an ordinary one on a stream of its own,
-in one captured graph; cells beyond that form further cohorts, one after another. MLPs stacked into one stand beside it.
+On a GPU the evaluator trains as many networks side by side as the grid allows, in the form that the grid has for them, in
+one captured graph; cells beyond that form further cohorts, one after another. What each form takes is
+:mod:`benchmarks.forms`'s to show.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from benchmarks.loops import NETWORKS, TOGETHER, images_per_second, made_up, masks_of, recipe_of
-from benchmarks.stacked import StackedTrainee
+from benchmarks.loops import NETWORKS, images_per_second, made_up, masks_of, recipe_of
+from evaluator import grid
 from evaluator.device import finish, set_up
 from evaluator.networks import architecture
-from evaluator.training import MEMORY_FORMATS, Hooks, Step, Trainee, batches, in_turn, stepper, stream
+from evaluator.training import MEMORY_FORMATS, Step, Trainee, batches, in_form, in_turn, stepper, stream
 
+ARCHITECTURES = grid.load_grid(Path(grid.__file__).parent).architectures
 SIDE_BY_SIDE = {"resnet-20": (1, 2, 4, 8, 16), "resnet-56": (1, 8), "vgg-16-bn": (1, 8), "lenet-300-100": (1, 8, 16)}
 STEPS, STEPS_IN_TURN = 100, 20
 ROUNDS = 3
@@ -55,10 +58,6 @@ def bench() -> None:
     head("cells", "cohorts", "images/s", "of one each", "one by one", "plain loop")
     for network, alone in plain.items():
         _cells(network, alone, device)
-    head(f"lenet-300-100, {TOGETHER}", "stacked, ms", "streams, ms", "ratio")
-    for precision in ("float32", "bfloat16"):
-        _stacked(precision, device)
-    print("The evaluator's form on a GPU: networks on a stream each, in one captured graph; MLPs in float32.")
 
 
 def head(first: str, *others: str) -> None:
@@ -71,7 +70,7 @@ def row(first: str, *others: str) -> None:
 
 def _line(network: str, number: int, plain: float | None, device: torch.device) -> float:
     """A line of the first table; returns images per second of all networks together."""
-    captured = speed(network, side_by_side(network, number, device), device)
+    captured = speed(network, as_in_the_grid(network, number, device), device)
     one_by_one = speed(network, side_by_side(network, number, device), device, capture=False)
     rate = number * 128 / captured.step
     gain = one_by_one.step / captured.step
@@ -87,35 +86,27 @@ def _cells(network: str, plain: float, device: torch.device, steps: int = STEPS)
     """Cohorts one after another, against as many cohorts of one network and against a plain loop for each cell."""
     step: dict[int, float] = {}
     for cells in NUMBERS:
-        cohorts = [min(TOGETHER, cells - done) for done in range(0, cells, TOGETHER)]
+        together = ARCHITECTURES[network].together
+        cohorts = [min(together, cells - done) for done in range(0, cells, together)]
         for size in {1, *cohorts} - step.keys():
-            step[size] = speed(network, side_by_side(network, size, device), device, steps=steps).step
+            step[size] = speed(network, as_in_the_grid(network, size, device), device, steps=steps).step
         taken = sum(step[size] for size in cohorts)
         rate = cells * 128 / taken
         numbers = f"{len(cohorts)}", f"{rate:.0f}", f"{rate / cells:.0f}"
         row(f"{network}, {cells}", *numbers, f"{cells * step[1] / taken:.1f}x", f"{rate / plain:.1f}x")
 
 
-def _stacked(precision: str, device: torch.device, steps: int = STEPS) -> None:
-    kind = architecture("lenet-300-100")
-    models = [kind.build().to(device) for _ in range(TOGETHER)]
-    stack = StackedTrainee(models, kind, recipe_of("lenet-300-100", precision))
-    streams = side_by_side("lenet-300-100", TOGETHER, device, precision)
-    one, other = (speed("lenet-300-100", each, device, steps=steps).step for each in ([stack], streams))
-    row(precision, f"{1000 * one:.2f}", f"{1000 * other:.2f}", f"{other / one:.2f}x")
+def as_in_the_grid(network: str, number: int, device: torch.device) -> Sequence[Trainee]:
+    return in_form(ARCHITECTURES[network].gpu_form, side_by_side(network, number, device))
 
 
-def side_by_side(
-    network: str, number: int, device: torch.device, precision: str = "", compiler: str | None = None
-) -> list[Trainee]:
-    """So many pruned networks; by default in the precision of their recipe, and as they are."""
+def side_by_side(network: str, number: int, device: torch.device) -> list[Trainee]:
+    """So many pruned networks, in the precision of their recipe."""
     kind, (memory_format, augment) = architecture(network), NETWORKS[network]
-    recipe = recipe_of(network, precision or ("bfloat16" if augment == "flip-crop" else "float32"))
+    recipe = recipe_of(network, "bfloat16" if augment == "flip-crop" else "float32")
     models = [kind.build().to(device) for _ in range(number)]
-    hooks = [Hooks(forward=torch.compile(m, backend=compiler).forward) if compiler else Hooks() for m in models]
     return [
-        Trainee(model, recipe, masks=masks_of(model, kind), memory_format=MEMORY_FORMATS[memory_format], hooks=hook)
-        for model, hook in zip(models, hooks, strict=True)
+        Trainee(model, recipe, masks=masks_of(model, kind), memory_format=MEMORY_FORMATS[memory_format]) for model in models
     ]
 
 

@@ -1,6 +1,6 @@
-"""Ways to retrain pruned networks, as processes: the evaluator's, stacked, and the loop that most people write.
+"""Ways to retrain pruned networks, as processes: the evaluator's on a CPU, fused, and the loop that most people write.
 
-`python -m benchmarks.loops FORM NETWORK IMAGES THREADS [CELLS [TOGETHER [PRECISION]]]`, in the form `ours`, `stacked` or
+`python -m benchmarks.loops FORM NETWORK IMAGES THREADS [CELLS [TOGETHER [PRECISION]]]`, in the form `ours`, `fused` or
 `plain`, trains CELLS networks for an epoch, TOGETHER at a time, and prints images per second over all of them. The plain
 loop is that of ShrinkBench: a DataLoader of up to 8 workers over PIL images with torchvision's transforms, masks multiplied
 in every forward pass, and three values read back each step. Network, recipe, data and masks are the same.
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from evaluator.data.images import Images
 from evaluator.device import finish, set_up
+from evaluator.fused import fuse
 from evaluator.grid import Recipe
 from evaluator.networks import Architecture, architecture, prunable_layers
 from evaluator.training import MEMORY_FORMATS, Trainee, train_together
@@ -34,7 +35,7 @@ NETWORKS = {
 }
 """Network -> memory format in the grid, augmentation of its recipe."""
 TOGETHER = 8
-"""Networks side by side in one process: as many as the grid allows on a GPU where it does not say otherwise."""
+"""Networks side by side in one process, where a form needs several."""
 
 
 def recipe_of(network: str, precision: str) -> Recipe:
@@ -58,10 +59,19 @@ def masks_of(model: nn.Module, kind: Architecture) -> dict[nn.Parameter, Tensor]
 
 
 def ours(kind: Architecture, images: Images, recipe: Recipe, memory_format: str, together: int) -> Callable[[], object]:
+    trainees = _trainees(kind, images, recipe, memory_format, together)
+    return lambda: train_together(trainees, images, recipe, seed=0)
+
+
+def fused(kind: Architecture, images: Images, recipe: Recipe, memory_format: str, together: int) -> Callable[[], object]:
+    trainees = fuse(_trainees(kind, images, recipe, memory_format, together))
+    return lambda: train_together(trainees, images, recipe, seed=0)
+
+
+def _trainees(kind: Architecture, images: Images, recipe: Recipe, memory_format: str, together: int) -> list[Trainee]:
     form = MEMORY_FORMATS[memory_format]
     models = [kind.build().to(images.labels.device) for _ in range(together)]
-    trainees = [Trainee(model, recipe, masks=masks_of(model, kind), memory_format=form) for model in models]
-    return lambda: train_together(trainees, images, recipe, seed=0)
+    return [Trainee(model, recipe, masks=masks_of(model, kind), memory_format=form) for model in models]
 
 
 class Masked(nn.Module):
@@ -127,8 +137,6 @@ def images_per_second(form: str, network: str, processes: int, threads: int, *mo
 
 
 def main() -> None:
-    from benchmarks.stacked import stacked  # which takes its masks from here
-
     form, network, number, threads, *rest = sys.argv[1:]
     cells, together = (int(value) for value in [*rest[:2], *["1", "1"][len(rest) :]])
     precision = rest[2] if len(rest) > 2 else "float32"
@@ -136,7 +144,7 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     kind = architecture(network)
     memory_format, recipe = NETWORKS[network][0], recipe_of(network, precision)
-    build = {"ours": ours, "stacked": stacked, "plain": plain}[form]
+    build = {"ours": ours, "fused": fused, "plain": plain}[form]
     build(kind, made_up(512, kind.shape).to(device), recipe, memory_format, together)()  # warm up
     images = made_up(int(number), kind.shape).to(device)
     epochs = [build(kind, images, recipe, memory_format, min(together, cells - done)) for done in range(0, cells, together)]

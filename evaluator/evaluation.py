@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Sequence
@@ -58,8 +59,10 @@ class Bench:
         self.trained_by = grid.recipes[entry.dense_recipe or entry.retraining_recipe]
         self.fresh_recipe = grid.recipes.get(grid.recipe_name(name, "at-init"))
         self.memory_format = MEMORY_FORMATS[grid.architectures[entry.architecture].memory_format]
+        self.scoring_format = torch.contiguous_format if device.type == "cuda" else self.memory_format
         self.device = device
         self.cohort_size = cohort_size(device, grid.architectures[entry.architecture].together)
+        self.gpu_form = grid.architectures[entry.architecture].gpu_form
         self.timed = "structured" in entry.divisions
         patterns = grid.targets_of(name, "semi-structured") if "semi-structured" in entry.divisions else []
         self.timed_in_half = PATTERN in patterns
@@ -135,7 +138,9 @@ class Bench:
 
     def score(self, model: nn.Module) -> Score:
         """One pass over the test set; the predictions go to the artifacts."""
-        measured = measure(model, self.test, self.dataset.classes, self.protocol.evaluation_batch, self.memory_format)
+        if self.scoring_format is not self.memory_format:
+            model = copy.deepcopy(model).to(memory_format=self.scoring_format)
+        measured = measure(model, self.test, self.dataset.classes, self.protocol.evaluation_batch, self.scoring_format)
         self.artifacts.add(measured.predictions)
         return measured.score
 
@@ -237,6 +242,7 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
         recipe,
         seed=candidates[0].cell.seed,
         after_epoch=after_epoch,
+        form=bench.gpu_form,
     )
     seconds = time.perf_counter() - started - sum(course.seconds for course in courses)
     return [

@@ -16,7 +16,7 @@ from evaluator.canonical import digest, digest_file, write_atomically
 _NETWORKS = tuple(f"networks/{name}.py" for name in ("__init__", "imagenet", "lenet", "resnet", "vgg", "vit"))
 _CHANNELS = tuple(f"channels/{name}.py" for name in ("costs", "discovery", "groups", "solving", "surgery"))
 _DATA = tuple(f"data/{name}.py" for name in ("decode", "images", "listing", "prepare", "sources", "splits", "streamed"))
-_TRAINING = ("training.py", "optimizer.py", "graphs.py", "canonical.py")
+_TRAINING = ("training.py", "optimizer.py", "fused.py", "graphs.py", "canonical.py")
 _BASES = ("bases.py", "base_files.py", "published.py", "device.py", "counting.py")
 _ALL = (*_NETWORKS, *_CHANNELS, *_DATA, *_TRAINING, *_BASES)
 

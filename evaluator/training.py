@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from evaluator.canonical import seed_of
 from evaluator.data.images import Images
 from evaluator.grid import Recipe
+from evaluator.grid.schema import GpuForm
 from evaluator.optimizer import Sgd
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -128,9 +129,10 @@ class Trainee:
         hooks = self.hooks
         bfloat16 = self.recipe.precision == "bfloat16"
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False):
-            loss = F.cross_entropy(self._forward(inputs), labels)
+            loss = self.loss(self._forward(inputs), labels)
         self.optimizer.zero_grad(set_to_none=True)
-        (loss if hooks.penalty is None else loss + hooks.penalty(step)).backward()  # type: ignore[no-untyped-call]
+        whole = loss.sum()
+        (whole if hooks.penalty is None else whole + hooks.penalty(step)).backward()  # type: ignore[no-untyped-call]
         if hooks.after_backward is not None:
             with torch.no_grad():
                 hooks.after_backward(step)
@@ -141,6 +143,22 @@ class Trainee:
                 hooks.after_step(step)
             self._zero()
         self.loss_sum += loss.detach() * len(labels)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean cross-entropy of (N, classes) logits and (N,) labels, in nats."""
+        return F.cross_entropy(logits, labels)
+
+    def mask_of(self, parameter: Tensor) -> Tensor:
+        """Boolean, True where ``parameter`` is trained."""
+        for masked, factor in zip(self._masked, self._factors, strict=True):
+            if masked is parameter:
+                return factor.bool()
+        return torch.ones_like(parameter, dtype=torch.bool)
+
+    @property
+    def more(self) -> bool:
+        """Whether anything but the network's own step happens in a step, or has happened before."""
+        return self.hooks != Hooks() or len(self.optimizer.param_groups) > 1 or bool(self.optimizer.state)
 
     def _zero(self) -> None:
         if self._masked:
@@ -172,7 +190,7 @@ def train_together(
     after_epoch: Callable[[int], None] = lambda _: None,
     epochs: range | None = None,
     order_from: int = 0,
-    capture: bool = True,
+    form: GpuForm | None = "streams",
 ) -> list[float]:
     """Train networks side by side on the same batches, in place.
 
@@ -180,28 +198,38 @@ def train_together(
         after_epoch: called with the number of epochs done, from 1.
         epochs: which of the recipe's epochs to run; all by default. The schedule counts all of them.
         order_from: how many epochs were trained before by another schedule: no two epochs go through the images alike.
-
-        capture: whether a GPU may replay one captured step; what code of others hangs on to a network would not be in it.
+        form: of networks of one shape on a GPU, which replays one captured step, as the grid has it for the architecture;
+            None to take every step anew, since what code of others hangs on to a network would not be in a captured one.
 
     Returns:
         For each network the mean cross-entropy over the last epoch, in nats.
     """
     steps = math.ceil(len(images) / recipe.batch)
     total = recipe.epochs * steps
-    advance = stepper(trainees) if capture else in_turn(trainees)
+    together = in_form(form, trainees)
+    advance = in_turn(together) if form is None else stepper(together)
     for epoch in range(recipe.epochs) if epochs is None else epochs:
-        for trainee in trainees:
+        for trainee in together:
             trainee.model.train()
             trainee.loss_sum.zero_()
         for number, (inputs, labels) in enumerate(
             batches(images, recipe, stream("order", seed, order_from + epoch), trainees[0].memory_format), epoch * steps
         ):
             step = Step(number, total, learning_rate(recipe, number, total))
-            for trainee in trainees:
+            for trainee in together:
                 trainee.pace(step.lr)
             advance(inputs, labels, step)
         after_epoch(epoch + 1)
     return [float(trainee.loss_sum) / len(images) for trainee in trainees]
+
+
+def in_form(form: GpuForm | None, trainees: Sequence[Trainee]) -> Sequence[Trainee]:
+    """What is trained in their place: on a GPU all of one shape as a wide network, where the form says so."""
+    if form in (None, "streams") or not trainees[0].loss_sum.is_cuda:
+        return trainees
+    from evaluator.fused import fuse
+
+    return fuse(trainees, compiler="inductor" if form == "compiled" else None)
 
 
 def stepper(trainees: Sequence[Trainee]) -> Callable[[Tensor, Tensor, Step], None]:

@@ -51,6 +51,10 @@ class Dataset(Entry):
         return self
 
 
+GpuForm = Literal["streams", "fused", "compiled"]
+"""How a GPU trains networks of one shape: each on a stream of its own, as one wide network, or that one compiled."""
+
+
 class Architecture(Entry):
     title: str
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
@@ -60,6 +64,9 @@ class Architecture(Entry):
     macs: Annotated[int, Field(gt=0, description="multiply-accumulates of the dense network for one input")]
 
     together: Annotated[int, Field(gt=0, description="how many are trained side by side on a GPU")] = 8
+    gpu_form: Annotated[GpuForm, Field(description="in what form those of one shape are: the fastest that was measured")] = (
+        "streams"
+    )
     highest_speedup: Annotated[float, Field(ge=1, description="with one channel left of each group that may be pruned")] = 1
 
     @property

@@ -1,0 +1,166 @@
+"""Networks of one shape as a single wide one, which trains them all at once (horizontal fusion: Wang et al. 2021, HFTA).
+
+The channels of each lie behind those of the one before it: convolutions are grouped, BatchNorm is only wider, and linear
+layers multiply by as many matrices. Nothing of a network can reach another, and their losses are added, so that each gets
+its own gradients. A GPU, which small networks leave mostly idle, then has larger kernels and fewer of them. Compiled, what
+lies between two convolutions is one kernel.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evaluator.data.prepare import cache_folder
+from evaluator.networks.resnet import BasicBlock, PaddedShortcut, ResNet
+from evaluator.training import Hooks, Trainee
+
+FEWEST = 4
+"""Of two or three an H200 makes one wide network more slowly than two or three, on a stream each."""
+
+
+def fuse(trainees: Sequence[Trainee], *, compiler: str | None = None) -> list[Trainee]:
+    """The trainees, one in the place of all that are alike; their networks' own tensors are trained in either case.
+
+    Args:
+        compiler: a back-end of torch.compile; by default nothing is compiled.
+    """
+    alike: dict[Hashable, list[Trainee]] = {}
+    for trainee in trainees:
+        alike.setdefault(_kind(trainee), []).append(trainee)
+    together: list[Trainee] = []
+    for same in alike.values():
+        together += [Fused(same, compiler)] if len(same) >= FEWEST else same
+    return together
+
+
+def _kind(trainee: Trainee) -> Hashable:
+    """What networks that can be fused have in common; no other has it where a network is more than its layers."""
+    if trainee.more or any(type(module) not in CHANNELWISE | WIDE.keys() for module in trainee.model.modules()):
+        return id(trainee)
+    shapes = tuple((name, tensor.shape) for name, tensor in trainee.model.state_dict().items())
+    return repr(trainee.recipe), trainee.memory_format, shapes
+
+
+class Fused(Trainee):
+    """Networks of one shape in training, whose tensors become parts of its own.
+
+    Args:
+        trainees: of one recipe and one memory format, before their first step; each keeps its masks.
+        compiler: as for :func:`fuse`.
+    """
+
+    def __init__(self, trainees: Sequence[Trainee], compiler: str | None = None) -> None:
+        first, models = trainees[0], [trainee.model for trainee in trainees]
+        wide = copy.deepcopy(first.model)
+        for name, module in first.model.named_modules():
+            if type(module) in WIDE:
+                wide.set_submodule(name, WIDE[type(module)]([model.get_submodule(name) for model in models]))
+        states = [model.state_dict(keep_vars=True) for model in models]
+        masks = {
+            parameter: torch.cat([trainee.mask_of(state[name]) for trainee, state in zip(trainees, states, strict=True)])
+            for name, parameter in wide.named_parameters()
+        }
+        masks = {parameter: mask for parameter, mask in masks.items() if not bool(mask.all())}
+        forward = None if compiler is None else _compiled(wide, first.recipe.batch, compiler)
+        hooks = Hooks(forward=forward)
+        super().__init__(wide, first.recipe, masks=masks, memory_format=first.memory_format, hooks=hooks)
+        self.loss_sum = torch.zeros(len(trainees), device=self.loss_sum.device)
+        for trainee, own in zip(trainees, self.loss_sum, strict=True):
+            trainee.loss_sum = own
+        for name, whole in wide.state_dict().items():
+            for state, own in zip(states, whole.chunk(len(models)), strict=True):
+                state[name].data = own.view_as(state[name]) if state[name].dim() == 0 else own
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of (N, networks * classes) logits and (N,) labels, the mean loss of each network."""
+        number = len(self.loss_sum)
+        of_each = labels[:, None].expand(-1, number)
+        losses = F.cross_entropy(logits.reshape(of_each.numel(), -1), of_each.flatten(), reduction="none")
+        return losses.view_as(of_each).mean(0)
+
+
+def _compiled(model: nn.Module, batch: int, compiler: str) -> Callable[[Tensor], Tensor]:
+    """The model, compiled for whole batches; where that fails, as without a C compiler, it stays as it is."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))  # which is read at import
+    import torch._dynamo
+    import torch._inductor.config
+
+    torch._dynamo.config.suppress_errors = True
+    torch._inductor.config.deterministic = True  # no kernel is chosen by the clock
+    compiled = torch.compile(model, backend=compiler, dynamic=False)
+    return lambda images: compiled(images) if len(images) == batch else model(images)
+
+
+class _Layers(nn.Module):
+    """Weights and biases of layers of one shape."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        super().__init__()
+        self.number = len(layers)
+        self.weight = nn.Parameter(torch.cat([layer.weight.detach() for layer in layers]))
+        biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
+        self.bias = nn.Parameter(torch.cat(biases)) if biases else None
+
+
+class _Convolutions(_Layers):
+    def __init__(self, layers: Sequence[nn.Conv2d]) -> None:
+        super().__init__(layers)
+        like = layers[0]
+        self.stride, self.padding, self.dilation = like.stride, like.padding, like.dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = x.shape[1] // self.weight.shape[1]  # a single one for the images, which all networks have in common
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, groups)
+
+
+class _Linears(_Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] == self.weight.shape[1]:
+            return F.linear(x, self.weight, self.bias)
+        each, weights = x.reshape(len(x), self.number, -1), self.weight.view(self.number, -1, self.weight.shape[1])
+        y = torch.bmm(each.transpose(0, 1), weights.mT).transpose(0, 1).flatten(1)
+        return y if self.bias is None else y + self.bias
+
+
+class _BatchNorms(nn.BatchNorm2d):
+    def __init__(self, layers: Sequence[nn.BatchNorm2d]) -> None:
+        super().__init__(len(layers) * layers[0].num_features, layers[0].eps, layers[0].momentum)
+        for name in ("weight", "bias"):
+            setattr(self, name, nn.Parameter(torch.cat([getattr(layer, name).detach() for layer in layers])))
+        for name in ("running_mean", "running_var"):
+            setattr(self, name, torch.cat([getattr(layer, name) for layer in layers]))
+        self.num_batches_tracked = torch.stack([cast(Tensor, layer.num_batches_tracked) for layer in layers])
+
+
+class _Shortcuts(nn.Module):
+    """Zeros around the channels of each network."""
+
+    def __init__(self, shortcuts: Sequence[PaddedShortcut]) -> None:
+        super().__init__()
+        self.number, self.stride, self.padding = len(shortcuts), shortcuts[0].stride, shortcuts[0].padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = x[:, :, :: self.stride, :: self.stride].permute(0, 2, 3, 1)
+        each = pixels.reshape(*pixels.shape[:3], self.number, -1)
+        return F.pad(each, (self.padding, self.padding)).flatten(3).permute(0, 3, 1, 2)
+
+
+WIDE: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    nn.Conv2d: _Convolutions,
+    nn.Linear: _Linears,
+    nn.BatchNorm2d: _BatchNorms,
+    PaddedShortcut: _Shortcuts,
+}
+"""Layers whose channels are not all treated alike, and what takes the place of several."""
+
+CHANNELWISE = frozenset(
+    {nn.Sequential, ResNet, BasicBlock, nn.ReLU, nn.Identity, nn.Flatten, nn.MaxPool2d, nn.AdaptiveAvgPool2d}
+)
+"""Modules that do the same to any number of channels."""

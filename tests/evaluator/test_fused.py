@@ -1,0 +1,128 @@
+"""Networks fused into a wide one: each is trained as it would be alone, and nothing of one reaches another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from evaluator.channels import channel_groups, remove_channels
+from evaluator.fused import FEWEST, Fused, fuse
+from evaluator.grid import Recipe
+from evaluator.networks import architecture, prunable_layers
+from evaluator.training import Hooks, Step, Trainee, in_turn
+
+RECIPE = Recipe(title="two epochs", lr=0.02, batch=16, epochs=2)
+NAMES = ("digits-mlp", "digits-cnn", "lenet-300-100", "lenet-5-caffe", "resnet-20")
+
+
+def trainees(name: str, number: int = FEWEST, **more: object) -> list[Trainee]:
+    """Different networks, each with a mask of its own, but for the second, which has none; in float64."""
+    kind = architecture(name)
+    made = []
+    for seed in range(number):
+        torch.manual_seed(seed)
+        model = kind.build().double()
+        layers = [layer for _, layer in prunable_layers(model, kind.classifier)]
+        masks: dict[nn.Parameter, Tensor] = {m.weight: torch.rand_like(m.weight) < 0.3 for m in layers if seed != 1}  # type: ignore[misc]
+        form = torch.contiguous_format if name.startswith("digits") else torch.channels_last
+        made.append(Trainee(model, RECIPE, masks=masks, memory_format=form, **more))  # type: ignore[arg-type]
+    return made
+
+
+def train(name: str, together: Sequence[Trainee], sizes: Sequence[int] = (16, 16, 9)) -> None:
+    random = torch.Generator().manual_seed(3)
+    advance = in_turn(together)
+    for number, size in enumerate(sizes):
+        inputs = torch.randn(size, *architecture(name).shape, generator=random, dtype=torch.float64)
+        labels = torch.randint(0, 10, (size,), generator=random)
+        for trainee in together:
+            trainee.pace(0.02)
+        advance(inputs, labels, Step(number, len(sizes), 0.02))
+
+
+def state(trainee: Trainee) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in trainee.model.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("compiler", [None, "eager"])
+def test_each_is_trained_as_alone(name: str, compiler: str | None) -> None:
+    fused, alone = trainees(name), trainees(name)
+    (whole,) = fuse(fused, compiler=compiler)
+    assert isinstance(whole, Fused)
+    for each in ([whole], alone):
+        train(name, each)
+    for one, other in zip(fused, alone, strict=True):
+        for key, tensor in state(other).items():
+            torch.testing.assert_close(state(one)[key], tensor, rtol=1e-7, atol=1e-9, msg=key)
+        assert math.isclose(float(one.loss_sum), float(other.loss_sum), rel_tol=1e-9)
+
+
+def test_what_cannot_be_compiled_is_trained_all_the_same() -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("Failed to find C compiler")
+
+    fused, alone = trainees("digits-cnn"), trainees("digits-cnn")
+    train("digits-cnn", fuse(fused, compiler=fails))  # type: ignore[arg-type]
+    train("digits-cnn", alone)
+    for one, other in zip(fused, alone, strict=True):
+        torch.testing.assert_close(state(one), state(other), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["digits-cnn", "resnet-20"])
+def test_masked_weights_stay_zero_and_those_of_a_neighbour_do_not(name: str) -> None:
+    made = trainees(name)
+    kind = architecture(name)
+    kept = [[layer.weight != 0 for _, layer in prunable_layers(t.model, kind.classifier)] for t in made]
+    train(name, fuse(made))
+    for trainee, masks in zip(made, kept, strict=True):
+        for (_, layer), mask in zip(prunable_layers(trainee.model, kind.classifier), masks, strict=True):
+            assert torch.equal(layer.weight != 0, mask)
+    assert all(bool(mask.all()) for mask in kept[1])
+
+
+def test_what_goes_wrong_in_one_network_does_not_reach_another() -> None:
+    made, same = trainees("resnet-20"), trainees("resnet-20")
+    with torch.no_grad():
+        made[2].model.get_parameter("conv1.weight").fill_(math.nan)
+    for each in (made, same):
+        train("resnet-20", fuse(each))
+    for number in (0, 1, 3):
+        assert all(
+            torch.equal(a, b) for a, b in zip(state(made[number]).values(), state(same[number]).values(), strict=True)
+        )
+    assert math.isnan(float(made[2].loss_sum))
+
+
+def test_fused_are_those_of_one_shape_that_are_enough() -> None:
+    kind = architecture("resnet-20")
+    groups = channel_groups(kind.build(), kind.classifier, kind.shape)
+    small = remove_channels(kind.build(), groups, {group.position: torch.arange(group.size) > 0 for group in groups})
+    odd = Trainee(small, RECIPE, memory_format=torch.channels_last)
+    wide, left = fuse([*trainees("resnet-20", FEWEST), odd])
+    assert isinstance(wide, Fused)
+    assert left is odd
+    few = trainees("resnet-20", FEWEST - 1)
+    assert fuse(few) == few
+
+
+@pytest.mark.parametrize("hooks", [Hooks(forward=lambda x: x.flatten(1)[:, :10]), Hooks(after_step=lambda step: None)])
+def test_what_has_hooks_stays_by_itself(hooks: Hooks) -> None:
+    made = trainees("digits-cnn", FEWEST, hooks=hooks)
+    assert fuse(made) == made
+
+
+def test_what_was_trained_before_stays_by_itself() -> None:
+    """Its momentum would be lost."""
+    made = trainees("digits-cnn")
+    train("digits-cnn", made)
+    assert fuse(made) == made
+
+
+def test_a_network_of_other_modules_stays_by_itself() -> None:
+    made = [Trainee(architecture("mobilenet-v2").build(), RECIPE) for _ in range(FEWEST)]
+    assert fuse(made) == made
