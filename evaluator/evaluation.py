@@ -214,7 +214,7 @@ def _from_scratch(bench: Bench, seed: int, artifact: Artifact) -> nn.Module:
 def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]:
     """Score networks of one seed and recipe as they are pruned, train them side by side, and score them again.
 
-    Each is trained exactly as it would be alone: they share nothing but the batches.
+    Each is trained as it would be alone: they share nothing but the batches, and on a GPU kernels that may round otherwise.
     """
     began = time.perf_counter()
     before = [_before(bench, candidate) for candidate in candidates]

@@ -41,8 +41,8 @@ def fuse(trainees: Sequence[Trainee], *, compiler: str | None = None) -> list[Tr
 
 
 def _kind(trainee: Trainee) -> Hashable:
-    """What networks that can be fused have in common; no other has it where a network is more than its layers."""
-    if trainee.more or any(type(module) not in CHANNELWISE | WIDE.keys() for module in trainee.model.modules()):
+    """What networks that can be fused have in common; where one cannot be, nothing that another has."""
+    if not trainee.plain or any(type(module) not in CHANNELWISE | WIDE.keys() for module in trainee.model.modules()):
         return id(trainee)
     shapes = tuple((name, tensor.shape) for name, tensor in trainee.model.state_dict().items())
     return repr(trainee.recipe), trainee.memory_format, shapes

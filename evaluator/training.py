@@ -3,7 +3,7 @@
 Data are uint8 and are augmented by batch; weights are masked after the step, never in the forward pass
 (which gives the same numbers); nothing is read back from the device within an epoch. The order of images and their
 augmentation depend on seed and epoch alone, never on the cell: differences between cells are paired, and any number of
-networks can be trained side by side on the same batches, each exactly as it would be alone.
+networks can be trained side by side on the same batches, each as it would be alone (to the bit but for wide networks).
 """
 
 from __future__ import annotations
@@ -156,9 +156,9 @@ class Trainee:
         return torch.ones_like(parameter, dtype=torch.bool)
 
     @property
-    def more(self) -> bool:
-        """Whether anything but the network's own step happens in a step, or has happened before."""
-        return self.hooks != Hooks() or len(self.optimizer.param_groups) > 1 or bool(self.optimizer.state)
+    def plain(self) -> bool:
+        """Whether nothing is added to the network's own steps, and none has been taken yet."""
+        return self.hooks == Hooks() and len(self.optimizer.param_groups) == 1 and not self.optimizer.state
 
     def _zero(self) -> None:
         if self._masked:
