@@ -81,6 +81,7 @@ EXCEPTIONS = {
     Case(LENET_300_100, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
     Case(LENET_5, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
     Case(RESNET_20, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
+    Case(RESNET_56, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
     Case(LENET_300_100, "synflow", "snip", "after"): (2, 4, 8, 16, 32),
     Case(LENET_300_100, "lottery-ticket", "global-magnitude", "after"): (2, 4, 8),
     Case(RESNET_56, "sparsegpt", "uniform-magnitude", "before"): (8, 16, 32),
