@@ -7,7 +7,7 @@ training in one process could have. With a GPU it is :mod:`benchmarks.gpu` and :
 On a CPU the evaluator trains one network at a time in each process (`evaluator.device.cohort_size`), on one thread, in as
 many processes as there are cores, since that gains nearly as many times as there are cores, for every network. Networks that
 take turns on the same batches save only the making of these. MLPs fused into one gain more, but with other last bits than
-each would have alone: what a CPU trains is the same to the bit wherever it is trained, and stays so.
+each would have alone: what a CPU trains is the same to the bit in whatever company, and stays so.
 """
 
 from __future__ import annotations

@@ -17,16 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import convolutions
-from benchmarks.gpu import ROUNDS, head, row, side_by_side, speed
+from benchmarks.gpu import ROUNDS, head, row, side_by_side, speed, together
 from benchmarks.loops import NETWORKS, made_up
 from evaluator.data.images import Images
 from evaluator.device import finish, set_up
-from evaluator.fused import fuse
+from evaluator.fused import COMPILER, in_form
+from evaluator.grid.schema import GpuForm
 from evaluator.networks import architecture
 from evaluator.scoring import Measured, measure
-from evaluator.training import MEMORY_FORMATS, Step, Trainee, batches, stepper, stream
+from evaluator.training import MEMORY_FORMATS, Step, batches, stepper, stream
 
-COMPILER = "inductor"
+FORMS: tuple[GpuForm, ...] = ("streams", "fused", "compiled")
 TOGETHER = {
     "resnet-20": (4, 8, 16),
     "resnet-56": (8,),
@@ -41,7 +42,7 @@ IMAGES = 10_000
 
 def bench() -> None:
     device = set_up("cuda")
-    columns = "streams, ms", "fused, ms", "compiled, ms", "first, s", "fused, off", "compiled, off"
+    columns = "streams, ms", "fused, ms", "compiled, ms", "compiling, s", "fused, off", "compiled, off"
     head("networks of one shape", *columns)
     for network, numbers in TOGETHER.items():
         for number in numbers:
@@ -53,26 +54,29 @@ def bench() -> None:
 
 def trained(network: str, number: int, device: torch.device, compiler: str = COMPILER, steps: int = 100) -> None:
     """Milliseconds of a step in each form; how far the first network gets in three from where it gets alone."""
-    forms: tuple[Callable[[list[Trainee]], list[Trainee]], ...] = (list, fuse, partial(fuse, compiler=compiler))
-    found = [speed(network, form(side_by_side(network, number, device)), device, steps=steps) for form in forms]
-    alone = _first_of(network, 1, device, list)
-    off = [_distance(_first_of(network, number, device, form), alone) for form in forms[1:]]
-    taken = (f"{1000 * each.step:.2f}" for each in found)
-    row(f"{network}, {number}", *taken, f"{found[-1].first:.1f}", *(f"{each:.1e}" for each in off))
+    taken, off = [], []
+    alone = _first_of(network, 1, device, "streams")
+    for form in FORMS:
+        started = time.perf_counter()
+        trainees = together(network, number, device, form, compiler)
+        ready = time.perf_counter() - started
+        taken.append(f"{1000 * speed(network, trainees, device, steps=steps).step:.2f}")
+        off.append(f"{_distance(_first_of(network, number, device, form, compiler), alone):.1e}")
+    row(f"{network}, {number}", *taken, f"{ready:.1f}", *off[1:])
 
 
 def _first_of(
-    network: str, number: int, device: torch.device, form: Callable[[list[Trainee]], list[Trainee]], steps: int = 3
+    network: str, number: int, device: torch.device, form: GpuForm, compiler: str = COMPILER, steps: int = 3
 ) -> nn.Module:
     """The first of so many networks, after a few steps side by side."""
     torch.manual_seed(0)
     trainees = side_by_side(network, number, device)
     images = made_up(128 * steps, architecture(network).shape).to(device)
-    together = form(trainees)
-    advance = stepper(together)
-    pairs = batches(images, trainees[0].recipe, stream(0), trainees[0].memory_format)
-    for count, (inputs, labels) in enumerate(pairs):
-        for trainee in together:
+    recipe, layout = trainees[0].recipe, trainees[0].memory_format
+    all_of_them = in_form(form, trainees, lambda: next(batches(images, recipe, stream(0), layout)), compiler)
+    advance = stepper(all_of_them)
+    for count, (inputs, labels) in enumerate(batches(images, recipe, stream(0), layout)):
+        for trainee in all_of_them:
             trainee.pace(0.01)
         advance(inputs, labels, Step(count, steps, 0.01))
     finish(device)

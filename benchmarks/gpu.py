@@ -22,8 +22,10 @@ from torch import Tensor
 from benchmarks.loops import NETWORKS, images_per_second, made_up, masks_of, recipe_of
 from evaluator import grid
 from evaluator.device import finish, set_up
+from evaluator.fused import COMPILER, in_form
+from evaluator.grid.schema import GpuForm
 from evaluator.networks import architecture
-from evaluator.training import MEMORY_FORMATS, Step, Trainee, batches, in_form, in_turn, stepper, stream
+from evaluator.training import MEMORY_FORMATS, Step, Trainee, batches, in_turn, stepper, stream
 
 ARCHITECTURES = grid.load_grid(Path(grid.__file__).parent).architectures
 SIDE_BY_SIDE = {"resnet-20": (1, 2, 4, 8, 16), "resnet-56": (1, 8), "vgg-16-bn": (1, 8), "lenet-300-100": (1, 8, 16)}
@@ -86,8 +88,8 @@ def _cells(network: str, plain: float, device: torch.device, steps: int = STEPS)
     """Cohorts one after another, against as many cohorts of one network and against a plain loop for each cell."""
     step: dict[int, float] = {}
     for cells in NUMBERS:
-        together = ARCHITECTURES[network].together
-        cohorts = [min(together, cells - done) for done in range(0, cells, together)]
+        most = ARCHITECTURES[network].together
+        cohorts = [min(most, cells - done) for done in range(0, cells, most)]
         for size in {1, *cohorts} - step.keys():
             step[size] = speed(network, as_in_the_grid(network, size, device), device, steps=steps).step
         taken = sum(step[size] for size in cohorts)
@@ -97,7 +99,15 @@ def _cells(network: str, plain: float, device: torch.device, steps: int = STEPS)
 
 
 def as_in_the_grid(network: str, number: int, device: torch.device) -> Sequence[Trainee]:
-    return in_form(ARCHITECTURES[network].gpu_form, side_by_side(network, number, device))
+    return together(network, number, device, ARCHITECTURES[network].gpu_form)
+
+
+def together(network: str, number: int, device: torch.device, form: GpuForm, compiler: str = COMPILER) -> Sequence[Trainee]:
+    """So many pruned networks in a form."""
+    trainees = side_by_side(network, number, device)
+    images = made_up(trainees[0].recipe.batch, architecture(network).shape).to(device)
+    recipe, layout = trainees[0].recipe, trainees[0].memory_format
+    return in_form(form, trainees, lambda: next(batches(images, recipe, stream(0), layout)), compiler)
 
 
 def side_by_side(network: str, number: int, device: torch.device) -> list[Trainee]:

@@ -23,6 +23,7 @@ from evaluator.data import prepare
 from evaluator.data.images import Images
 from evaluator.device import cohort_size, finish
 from evaluator.errors import EspalierError
+from evaluator.fused import in_form
 from evaluator.grid import Cell, Grid, Recipe
 from evaluator.grid.cells import FROM_FRESH, TRAINING, UPDATING, pattern
 from evaluator.latency import measure_latency
@@ -34,7 +35,7 @@ from evaluator.repository import Repository
 from evaluator.scoring import Course, measure, recalibrate
 from evaluator.selection import has_pattern
 from evaluator.sparse_kernels import PATTERN, measure_half
-from evaluator.training import MEMORY_FORMATS, Trainee, train_together
+from evaluator.training import MEMORY_FORMATS, Trainee, batches, stream, train_together
 
 AGREEMENT = 1e-5
 """How far the outputs of a network with channels removed may be from those of the one in which they are silenced."""
@@ -62,7 +63,7 @@ class Bench:
         self.scoring_format = torch.contiguous_format if device.type == "cuda" else self.memory_format
         self.device = device
         self.cohort_size = cohort_size(device, grid.architectures[entry.architecture].together)
-        self.gpu_form = grid.architectures[entry.architecture].gpu_form
+        self.training_form = grid.architectures[entry.architecture].gpu_form if device.type == "cuda" else "streams"
         self.timed = "structured" in entry.divisions
         patterns = grid.targets_of(name, "semi-structured") if "semi-structured" in entry.divisions else []
         self.timed_in_half = PATTERN in patterns
@@ -235,19 +236,17 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
         for course in courses:
             course.after_epoch(epoch)
 
+    seed, layout = candidates[0].cell.seed, bench.memory_format
+    trainees = [Trainee(c.model, recipe, masks=c.masks, memory_format=layout) for c in candidates]
+    first_of = partial(batches, bench.train, recipe, stream("order", seed, 0), layout)
+    together = in_form(bench.training_form, trainees, lambda: next(first_of()))
     started = time.perf_counter()
-    train_together(
-        [Trainee(c.model, recipe, masks=c.masks, memory_format=bench.memory_format) for c in candidates],
-        bench.train,
-        recipe,
-        seed=candidates[0].cell.seed,
-        after_epoch=after_epoch,
-        form=bench.gpu_form,
-    )
+    train_together(together, bench.train, recipe, seed=seed, after_epoch=after_epoch)
     seconds = time.perf_counter() - started - sum(course.seconds for course in courses)
     return [
         m.model_copy(
             update={
+                "log": "\n".join(filter(None, (m.log, trainee.form))),
                 "after": course.last,
                 "trainability": course.trainability,
                 "retraining_seconds": seconds / len(candidates),
@@ -255,7 +254,7 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
                 "scoring_seconds": scoring + course.seconds,
             }
         )
-        for m, course in zip(measured, courses, strict=True)
+        for m, course, trainee in zip(measured, courses, trainees, strict=True)
     ]
 
 

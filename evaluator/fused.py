@@ -1,9 +1,9 @@
 """Networks of one shape as a single wide one, which trains them all at once (horizontal fusion: Wang et al. 2021, HFTA).
 
 The channels of each lie behind those of the one before it: convolutions are grouped, BatchNorm is only wider, and linear
-layers multiply by as many matrices. Nothing of a network can reach another, and their losses are added, so that each gets
-its own gradients. A GPU, which small networks leave mostly idle, then has larger kernels and fewer of them. Compiled, what
-lies between two convolutions is one kernel.
+layers multiply by as many matrices. No layer mixes two networks, and their losses are added, so that each gets its own
+gradients. A GPU, which small networks leave mostly idle, then has larger kernels and fewer of them. Compiled, what lies
+between two convolutions is one kernel.
 """
 
 from __future__ import annotations
@@ -18,45 +18,69 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluator.data.prepare import cache_folder
+from evaluator.grid.schema import GpuForm
+from evaluator.memory import ran_out
 from evaluator.networks.resnet import BasicBlock, PaddedShortcut, ResNet
-from evaluator.training import Hooks, Trainee
+from evaluator.training import Trainee
 
 FEWEST = 4
-"""Of two or three an H200 makes one wide network more slowly than two or three, on a stream each."""
+"""Two of ResNet-20 take an H200 longer as a wide network than on a stream each, four do not."""
+COMPILER = "inductor"
+SHAPES = 64
+"""How many shapes of a network may be compiled in one process; beyond 8 PyTorch would give up."""
 
 
-def fuse(trainees: Sequence[Trainee], *, compiler: str | None = None) -> list[Trainee]:
-    """The trainees, one in the place of all that are alike; their networks' own tensors are trained in either case.
+def in_form(
+    form: GpuForm, trainees: Sequence[Trainee], sample: Callable[[], tuple[Tensor, Tensor]], compiler: str = COMPILER
+) -> list[Trainee]:
+    """What is trained in their place: one wide network for all of one shape, where the form says so and they are enough.
+
+    What is trained are their networks' own tensors all the same.
 
     Args:
-        compiler: a back-end of torch.compile; by default nothing is compiled.
+        sample: a batch of training, images and labels, for which to compile.
     """
+    if form == "streams":
+        return [*trainees]
+    together = fuse(trainees)
+    for trainee in together:
+        if form == "compiled" and isinstance(trainee, Fused):
+            trainee.compile(*sample(), compiler)
+    return together
+
+
+def fuse(trainees: Sequence[Trainee]) -> list[Trainee]:
+    """One trainee in the place of all that are alike, if they are enough, and the others."""
     alike: dict[Hashable, list[Trainee]] = {}
     for trainee in trainees:
         alike.setdefault(_kind(trainee), []).append(trainee)
     together: list[Trainee] = []
     for same in alike.values():
-        together += [Fused(same, compiler)] if len(same) >= FEWEST else same
+        together += [Fused(same)] if len(same) >= FEWEST else same
     return together
 
 
 def _kind(trainee: Trainee) -> Hashable:
     """What networks that can be fused have in common; where one cannot be, nothing that another has."""
-    if not trainee.plain or any(type(module) not in CHANNELWISE | WIDE.keys() for module in trainee.model.modules()):
+    if not trainee.plain or not all(_fits(module) for module in trainee.model.modules()):
         return id(trainee)
     shapes = tuple((name, tensor.shape) for name, tensor in trainee.model.state_dict().items())
     return repr(trainee.recipe), trainee.memory_format, shapes
 
 
+def _fits(module: nn.Module) -> bool:
+    grouped = isinstance(module, nn.Conv2d) and (module.groups > 1 or module.padding_mode != "zeros")
+    return type(module) in CHANNELWISE | WIDE.keys() and not grouped
+
+
 class Fused(Trainee):
-    """Networks of one shape in training, whose tensors become parts of its own.
+    """Networks of one shape in training. Their tensors become parts of its own, which stay as long as any of them does.
 
     Args:
         trainees: of one recipe and one memory format, before their first step; each keeps its masks.
-        compiler: as for :func:`fuse`.
     """
 
-    def __init__(self, trainees: Sequence[Trainee], compiler: str | None = None) -> None:
+    def __init__(self, trainees: Sequence[Trainee]) -> None:
         first, models = trainees[0], [trainee.model for trainee in trainees]
         wide = copy.deepcopy(first.model)
         for name, module in first.model.named_modules():
@@ -68,15 +92,19 @@ class Fused(Trainee):
             for name, parameter in wide.named_parameters()
         }
         masks = {parameter: mask for parameter, mask in masks.items() if not bool(mask.all())}
-        forward = None if compiler is None else _compiled(wide, first.recipe.batch, compiler)
-        hooks = Hooks(forward=forward)
-        super().__init__(wide, first.recipe, masks=masks, memory_format=first.memory_format, hooks=hooks)
+        super().__init__(wide, first.recipe, masks=masks, memory_format=first.memory_format)
+        self._trainees = trainees
         self.loss_sum = torch.zeros(len(trainees), device=self.loss_sum.device)
         for trainee, own in zip(trainees, self.loss_sum, strict=True):
             trainee.loss_sum = own
         for name, whole in wide.state_dict().items():
             for state, own in zip(states, whole.chunk(len(models)), strict=True):
                 state[name].data = own.view_as(state[name]) if state[name].dim() == 0 else own
+        self._say("")
+
+    def _say(self, how: str) -> None:
+        for trainee in self._trainees:
+            trainee.form = f"trained as one of {len(self._trainees)} networks in a wide one{how}"
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Of (N, networks * classes) logits and (N,) labels, the mean loss of each network."""
@@ -85,17 +113,35 @@ class Fused(Trainee):
         losses = F.cross_entropy(logits.reshape(of_each.numel(), -1), of_each.flatten(), reduction="none")
         return losses.view_as(of_each).mean(0)
 
+    def compile(self, images: Tensor, labels: Tensor, compiler: str = COMPILER) -> None:
+        """Compile forward and backward pass for batches as large as this one; each network's ``form`` says whether it could.
 
-def _compiled(model: nn.Module, batch: int, compiler: str) -> Callable[[Tensor], Tensor]:
-    """The model, compiled for whole batches; where that fails, as without a C compiler, it stays as it is."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))  # which is read at import
-    import torch._dynamo
-    import torch._inductor.config
+        Without a C compiler, say, the wide network stays as it is.
+        """
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))  # which is read at import
+        import torch._dynamo
+        import torch._inductor.config
 
-    torch._dynamo.config.suppress_errors = True
-    torch._inductor.config.deterministic = True  # no kernel is chosen by the clock
-    compiled = torch.compile(model, backend=compiler, dynamic=False)
-    return lambda images: compiled(images) if len(images) == batch else model(images)
+        torch._dynamo.config.recompile_limit = SHAPES
+        torch._inductor.config.deterministic = True  # no kernel is chosen by the clock
+        compiled = torch.compile(self.model, backend=compiler, dynamic=False, fullgraph=True)
+        before = {name: tensor.clone() for name, tensor in self.model.named_buffers()}
+        try:
+            self.gradients(images, labels, compiled)
+        except Exception as error:
+            said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            if ran_out(error, said):
+                raise
+            self._say(f", which could not be compiled ({said})")
+        else:
+            size, model = len(images), self.model
+            self._forward = lambda x: compiled(x) if len(x) == size else model(x)
+            self._say(f", compiled by {compiler}")
+        finally:
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.no_grad():
+                for name, tensor in self.model.named_buffers():
+                    tensor.copy_(before[name])
 
 
 class _Layers(nn.Module):
@@ -124,9 +170,13 @@ class _Linears(_Layers):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1] == self.weight.shape[1]:
             return F.linear(x, self.weight, self.bias)
-        each, weights = x.reshape(len(x), self.number, -1), self.weight.view(self.number, -1, self.weight.shape[1])
-        y = torch.bmm(each.transpose(0, 1), weights.mT).transpose(0, 1).flatten(1)
-        return y if self.bias is None else y + self.bias
+        each = x.reshape(len(x), self.number, -1).transpose(0, 1)
+        weights = self.weight.view(self.number, -1, self.weight.shape[1]).mT
+        if self.bias is None:
+            y = torch.bmm(each, weights)
+        else:
+            y = torch.baddbmm(self.bias.view(self.number, 1, -1), each, weights)
+        return y.transpose(0, 1).flatten(1)
 
 
 class _BatchNorms(nn.BatchNorm2d):

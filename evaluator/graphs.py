@@ -1,7 +1,7 @@
 """Steps of several networks as one captured CUDA graph: a small network is bound by its host, which then has one launch.
 
-Each network runs on a stream of its own, forked from and joined to the one that captures, by its ordinary kernels; its
-arithmetic does not depend on its neighbours. There is one graph for each size of batch (the last of an epoch is smaller).
+Each network, or wide network of several, runs on a stream of its own, forked from and joined to the one that captures, by its
+ordinary kernels; its arithmetic does not depend on its neighbours on other streams. There is one graph for each size of batch (the last of an epoch is smaller).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Graphs:
             _make_momentum(trainee)
 
     def step(self, inputs: Tensor, labels: Tensor, step: Step) -> None:
-        """As each trainee's own step; ``step`` is for hooks, which there are none of."""
+        """As each trainee's own step; ``step`` is for hooks, of which none but ``forward`` may be there."""
         captured = self._captured.get(len(labels))
         if captured is None:
             captured = self._captured[len(labels)] = self._capture(inputs, labels, step)

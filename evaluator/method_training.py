@@ -115,7 +115,7 @@ class MethodTraining:
                 after_epoch=after_epoch,
                 epochs=range(first + done, first + call.epochs),
                 order_from=before - first,
-                form=None,
+                capture=False,
             )
         momentum = run.end()
         self._momentum = momentum if self.continuous else {}

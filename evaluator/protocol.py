@@ -41,6 +41,7 @@ PACKAGE = Path(__file__).parent
 
 
 CONSTANTS = "constants of the grid"
+_READ = ("datasets", "architectures", "benchmarks", "protocol")
 
 
 def sources() -> dict[str, dict[str, str]]:
@@ -53,10 +54,14 @@ def sources() -> dict[str, dict[str, str]]:
 
 
 def _constants() -> dict[str, Any]:
-    """How pixels become numbers, and over which batches BatchNorm is recalibrated and networks are tested."""
+    """How pixels become numbers, how networks are trained together, and over which batches they are tested."""
     grid = PACKAGE / "grid"
-    read = {name: yaml.safe_load((grid / f"{name}.yaml").read_text()) for name in ("datasets", "benchmarks", "protocol")}
-    chosen = {"datasets": ("mean", "std", "maximum"), "benchmarks": ("recalibration_batches", "evaluation_batch")}
+    read = {name: yaml.safe_load((grid / f"{name}.yaml").read_text()) for name in _READ}
+    chosen = {
+        "datasets": ("mean", "std", "maximum"),
+        "architectures": ("memory_format", "together", "gpu_form"),
+        "benchmarks": ("recalibration_batches", "evaluation_batch"),
+    }
     found = {
         part: {name: {key: entry[key] for key in keys if key in entry} for name, entry in read[part].items()}
         for part, keys in chosen.items()

@@ -3,7 +3,7 @@
 Data are uint8 and are augmented by batch; weights are masked after the step, never in the forward pass
 (which gives the same numbers); nothing is read back from the device within an epoch. The order of images and their
 augmentation depend on seed and epoch alone, never on the cell: differences between cells are paired, and any number of
-networks can be trained side by side on the same batches, each as it would be alone (to the bit but for wide networks).
+networks can be trained side by side on the same batches, each as it would be alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,6 @@ from torch.nn import functional as F
 from evaluator.canonical import seed_of
 from evaluator.data.images import Images
 from evaluator.grid import Recipe
-from evaluator.grid.schema import GpuForm
 from evaluator.optimizer import Sgd
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -70,6 +70,8 @@ class Hooks:
 class Trainee:
     """One network in training by a recipe: its optimiser, its masks, and the sum of its losses on the device.
 
+    ``form`` says in words how it is trained, where that is not by itself.
+
     Args:
         extra: tensors beyond the network's parameters that are learned as well, without weight decay.
     """
@@ -88,6 +90,7 @@ class Trainee:
         self.memory_format = memory_format
         self.recipe = recipe
         self.hooks = hooks or Hooks()
+        self.form = ""
         self._forward = self.hooks.forward or model
         device = next(model.parameters()).device
         self._masked: list[Tensor] = []
@@ -127,12 +130,8 @@ class Trainee:
     def step(self, inputs: Tensor, labels: Tensor, step: Step) -> None:
         """One step of the optimiser on one batch, at the pace that was set; reads nothing back from the device."""
         hooks = self.hooks
-        bfloat16 = self.recipe.precision == "bfloat16"
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False):
-            loss = self.loss(self._forward(inputs), labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        whole = loss.sum()
-        (whole if hooks.penalty is None else whole + hooks.penalty(step)).backward()  # type: ignore[no-untyped-call]
+        added = None if hooks.penalty is None else partial(hooks.penalty, step)
+        loss = self.gradients(inputs, labels, self._forward, added)
         if hooks.after_backward is not None:
             with torch.no_grad():
                 hooks.after_backward(step)
@@ -143,6 +142,22 @@ class Trainee:
                 hooks.after_step(step)
             self._zero()
         self.loss_sum += loss.detach() * len(labels)
+
+    def gradients(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        forward: Callable[[Tensor], Tensor],
+        penalty: Callable[[], Tensor] | None = None,
+    ) -> Tensor:
+        """Give the parameters the gradients of one batch; returns the losses, less the penalty."""
+        bfloat16 = self.recipe.precision == "bfloat16"
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False):
+            loss = self.loss(forward(inputs), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        whole = loss.sum()
+        (whole if penalty is None else whole + penalty()).backward()  # type: ignore[no-untyped-call]
+        return loss
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The mean cross-entropy of (N, classes) logits and (N,) labels, in nats."""
@@ -190,7 +205,7 @@ def train_together(
     after_epoch: Callable[[int], None] = lambda _: None,
     epochs: range | None = None,
     order_from: int = 0,
-    form: GpuForm | None = "streams",
+    capture: bool = True,
 ) -> list[float]:
     """Train networks side by side on the same batches, in place.
 
@@ -198,42 +213,31 @@ def train_together(
         after_epoch: called with the number of epochs done, from 1.
         epochs: which of the recipe's epochs to run; all by default. The schedule counts all of them.
         order_from: how many epochs were trained before by another schedule: no two epochs go through the images alike.
-        form: of networks of one shape on a GPU, which replays one captured step, as the grid has it for the architecture;
-            None to take every step anew, since what code of others hangs on to a network would not be in a captured one.
+        capture: whether a GPU may replay one captured step; what code of others hangs on to a network would not be in it.
 
     Returns:
         For each network the mean cross-entropy over the last epoch, in nats.
     """
     steps = math.ceil(len(images) / recipe.batch)
     total = recipe.epochs * steps
-    together = in_form(form, trainees)
-    advance = in_turn(together) if form is None else stepper(together)
+    advance = stepper(trainees) if capture else in_turn(trainees)
     for epoch in range(recipe.epochs) if epochs is None else epochs:
-        for trainee in together:
+        for trainee in trainees:
             trainee.model.train()
             trainee.loss_sum.zero_()
         for number, (inputs, labels) in enumerate(
             batches(images, recipe, stream("order", seed, order_from + epoch), trainees[0].memory_format), epoch * steps
         ):
             step = Step(number, total, learning_rate(recipe, number, total))
-            for trainee in together:
+            for trainee in trainees:
                 trainee.pace(step.lr)
             advance(inputs, labels, step)
         after_epoch(epoch + 1)
-    return [float(trainee.loss_sum) / len(images) for trainee in trainees]
-
-
-def in_form(form: GpuForm | None, trainees: Sequence[Trainee]) -> Sequence[Trainee]:
-    """What is trained in their place: on a GPU all of one shape as a wide network, where the form says so."""
-    if form in (None, "streams") or not trainees[0].loss_sum.is_cuda:
-        return trainees
-    from evaluator.fused import fuse
-
-    return fuse(trainees, compiler="inductor" if form == "compiled" else None)
+    return [float(loss) / len(images) for trainee in trainees for loss in trainee.loss_sum.view(-1)]
 
 
 def stepper(trainees: Sequence[Trainee]) -> Callable[[Tensor, Tensor, Step], None]:
-    """What takes one step of all: on a GPU one captured graph, one stream a network; else each in its turn."""
+    """What takes one step of all: on a GPU one captured graph, a stream for each; else each in its turn."""
     if not trainees[0].loss_sum.is_cuda:
         return in_turn(trainees)
     from evaluator.graphs import Graphs

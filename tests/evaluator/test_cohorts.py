@@ -13,6 +13,7 @@ from evaluator.admission import Artifact
 from evaluator.evaluation import Bench, Candidate
 from evaluator.expectation import Expectation
 from evaluator.grid import Cell
+from evaluator.grid.schema import GpuForm
 from evaluator.messages import Measurement, Reply, Request, Todo
 from evaluator.repository import Repository
 from evaluator.selection import keep_top_globally
@@ -24,10 +25,11 @@ REPOSITORY = Repository(ROOT)
 EXACT = ("counts", "before", "after", "trainability", "retraining_epochs")
 
 
-def score(number: int, cohort_size: int) -> list[Reply]:
+def score(number: int, cohort_size: int, form: GpuForm = "streams") -> list[Reply]:
     """Of ``number`` networks that keep different weights."""
     bench = Bench(REPOSITORY, GRID, CELL.benchmark, torch.device("cpu"))
     bench.cohort_size = cohort_size
+    bench.training_form = form
     weights = bench.weights(bench.start(CELL))
     queue = scorer._Queue(bench, {})
     inputs = Expectation(REPOSITORY, GRID).inputs(None, CELL)
@@ -72,6 +74,49 @@ def test_a_cohort_that_is_too_large_for_the_memory_is_split(alone: dict[str | No
 def test_side_by_side_as_alone_bit_for_bit(alone: dict[str | None, object]) -> None:
     assert len(alone) == 3
     assert exact(score(3, 3)) == alone
+
+
+def test_in_a_wide_network_they_get_what_they_get_alone() -> None:
+    """But for rounding; and it is told in the record."""
+    fused, alone = score(5, 5, "fused"), score(5, 1)
+    for one, other in zip(fused, alone, strict=True):
+        mine, theirs = one.measurement, other.measurement
+        assert mine is not None
+        assert theirs is not None
+        assert mine.after is not None
+        assert theirs.after is not None
+        assert mine.before == theirs.before
+        assert mine.after.loss == pytest.approx(theirs.after.loss, rel=1e-4)
+        assert abs(mine.after.correct - theirs.after.correct) <= 1
+        assert mine.log == "trained as one of 5 networks in a wide one"
+        assert theirs.log == ""
+
+
+def test_a_wide_network_that_is_too_large_for_the_memory_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it did to its networks until then is forgotten."""
+    usual, evaluate = exact(score(8, 4, "fused")), scorer.evaluate
+
+    def little_memory(bench: Bench, cohort: list[Candidate]) -> list[Measurement]:
+        measured = evaluate(bench, cohort)
+        if len(cohort) > 4:
+            raise torch.OutOfMemoryError
+        return measured
+
+    monkeypatch.setattr(scorer, "evaluate", little_memory)
+    assert exact(score(8, 8, "fused")) == usual
+
+
+def test_a_network_is_scored_in_another_memory_format_and_stays_in_its_own() -> None:
+    cell = CELL._replace(benchmark="digits-cnn")
+    bench = Bench(REPOSITORY, GRID, cell.benchmark, torch.device("cpu"))
+    model = bench.start(cell)
+    usual = bench.score(model)
+    bench.scoring_format = torch.channels_last
+    layouts = [parameter.stride() for parameter in model.parameters()]
+    other = bench.score(model)
+    assert other.correct == usual.correct
+    assert other.loss == pytest.approx(usual.loss, rel=1e-5)
+    assert [parameter.stride() for parameter in model.parameters()] == layouts
 
 
 def test_what_waits_is_measured_before_the_next_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from evaluator.channels import channel_groups, remove_channels
-from evaluator.fused import FEWEST, Fused, fuse
+from evaluator.fused import FEWEST, Fused, fuse, in_form
 from evaluator.grid import Recipe
 from evaluator.networks import architecture, prunable_layers
 from evaluator.training import Hooks, Step, Trainee, in_turn
@@ -19,7 +21,7 @@ RECIPE = Recipe(title="two epochs", lr=0.02, batch=16, epochs=2)
 NAMES = ("digits-mlp", "digits-cnn", "lenet-300-100", "lenet-5-caffe", "resnet-20")
 
 
-def trainees(name: str, number: int = FEWEST, **more: object) -> list[Trainee]:
+def trainees(name: str, number: int = FEWEST, recipe: Recipe = RECIPE, **more: object) -> list[Trainee]:
     """Different networks, each with a mask of its own, but for the second, which has none; in float64."""
     kind = architecture(name)
     made = []
@@ -29,7 +31,7 @@ def trainees(name: str, number: int = FEWEST, **more: object) -> list[Trainee]:
         layers = [layer for _, layer in prunable_layers(model, kind.classifier)]
         masks: dict[nn.Parameter, Tensor] = {m.weight: torch.rand_like(m.weight) < 0.3 for m in layers if seed != 1}  # type: ignore[misc]
         form = torch.contiguous_format if name.startswith("digits") else torch.channels_last
-        made.append(Trainee(model, RECIPE, masks=masks, memory_format=form, **more))  # type: ignore[arg-type]
+        made.append(Trainee(model, recipe, masks=masks, memory_format=form, **more))  # type: ignore[arg-type]
     return made
 
 
@@ -44,33 +46,126 @@ def train(name: str, together: Sequence[Trainee], sizes: Sequence[int] = (16, 16
         advance(inputs, labels, Step(number, len(sizes), 0.02))
 
 
+def sample(name: str) -> tuple[Tensor, Tensor]:
+    """A whole batch."""
+    random = torch.Generator().manual_seed(4)
+    return torch.randn(16, *architecture(name).shape, generator=random, dtype=torch.float64), torch.arange(16) % 10
+
+
 def state(trainee: Trainee) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in trainee.model.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("compiler", [None, "eager"])
-def test_each_is_trained_as_alone(name: str, compiler: str | None) -> None:
-    fused, alone = trainees(name), trainees(name)
-    (whole,) = fuse(fused, compiler=compiler)
-    assert isinstance(whole, Fused)
-    for each in ([whole], alone):
-        train(name, each)
-    for one, other in zip(fused, alone, strict=True):
-        for key, tensor in state(other).items():
-            torch.testing.assert_close(state(one)[key], tensor, rtol=1e-7, atol=1e-9, msg=key)
+def assert_same(ones: Sequence[Trainee], others: Sequence[Trainee]) -> None:
+    for one, other in zip(ones, others, strict=True):
+        torch.testing.assert_close(state(one), state(other), rtol=1e-7, atol=1e-9)
         assert math.isclose(float(one.loss_sum), float(other.loss_sum), rel_tol=1e-9)
 
 
-def test_what_cannot_be_compiled_is_trained_all_the_same() -> None:
-    def fails(*_: object) -> None:
-        raise RuntimeError("Failed to find C compiler")
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_trained_as_alone(name: str) -> None:
+    fused, alone = trainees(name), trainees(name)
+    (whole,) = fuse(fused)
+    assert isinstance(whole, Fused)
+    for each in ([whole], alone):
+        train(name, each)
+    assert_same(fused, alone)
+    assert all("one of 4 networks" in trainee.form for trainee in fused)
+
+
+def test_networks_that_lost_channels_are_trained_as_alone() -> None:
+    """Other channels of each, as many of all."""
+    kind = architecture("resnet-20")
+
+    def small() -> list[Trainee]:
+        made = []
+        for trainee in trainees("resnet-20"):
+            model = trainee.model.float()
+            groups = channel_groups(model, kind.classifier, kind.shape)
+            random = torch.Generator().manual_seed(len(made))
+            kept = {g.position: torch.randperm(g.size, generator=random) < g.size // 3 for g in groups}
+            made.append(Trainee(remove_channels(model, groups, kept).double(), RECIPE, memory_format=torch.channels_last))
+        return made
+
+    fused, alone = small(), small()
+    for each in (fuse(fused), alone):
+        train("resnet-20", each)
+    assert "one of 4" in fused[0].form
+    assert_same(fused, alone)
+
+
+@pytest.mark.parametrize("name", ["lenet-5-caffe", "resnet-20"])
+def test_compiled_it_is_the_same(name: str) -> None:
+    """For batches of the size that it was compiled for; those of another are not compiled, and compute the same."""
+    compiled: list[Any] = []
+
+    def compiler(graph: Any, _: Any) -> Any:
+        compiled.append(graph)
+        return graph.forward
+
+    fused, alone = trainees(name), trainees(name)
+    whole = in_form("compiled", fused, partial(sample, name), compiler)  # type: ignore[arg-type]
+    assert len(compiled) == 1
+    for each in (whole, alone):
+        train(name, each)
+    assert len(compiled) == 1
+    assert_same(fused, alone)
+    assert "compiled" in fused[0].form
+
+
+class Refused(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        raise RuntimeError("no kernel for the backward pass")
+
+
+@pytest.mark.parametrize("when", ["forward", "backward"])
+def test_what_cannot_be_compiled_is_trained_as_it_is(when: str) -> None:
+    def compiler(graph: Any, _: Any) -> Any:
+        if when == "forward":
+            raise RuntimeError("Failed to find C compiler")
+        return lambda *inputs: [Refused.apply(one) for one in graph.forward(*inputs)]  # type: ignore[no-untyped-call]
 
     fused, alone = trainees("digits-cnn"), trainees("digits-cnn")
-    train("digits-cnn", fuse(fused, compiler=fails))  # type: ignore[arg-type]
-    train("digits-cnn", alone)
-    for one, other in zip(fused, alone, strict=True):
-        torch.testing.assert_close(state(one), state(other), rtol=1e-7, atol=1e-9)
+    whole = in_form("compiled", fused, partial(sample, "digits-cnn"), compiler)  # type: ignore[arg-type]
+    for each in (whole, alone):
+        train("digits-cnn", each)
+    assert_same(fused, alone)
+    assert "could not be compiled" in fused[0].form
+
+
+def test_too_little_memory_to_compile_is_told_as_that() -> None:
+    def compiler(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(Exception, match="out of memory"):
+        in_form("compiled", trainees("digits-cnn"), partial(sample, "digits-cnn"), compiler)  # type: ignore[arg-type]
+
+
+def test_on_streams_each_is_for_itself() -> None:
+    made = trainees("digits-cnn")
+    assert in_form("streams", made, partial(sample, "digits-cnn")) == made
+    (whole,) = in_form("fused", made, partial(sample, "digits-cnn"))
+    assert isinstance(whole, Fused)
+    assert "compiled" not in made[0].form
+
+
+@pytest.mark.parametrize("name", ["lenet-300-100", "resnet-20"])
+def test_in_bfloat16_logits_are_as_precise_as_those_of_each(name: str) -> None:
+    made = trainees(name, recipe=RECIPE.model_copy(update={"precision": "bfloat16"}))
+    for trainee in made:
+        trainee.model.float()
+    inputs = sample(name)[0].float()
+    with torch.autocast("cpu", torch.bfloat16):
+        each = [trainee.model(inputs) for trainee in made]
+        (whole,) = fuse(made)
+        together = whole.model(inputs)
+    assert together.dtype == each[0].dtype == torch.bfloat16
+    torch.testing.assert_close(together, torch.cat(each, dim=1), rtol=0.05, atol=0.1)
 
 
 @pytest.mark.parametrize("name", ["digits-cnn", "resnet-20"])

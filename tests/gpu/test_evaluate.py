@@ -28,12 +28,12 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
         "divisions": ["unstructured", "structured"],
         "tracks": ["one-shot", "sparse-training"],
         "seeds": [0],
-        "targets": {"unstructured": [2, 8], "structured": [2]},
+        "targets": {"unstructured": [2, 4, 8], "structured": [2]},
         "fresh_recipe": "digits-fresh",
     }
     mini.write("benchmarks", content)
     architectures = mini.read("architectures")
-    architectures["digits-cnn"] |= {"highest_speedup": 20}
+    architectures["digits-cnn"] |= {"highest_speedup": 20, "memory_format": "channels_last", "gpu_form": "compiled"}
     mini.write("architectures", architectures)
     mini.submit("largest", MAGNITUDE)
     mini.submit("channels", CHANNELS, division="structured")
@@ -59,6 +59,12 @@ def test_every_network_is_measured(records: list[dict[str, Any]]) -> None:
         for record in records
         if record["submission"] != "channels"
     )
+
+
+def test_networks_of_one_shape_are_trained_as_one(records: list[dict[str, Any]]) -> None:
+    told = {record["submission"]: record["log"] for record in records if record["variant"] == "method"}
+    assert "networks in a wide one, compiled by" in told["largest"]
+    assert "wide" not in told["channels"]
 
 
 def test_a_record_says_which_gpu(records: list[dict[str, Any]]) -> None:
