@@ -26,6 +26,8 @@ from evaluator.training import Trainee
 FEWEST = 4
 """Two of ResNet-20 take an H200 longer as a wide network than on a stream each, four do not."""
 COMPILER = "inductor"
+APART = 0.5
+"""How far the gradients of one batch may be apart, of their length; bfloat16 and float32 are 0.14 apart (ResNet-20)."""
 SHAPES = 64
 """How many shapes of a network may be compiled in one process; beyond 8 PyTorch would give up."""
 
@@ -116,7 +118,7 @@ class Fused(Trainee):
     def compile(self, images: Tensor, labels: Tensor, compiler: str = COMPILER) -> None:
         """Compile forward and backward pass for batches as large as this one; each network's ``form`` says whether it could.
 
-        Without a C compiler, say, the wide network stays as it is.
+        Without a C compiler, say, or where it yields other gradients, the wide network stays as it is.
         """
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))  # which is read at import
         import torch._dynamo
@@ -127,7 +129,9 @@ class Fused(Trainee):
         compiled = torch.compile(self.model, backend=compiler, dynamic=False, fullgraph=True)
         before = {name: tensor.clone() for name, tensor in self.model.named_buffers()}
         try:
-            self.gradients(images, labels, compiled)
+            mine, usual = (self._gradient(images, labels, forward) for forward in (compiled, self.model))
+            if not (apart := float((mine - usual).norm() / usual.norm())) < APART:
+                raise RuntimeError(f"its gradients are {apart:.2g} of their length from the usual ones")
         except Exception as error:
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             if ran_out(error, said):
@@ -142,6 +146,11 @@ class Fused(Trainee):
             with torch.no_grad():
                 for name, tensor in self.model.named_buffers():
                     tensor.copy_(before[name])
+
+    def _gradient(self, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
+        """Of all parameters, one behind the other."""
+        self.gradients(images, labels, forward)
+        return torch.cat([cast(Tensor, parameter.grad).flatten() for parameter in self.model.parameters()])
 
 
 class _Layers(nn.Module):

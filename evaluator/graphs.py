@@ -1,7 +1,8 @@
 """Steps of several networks as one captured CUDA graph: a small network is bound by its host, which then has one launch.
 
-Each network, or wide network of several, runs on a stream of its own, forked from and joined to the one that captures, by its
-ordinary kernels; its arithmetic does not depend on its neighbours on other streams. There is one graph for each size of batch (the last of an epoch is smaller).
+Each network, or wide one of several, runs on a stream of its own, forked from and joined to the one that captures, by its
+ordinary kernels; its arithmetic does not depend on its neighbours on other streams. There is one graph for each size of
+batch (the last of an epoch is smaller).
 """
 
 from __future__ import annotations

@@ -64,9 +64,7 @@ class Architecture(Entry):
     macs: Annotated[int, Field(gt=0, description="multiply-accumulates of the dense network for one input")]
 
     together: Annotated[int, Field(gt=0, description="how many are trained side by side on a GPU")] = 8
-    gpu_form: Annotated[GpuForm, Field(description="in what form those of one shape are trained there")] = (
-        "streams"
-    )
+    gpu_form: Annotated[GpuForm, Field(description="in what form those of one shape are trained there")] = "streams"
     highest_speedup: Annotated[float, Field(ge=1, description="with one channel left of each group that may be pruned")] = 1
 
     @property

@@ -123,11 +123,16 @@ class Refused(torch.autograd.Function):
         raise RuntimeError("no kernel for the backward pass")
 
 
-@pytest.mark.parametrize("when", ["forward", "backward"])
-def test_what_cannot_be_compiled_is_trained_as_it_is(when: str) -> None:
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [("compiling", "C compiler"), ("backward", "no kernel for the backward"), ("wrong", "2 of their length from the usual")],
+)
+def test_what_cannot_be_compiled_is_trained_as_it_is(when: str, told: str) -> None:
     def compiler(graph: Any, _: Any) -> Any:
-        if when == "forward":
+        if when == "compiling":
             raise RuntimeError("Failed to find C compiler")
+        if when == "wrong":
+            return lambda *inputs: [-one for one in graph.forward(*inputs)]
         return lambda *inputs: [Refused.apply(one) for one in graph.forward(*inputs)]  # type: ignore[no-untyped-call]
 
     fused, alone = trainees("digits-cnn"), trainees("digits-cnn")
@@ -136,6 +141,7 @@ def test_what_cannot_be_compiled_is_trained_as_it_is(when: str) -> None:
         train("digits-cnn", each)
     assert_same(fused, alone)
     assert "could not be compiled" in fused[0].form
+    assert told in fused[0].form
 
 
 def test_too_little_memory_to_compile_is_told_as_that() -> None:
