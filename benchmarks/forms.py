@@ -21,7 +21,7 @@ from benchmarks.gpu import ROUNDS, head, row, side_by_side, speed, together
 from benchmarks.loops import NETWORKS, made_up
 from evaluator.data.images import Images
 from evaluator.device import finish, set_up
-from evaluator.fused import COMPILER, in_form
+from evaluator.fused import COMPILER, NOT_COMPILED, in_form
 from evaluator.grid.schema import GpuForm
 from evaluator.networks import architecture
 from evaluator.scoring import Measured, measure
@@ -60,7 +60,8 @@ def trained(network: str, number: int, device: torch.device, compiler: str = COM
         started = time.perf_counter()
         trainees = together(network, number, device, form, compiler)
         ready = time.perf_counter() - started
-        taken.append(f"{1000 * speed(network, trainees, device, steps=steps).step:.2f}")
+        step = speed(network, trainees, device, steps=steps).step
+        taken.append("not compiled" if NOT_COMPILED in trainees[0].form else f"{1000 * step:.2f}")
         off.append(f"{_distance(_first_of(network, number, device, form, compiler), alone):.1e}")
     row(f"{network}, {number}", *taken, f"{ready:.1f}", *off[1:])
 
@@ -108,7 +109,11 @@ def scored(network: str, device: torch.device, number: int = IMAGES, compiler: s
     head(f"{network}, {number} images", "s", "other classes")
     usual = measure(model, images, 10, BATCH, form)
     for name, (make, batch, layout) in forms.items():
-        seconds, found = _timed(make(), images, batch, layout)
+        try:
+            seconds, found = _timed(make(), images, batch, layout)
+        except RuntimeError as error:  # compiling needs a C compiler, which not every machine has
+            row(name, "none", f"  ({' '.join(str(error).split())[:100]})")
+            continue
         others = sum(a != b for a, b in zip(found.predictions, usual.predictions, strict=True))
         row(name, f"{seconds:.4f}", str(others))
 

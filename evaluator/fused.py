@@ -26,6 +26,7 @@ from evaluator.training import Trainee
 FEWEST = 4
 """Two of ResNet-20 take an H200 longer as a wide network than on a stream each, four do not."""
 COMPILER = "inductor"
+NOT_COMPILED = "which could not be compiled"
 APART = 0.5
 """How far the gradients of one batch may be apart, of their length; bfloat16 and float32 are 0.14 apart (ResNet-20)."""
 SHAPES = 64
@@ -105,7 +106,7 @@ class Fused(Trainee):
         self._say("")
 
     def _say(self, how: str) -> None:
-        for trainee in self._trainees:
+        for trainee in (self, *self._trainees):
             trainee.form = f"trained as one of {len(self._trainees)} networks in a wide one{how}"
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -136,7 +137,7 @@ class Fused(Trainee):
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             if ran_out(error, said):
                 raise
-            self._say(f", which could not be compiled ({said})")
+            self._say(f", {NOT_COMPILED} ({said})")
         else:
             size, model = len(images), self.model
             self._forward = lambda x: compiled(x) if len(x) == size else model(x)

@@ -59,6 +59,17 @@ def test_the_forms_of_training_are_set_side_by_side(capsys: pytest.CaptureFixtur
     assert max(fused, compiled) < 1e-6
 
 
+def test_what_cannot_be_compiled_is_told_and_the_rest_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    def compiler(*_: object) -> None:
+        raise RuntimeError("Failed to find C compiler")
+
+    forms.trained(NETWORK, 4, torch.device("cpu"), compiler=compiler, steps=2)  # type: ignore[arg-type]
+    forms.scored(NETWORK, torch.device("cpu"), 500, compiler=compiler)  # type: ignore[arg-type]
+    training, _, _, *scoring = capsys.readouterr().out.splitlines()
+    assert "not compiled" in training
+    assert [("C compiler" in line) for line in scoring] == [False, False, False, True]
+
+
 def test_forms_of_scoring_are_set_beside_the_usual_one(capsys: pytest.CaptureFixture[str]) -> None:
     forms.scored(NETWORK, torch.device("cpu"), 500, compiler="eager")
     _, head, *lines = capsys.readouterr().out.splitlines()
