@@ -28,7 +28,8 @@ FEWEST = 4
 COMPILER = "inductor"
 NOT_COMPILED = "which could not be compiled"
 APART = 0.5
-"""How far the gradients of one batch may be apart, of their length; bfloat16 and float32 are 0.14 apart (ResNet-20)."""
+"""How far the gradients of one batch may be from the usual ones, of their length, in the median network. Of ResNet-20 those
+in bfloat16 are 0.02 to 0.26 from those in float32, but where 15 of 16 weights went at random 0.7 and more."""
 SHAPES = 64
 """How many shapes of a network may be compiled in one process; beyond 8 PyTorch would give up."""
 
@@ -130,9 +131,12 @@ class Fused(Trainee):
         compiled = torch.compile(self.model, backend=compiler, dynamic=False, fullgraph=True)
         before = {name: tensor.clone() for name, tensor in self.model.named_buffers()}
         try:
-            mine, usual = (self._gradient(images, labels, forward) for forward in (compiled, self.model))
-            if not (apart := float((mine - usual).norm() / usual.norm())) < APART:
-                raise RuntimeError(f"its gradients are {apart:.2g} of their length from the usual ones")
+            mine, usual = (self._gradients_of_each(images, labels, forward) for forward in (compiled, self.model))
+            apart = float(((mine - usual).norm(dim=1) / usual.norm(dim=1)).nanmedian())
+            if not apart < APART:
+                raise RuntimeError(
+                    f"half of its networks have gradients that are {apart:.2g} of their length from the usual ones"
+                )
         except Exception as error:
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             if ran_out(error, said):
@@ -148,10 +152,11 @@ class Fused(Trainee):
                 for name, tensor in self.model.named_buffers():
                     tensor.copy_(before[name])
 
-    def _gradient(self, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
-        """Of all parameters, one behind the other."""
+    def _gradients_of_each(self, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
+        """(networks, parameters of each)."""
         self.gradients(images, labels, forward)
-        return torch.cat([cast(Tensor, parameter.grad).flatten() for parameter in self.model.parameters()])
+        number = len(self._trainees)
+        return torch.cat([cast(Tensor, p.grad).reshape(number, -1) for p in self.model.parameters()], dim=1)
 
 
 class _Layers(nn.Module):

@@ -125,7 +125,11 @@ class Refused(torch.autograd.Function):
 
 @pytest.mark.parametrize(
     ("when", "told"),
-    [("compiling", "C compiler"), ("backward", "no kernel for the backward"), ("wrong", "2 of their length from the usual")],
+    [
+        ("compiling", "C compiler"),
+        ("backward", "no kernel for the backward"),
+        ("wrong", "of their length from the usual"),
+    ],
 )
 def test_what_cannot_be_compiled_is_trained_as_it_is(when: str, told: str) -> None:
     def compiler(graph: Any, _: Any) -> Any:
@@ -142,6 +146,14 @@ def test_what_cannot_be_compiled_is_trained_as_it_is(when: str, told: str) -> No
     assert_same(fused, alone)
     assert "could not be compiled" in fused[0].form
     assert told in fused[0].form
+
+
+def test_a_network_whose_gradients_are_nothing_to_go_by_does_not_keep_the_others_from_being_compiled() -> None:
+    made = trainees("digits-cnn")
+    with torch.no_grad():
+        made[2].model.get_parameter("conv1.weight").fill_(math.nan)
+    in_form("compiled", made, partial(sample, "digits-cnn"), "eager")
+    assert made[0].form.endswith("compiled by eager")
 
 
 def test_too_little_memory_to_compile_is_told_as_that() -> None:
