@@ -17,7 +17,7 @@ from evaluator.grid import Recipe
 from evaluator.networks import architecture, prunable_layers
 from evaluator.training import Hooks, Step, Trainee, in_turn
 
-RECIPE = Recipe(title="two epochs", lr=0.02, batch=16, epochs=2)
+RECIPE = Recipe(title="two epochs", lr=0.02, batch=6, epochs=2)
 NAMES = ("digits-mlp", "digits-cnn", "lenet-300-100", "lenet-5-caffe", "resnet-20")
 
 
@@ -35,7 +35,7 @@ def trainees(name: str, number: int = FEWEST, recipe: Recipe = RECIPE, **more: o
     return made
 
 
-def train(name: str, together: Sequence[Trainee], sizes: Sequence[int] = (16, 16, 9)) -> None:
+def train(name: str, together: Sequence[Trainee], sizes: Sequence[int] = (6, 6, 4)) -> None:
     random = torch.Generator().manual_seed(3)
     advance = in_turn(together)
     for number, size in enumerate(sizes):
@@ -49,7 +49,7 @@ def train(name: str, together: Sequence[Trainee], sizes: Sequence[int] = (16, 16
 def sample(name: str) -> tuple[Tensor, Tensor]:
     """A whole batch."""
     random = torch.Generator().manual_seed(4)
-    return torch.randn(16, *architecture(name).shape, generator=random, dtype=torch.float64), torch.arange(16) % 10
+    return torch.randn(6, *architecture(name).shape, generator=random, dtype=torch.float64), torch.arange(6)
 
 
 def state(trainee: Trainee) -> dict[str, Tensor]:
