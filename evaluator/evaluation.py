@@ -238,8 +238,11 @@ def evaluate(bench: Bench, candidates: Sequence[Candidate]) -> list[Measurement]
 
     seed, layout = candidates[0].cell.seed, bench.memory_format
     trainees = [Trainee(c.model, recipe, masks=c.masks, memory_format=layout) for c in candidates]
-    first_of = partial(batches, bench.train, recipe, stream("order", seed, 0), layout)
-    together = in_form(bench.training_form, trainees, lambda: next(first_of()))
+
+    def sample() -> tuple[Tensor, Tensor]:
+        return next(batches(bench.train, recipe, stream("order", seed, 0), layout))
+
+    together = in_form(bench.training_form, trainees, sample)
     started = time.perf_counter()
     train_together(together, bench.train, recipe, seed=seed, after_epoch=after_epoch)
     seconds = time.perf_counter() - started - sum(course.seconds for course in courses)

@@ -73,8 +73,8 @@ def _kind(trainee: Trainee) -> Hashable:
 
 
 def _fits(module: nn.Module) -> bool:
-    grouped = isinstance(module, nn.Conv2d) and (module.groups > 1 or module.padding_mode != "zeros")
-    return type(module) in CHANNELWISE | WIDE.keys() and not grouped
+    plain = not isinstance(module, nn.Conv2d) or (module.groups == 1 and module.padding_mode == "zeros")
+    return plain and type(module) in CHANNELWISE | WIDE.keys()
 
 
 class Fused(Trainee):
