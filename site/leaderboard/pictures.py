@@ -18,6 +18,7 @@ from typing import Literal
 from evaluator.canonical import canonical_json, digest
 from leaderboard.charts import Spec, skeleton
 from leaderboard.errors import SiteError
+from leaderboard.expressions import HEIGHT, NAMES_WIDTH, WIDTH
 from leaderboard.kept import NOTHING, Kept, code
 from leaderboard.vega import WORK, Job
 
@@ -95,5 +96,5 @@ def _vega_lite() -> str:
 
 
 def key(drawn: Spec | str) -> str:
-    """SHA-256 of a specification, or of an SVG, and of what draws it."""
-    return digest([DRAWING, drawn, _CONVERTER])
+    """SHA-256 of a specification, or of an SVG, and of what draws it, at which size."""
+    return digest([DRAWING, drawn, WIDTH, NAMES_WIDTH, HEIGHT, _CONVERTER])
