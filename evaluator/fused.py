@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -27,6 +28,7 @@ FEWEST = 4
 """Two of ResNet-20 take an H200 longer as a wide network than on a stream each, four do not."""
 COMPILER = "inductor"
 NOT_COMPILED = "which could not be compiled"
+NOT_WIDE = "trained by itself, not in a wide network"
 APART = 0.5
 """How far the gradients of one batch may be from the usual ones, of their length, in the median network. Of ResNet-20 those
 in bfloat16 are 0.02 to 0.26 from those in float32, but where 15 of 16 weights went at random 0.7 and more."""
@@ -39,17 +41,24 @@ def in_form(
 ) -> list[Trainee]:
     """What is trained in their place: one wide network for all of one shape, where the form says so and they are enough.
 
-    What is trained are their networks' own tensors all the same.
+    What is trained are their networks' own tensors all the same. A wide network is tried first, and again when compiled: it
+    is not used where a batch gives the networks other gradients than usual.
 
     Args:
-        sample: a batch of training, images and labels, for which to compile.
+        sample: a batch of training, images and labels, to try and to compile with.
     """
     if form == "streams":
         return [*trainees]
-    together = fuse(trainees)
-    for trainee in together:
-        if form == "compiled" and isinstance(trainee, Fused):
-            trainee.compile(*sample(), compiler)
+    together: list[Trainee] = []
+    for trainee in fuse(trainees):
+        if not isinstance(trainee, Fused):
+            together.append(trainee)
+        elif trainee.agrees(*(batch := sample())):
+            if form == "compiled":
+                trainee.compile(*batch, compiler)
+            together.append(trainee)
+        else:
+            together += trainee.trainees
     return together
 
 
@@ -97,7 +106,7 @@ class Fused(Trainee):
         }
         masks = {parameter: mask for parameter, mask in masks.items() if not bool(mask.all())}
         super().__init__(wide, first.recipe, masks=masks, memory_format=first.memory_format)
-        self._trainees = trainees
+        self.trainees = trainees
         self.loss_sum = torch.zeros(len(trainees), device=self.loss_sum.device)
         for trainee, own in zip(trainees, self.loss_sum, strict=True):
             trainee.loss_sum = own
@@ -107,8 +116,8 @@ class Fused(Trainee):
         self._say("")
 
     def _say(self, how: str) -> None:
-        for trainee in (self, *self._trainees):
-            trainee.form = f"trained as one of {len(self._trainees)} networks in a wide one{how}"
+        for trainee in (self, *self.trainees):
+            trainee.form = f"trained as one of {len(self.trainees)} networks in a wide one{how}"
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Of (N, networks * classes) logits and (N,) labels, the mean loss of each network."""
@@ -116,6 +125,18 @@ class Fused(Trainee):
         of_each = labels[:, None].expand(-1, number)
         losses = F.cross_entropy(logits.reshape(of_each.numel(), -1), of_each.flatten(), reduction="none")
         return losses.view_as(of_each).mean(0)
+
+    def agrees(self, images: Tensor, labels: Tensor) -> bool:
+        """Whether a batch gives the networks the gradients that they have alone; if not, the ``form`` of each says so."""
+
+        def alone() -> Tensor:
+            return torch.cat([_flat(trainee, images, labels, trainee.model) for trainee in self.trainees])
+
+        wrong = self._tried(lambda: self._gradients(images, labels, self.model), alone)
+        if wrong:
+            for trainee in self.trainees:
+                trainee.form = f"{NOT_WIDE} ({wrong})"
+        return not wrong
 
     def compile(self, images: Tensor, labels: Tensor, compiler: str = COMPILER) -> None:
         """Compile forward and backward pass for batches as large as this one; each network's ``form`` says whether it could.
@@ -129,34 +150,43 @@ class Fused(Trainee):
         torch._dynamo.config.recompile_limit = SHAPES
         torch._inductor.config.deterministic = True  # no kernel is chosen by the clock
         compiled = torch.compile(self.model, backend=compiler, dynamic=False, fullgraph=True)
+        mine, usual = (partial(self._gradients, images, labels, forward) for forward in (compiled, self.model))
+        if wrong := self._tried(mine, usual):
+            self._say(f", {NOT_COMPILED} ({wrong})")
+            return
+        size, model = len(images), self.model
+        self._forward = lambda x: compiled(x) if len(x) == size else model(x)
+        self._say(f", compiled by {compiler}")
+
+    def _tried(self, mine: Callable[[], Tensor], usual: Callable[[], Tensor]) -> str:
+        """What is wrong with gradients (networks, parameters of each), if anything; the networks are then as before."""
         before = {name: tensor.clone() for name, tensor in self.model.named_buffers()}
         try:
-            mine, usual = (self._gradients_of_each(images, labels, forward) for forward in (compiled, self.model))
-            apart = float(((mine - usual).norm(dim=1) / usual.norm(dim=1)).nanmedian())
-            if not apart < APART:
-                raise RuntimeError(
-                    f"half of its networks have gradients that are {apart:.2g} of their length from the usual ones"
-                )
+            one, other = mine(), usual()
+            apart = float(((one - other).norm(dim=1) / other.norm(dim=1)).nanmedian())
         except Exception as error:
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             if ran_out(error, said):
                 raise
-            self._say(f", {NOT_COMPILED} ({said})")
-        else:
-            size, model = len(images), self.model
-            self._forward = lambda x: compiled(x) if len(x) == size else model(x)
-            self._say(f", compiled by {compiler}")
+            return said
         finally:
-            self.optimizer.zero_grad(set_to_none=True)
+            for trainee in (self, *self.trainees):
+                trainee.optimizer.zero_grad(set_to_none=True)
             with torch.no_grad():
                 for name, tensor in self.model.named_buffers():
                     tensor.copy_(before[name])
+        return "" if apart < APART else f"half of the gradients are {apart:.2g} of their length from the usual ones"
 
-    def _gradients_of_each(self, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
-        """(networks, parameters of each)."""
-        self.gradients(images, labels, forward)
-        number = len(self._trainees)
-        return torch.cat([cast(Tensor, p.grad).reshape(number, -1) for p in self.model.parameters()], dim=1)
+    def _gradients(self, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
+        return _flat(self, images, labels, forward, len(self.trainees))
+
+
+def _flat(
+    trainee: Trainee, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor], number: int = 1
+) -> Tensor:
+    """The gradients of ``number`` networks, (number, parameters of each)."""
+    trainee.gradients(images, labels, forward)
+    return torch.cat([cast(Tensor, p.grad).reshape(number, -1) for p in trainee.model.parameters()], dim=1)
 
 
 class _Layers(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluator.channels import channel_groups, remove_channels
-from evaluator.fused import FEWEST, Fused, fuse, in_form
+from evaluator.fused import FEWEST, WIDE, Fused, _Convolutions, fuse, in_form
 from evaluator.grid import Recipe
 from evaluator.networks import architecture, prunable_layers
 from evaluator.training import Hooks, Step, Trainee, in_turn
@@ -154,6 +154,42 @@ def test_a_network_whose_gradients_are_nothing_to_go_by_does_not_keep_the_others
         made[2].model.get_parameter("conv1.weight").fill_(math.nan)
     in_form("compiled", made, partial(sample, "digits-cnn"), "eager")
     assert made[0].form.endswith("compiled by eager")
+
+
+@pytest.mark.parametrize("name", ["digits-cnn", "lenet-5-caffe", "resnet-20"])
+def test_a_trial_leaves_no_trace(name: str) -> None:
+    tried, untried = trainees(name), trainees(name)
+    for each in (in_form("fused", tried, partial(sample, name)), fuse(untried)):
+        train(name, each)
+    for one, other in zip(tried, untried, strict=True):
+        assert "in a wide one" in one.form
+        assert all(torch.equal(a, b) for a, b in zip(state(one).values(), state(other).values(), strict=True))
+
+
+class _Mixed(_Convolutions):
+    """A kernel that gives a network some of its neighbour's channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).roll(5, dims=1)
+
+
+class _Refused(_Convolutions):
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError("no kernel for so many groups")
+
+
+@pytest.mark.parametrize(("layer", "told"), [(_Mixed, "of their length from the usual"), (_Refused, "so many groups")])
+def test_a_wide_network_with_other_gradients_is_not_used(monkeypatch: pytest.MonkeyPatch, layer: Any, told: str) -> None:
+    """Each network is then trained by itself, as if there had been no other."""
+    broken, alone = trainees("digits-cnn"), trainees("digits-cnn")
+    monkeypatch.setitem(WIDE, nn.Conv2d, layer)
+    together = in_form("compiled", broken, partial(sample, "digits-cnn"), "eager")
+    assert together == broken
+    for each in (together, alone):
+        train("digits-cnn", each)
+    assert_same(broken, alone)
+    assert broken[0].form.startswith("trained by itself, not in a wide network")
+    assert told in broken[0].form
 
 
 def test_too_little_memory_to_compile_is_told_as_that() -> None:
