@@ -181,9 +181,7 @@ class Fused(Trainee):
         return _flat(self, images, labels, forward, len(self.trainees))
 
 
-def _flat(
-    trainee: Trainee, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor], number: int = 1
-) -> Tensor:
+def _flat(trainee: Trainee, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor], number: int = 1) -> Tensor:
     """The gradients of ``number`` networks, (number, parameters of each)."""
     trainee.gradients(images, labels, forward)
     return torch.cat([cast(Tensor, p.grad).reshape(number, -1) for p in trainee.model.parameters()], dim=1)
