@@ -102,6 +102,7 @@ def trained_wide(name: str, form: GpuForm, recipe: Recipe, spoilt: int | None = 
     layout = trainees[0].memory_format
     together = in_form(form, trainees, lambda: next(batches(images, recipe, stream("order", 3, 0), layout)))
     train_together(together, images, recipe, seed=3)
+    assert all("in a wide one" in trainee.form for trainee in trainees), trainees[0].form
     assert all(("compiled by" in trainee.form) == (form == "compiled") for trainee in trainees), trainees[0].form
     return [(start, weights(trainee)) for start, trainee in zip(before, trainees, strict=True)]
 
