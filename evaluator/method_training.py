@@ -45,6 +45,28 @@ class Call:
     learn: Sequence[Tensor] = ()
 
 
+def replayable(model: nn.Module, call: Call) -> bool:
+    """Whether a step is the recipe's own, so that a GPU may replay it: code that hung on to it would run only once."""
+    if call.weights is not None or call.hooks != Hooks() or call.learn:
+        return False
+    parts: list[nn.Module | nn.Parameter] = [*model.modules(), *model.parameters()]
+    return not any(map(_holds_code, parts))
+
+
+def _holds_code(part: nn.Module | nn.Parameter) -> bool:
+    """Whether a method has put code of its own into a module, or on a tensor."""
+    foreign = type(part).__module__.partition(".")[0] not in LIBRARIES or "forward" in vars(part)
+    return foreign or any(getattr(part, name, None) for name in HOOKS)
+
+
+LIBRARIES = {"torch", "torchvision", "evaluator"}
+"""Of whose modules the networks of the grid consist."""
+HOOKS = (
+    "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_post_accumulate_grad_hooks"
+)  # fmt: skip
+"""Where PyTorch keeps what is called in a step, for modules and tensors."""
+
+
 class MethodTraining:
     """What a method may train, and where it stands.
 
@@ -115,7 +137,7 @@ class MethodTraining:
                 after_epoch=after_epoch,
                 epochs=range(first + done, first + call.epochs),
                 order_from=before - first,
-                capture=False,
+                capture=replayable(job.model, call),
             )
         momentum = run.end()
         self._momentum = momentum if self.continuous else {}

@@ -13,9 +13,12 @@ from evaluator.fused import in_form
 from evaluator.graphs import train_apart
 from evaluator.grid import Recipe
 from evaluator.grid.schema import GpuForm
+from evaluator.method_training import Call, replayable
 from evaluator.networks import architecture, prunable_layers
 from evaluator.training import Hooks, Step, Trainee, batches, in_turn, learning_rate, stepper, stream, train_together
 from tests.evaluator.grids import made_up
+from tests.submissions import specimens
+from tests.submissions.specimens import permission
 
 TOLERANCE = 1e-4
 """Of weights after two epochs, relative to the largest; kernels may sum in another order beside others."""
@@ -188,6 +191,25 @@ def test_batches_are_counted_as_often_as_they_come() -> None:
 
 def test_on_a_gpu_steps_are_captured() -> None:
     assert stepper([pruned("digits-mlp", 0)]).__qualname__ == "Graphs.step"
+
+
+@pytest.mark.parametrize("name", ["digits-cnn", "resnet-20"])
+def test_what_a_method_trains_by_the_recipe_alone_is_replayed_and_the_same(name: str) -> None:
+    """Beside a call with a hook that does nothing, for which each step is taken by itself; masks change between calls."""
+    shape = architecture(name).shape
+    ends, nothing = [], {"after_backward": lambda step: None}
+    for hooks in ({}, nothing):
+        model = pruned(name, 0).model
+        images = made_up(300, shape).to("cuda")
+        training = permission(model, 3, continuous=True, data=images, lr=0.01)
+        job = specimens.job(model, 1000, training=training, data=images, device=images.labels.device)
+        assert replayable(job.model, Call(1, hooks=Hooks(**hooks))) == (not hooks)
+        job.train(1, **hooks)
+        job.masks = dict(job.keep_highest({i: w.abs() for i, w in job.weights()}).masks)
+        job.train(2, **hooks)
+        ends.append(torch.cat([value.detach().flatten() for _, value in job.weights()]))
+        assert int((ends[-1] != 0).sum()) == 1000
+    assert_close(*ends)
 
 
 def test_when_memory_runs_out_during_a_capture_it_says_so_and_the_next_one_works() -> None:
