@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -74,6 +75,7 @@ def runner(
             key=key.resolve() if key else None,
             target=target,
             url=url,
+            source=_read_at(forge),
             previews=previews,
             poll=poll,
             budget=3600 * budget,
@@ -106,6 +108,12 @@ def _git_url(forge: str) -> str:
     if "://" not in forge:
         return str(Path(forge).resolve())
     return f"{forge.partition('+')[2] if '+' in forge.partition('://')[0] else forge}".removesuffix(".git") + ".git"
+
+
+def _read_at(forge: str) -> str:
+    """The project's page, where it has one that a published site may link to: no name or secret stands in it."""
+    page = _git_url(forge).removesuffix(".git")
+    return page if re.fullmatch(r"https://[\w.:-]+(/[\w.~-]+)+", page, re.ASCII) else ""
 
 
 def _target(clone: Clone, home: Path, folder: Path | None, branch: str | None, program: str | None) -> Target | None:

@@ -25,6 +25,7 @@ def build(
     local: Annotated[bool, typer.Option(help="also show what was measured on this machine")] = True,
     notice: Annotated[str, typer.Option(help="a line on top of every page, as of a preview")] = "",
     url: Annotated[str, typer.Option(help="where it will be read: for sitemap and link previews")] = "",
+    source: Annotated[str, typer.Option(help="where the project's repository is: every page links to it")] = "",
     snapshots: Annotated[
         Path | None,
         typer.Option(help="folder of snapshots that were published before: they are offered on", file_okay=False),
@@ -32,13 +33,15 @@ def build(
     strict: Annotated[bool, typer.Option("--strict", help="end with 1 where more is left out than what is stale")] = False,
 ) -> None:
     """Build the whole site from the records: static pages that work offline and from a file."""
+    from leaderboard.address import Places
     from leaderboard.build import build as build_site
 
     repository = Repository.find(root)
     folder = _folder(repository, output)
     started = time.monotonic()
     say = lambda line: err.print(f"[dim]{safe(line)}[/]")  # noqa: E731
-    built = build_site(repository, folder, local=local, notice=notice, url=url, snapshots=snapshots, say=say)
+    places = Places(url, source)
+    built = build_site(repository, folder, local=local, notice=notice, places=places, snapshots=snapshots, say=say)
     for warning in built.warnings:
         err.print(f"[yellow]warning[/]: {safe(warning)}")
     seconds = time.monotonic() - started

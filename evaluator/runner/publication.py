@@ -82,13 +82,15 @@ def _link(source: str, target: str) -> None:
         new.replace(target)
 
 
-def publish_site(workspaces: Workspaces, target: Target, now: float, meanwhile: Duty, url: str = "") -> bool:
+def publish_site(
+    workspaces: Workspaces, target: Target, now: float, meanwhile: Duty, url: str = "", source: str = ""
+) -> bool:
     """Build main's site and put it in place unless it is there; whether it was.
 
     Args:
         now: when a runner was seen, which its footer says.
         meanwhile: done now and then, and before the site is put in place; what it raises ends it.
-        url: where it will be read, if that is known.
+        url: where it will be read, if that is known. ``source``: where the project's repository is, likewise.
 
     Raises:
         EspalierError: the site cannot be built, or does not hold what the records say; the old one stays.
@@ -100,8 +102,8 @@ def publish_site(workspaces: Workspaces, target: Target, now: float, meanwhile: 
         site, earlier = Path(folder) / "site", Path(folder) / "snapshots"
         earlier.mkdir()
         target.snapshots(earlier)
-        options = ("--no-local", "--strict", "--url", url, "--snapshots", str(earlier), "--output", str(site))
-        stages.do(repository, "site", "build", *options, meanwhile=meanwhile)
+        places = ("--url", url, "--source", source, "--snapshots", str(earlier), "--output", str(site))
+        stages.do(repository, "site", "build", "--no-local", "--strict", *places, meanwhile=meanwhile)
         stages.do(repository, "verify", "--site", str(site), meanwhile=meanwhile)
         beat(site, int(now))
         target.publish(site, commit, meanwhile)

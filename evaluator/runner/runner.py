@@ -54,6 +54,7 @@ class Runner:
         key: signs published records; None: they are not signed.
         target: where the site goes; None: nowhere.
         url: where the published site will be read; empty: nobody has said so.
+        source: where the project's repository can be read, to which the site links; empty likewise.
         previews: address under which ``home/previews`` can be read; None: it cannot.
         poll: seconds between two looks at the forge while cells are measured.
         budget: GPU-seconds of a night for what is missing or stale on main beside what was merged.
@@ -69,6 +70,7 @@ class Runner:
     key: Path | None = None
     target: Target | None = None
     url: str = ""
+    source: str = ""
     previews: str | None = None
     poll: float = 30.0
     budget: float = 0.0
@@ -221,7 +223,7 @@ class Runner:
                 self._voice.tell("would publish the site")
             return
         self._keep_lease()
-        if publish_site(self.workspaces, self.target, self.now(), self._beside, self.url):
+        if publish_site(self.workspaces, self.target, self.now(), self._beside, self.url, self.source):
             self._voice.tell("site published", commit=self.workspaces.clone.main)
 
     def _unpublished(self) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from evaluator.metadata import Submission, load_submission
 from evaluator.records.record import DENSE
 from evaluator.repository import Repository
 from leaderboard import chooser, comparison, discovery, downloads, previews, search
-from leaderboard.address import normal
+from leaderboard.address import NOWHERE, Places, normal, project
 from leaderboard.aside import aside
 from leaderboard.charts import layouts_kept
 from leaderboard.downloads import Downloads
@@ -76,7 +76,7 @@ def build(
     *,
     local: bool = True,
     notice: str = "",
-    url: str = "",
+    places: Places = NOWHERE,
     snapshots: Path | None = None,
     kept: Path | None = None,
     say: Say = lambda _: None,
@@ -86,14 +86,15 @@ def build(
     Args:
         local: also show what was measured on this machine.
         notice: stands on top of every page.
-        url: where the site will be read. Only with it has it a sitemap, pictures for link previews, and a page for lost
-            readers whose links hold at any depth; without it no page says where the site is.
+        places: where the site will be read: only with it has it a sitemap, pictures for link previews, and a page for lost
+            readers whose links hold at any depth; without it no page says where the site is. And where the project's
+            repository is, to which every page then links.
         snapshots: folder of those that were published before, which stay available.
         kept: folder for what is kept from build to build (default: among the local state).
         say: called with a line at every step.
 
     Raises:
-        SiteError: ``output`` is something else than a site, ``url`` no address, or the new site breaks its own rules.
+        SiteError: ``output`` is something else than a site, one of ``places`` no address, or the site breaks its own rules.
         StoreError: a file of records is damaged, or not signed where it has to be.
         GridError: the grid is invalid.
     """
@@ -103,7 +104,7 @@ def build(
     with (
         _staging(output) as folder,
         layouts_kept(keeper),
-        _gathered(repository, local=local, notice=notice, url=url, kept=keeper) as site,
+        _gathered(repository, local=local, notice=notice, places=places, kept=keeper) as site,
     ):
         say(f"{len(site.results.rows)} records, {len(site.slugs)} methods; writing downloads")
         worthwhile = len(site.results.rows) > FEW
@@ -150,15 +151,22 @@ def _finish(folder: Path, site: Site, pages: list[Page], written: Mapping[str, W
     return problems(folder, site.url, {path: one.leaf for path, one in written.items() if one.leaf is not None})
 
 
-def gather(repository: Repository, *, local: bool = True, notice: str = "", url: str = "", kept: Kept = NOTHING) -> Site:
+def gather(
+    repository: Repository,
+    *,
+    local: bool = True,
+    notice: str = "",
+    places: Places = NOWHERE,
+    kept: Kept = NOTHING,
+) -> Site:
     """Read everything that any page needs."""
-    address = normal(url)
+    found = normal(places.site), project(places.project)
     grid = load_grid(repository.grid)
     results = load_results(repository, grid, local=local, kept=kept)
     warnings = list(results.warnings)
     submissions = dict(_submissions(repository, warnings))
     standings = [make_standings(board, grid) for board in results.boards]
-    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, address, kept)
+    return Site(grid, results, submissions, standings, warnings, _date(results.newest), notice, *found, kept)
 
 
 def all_pages(site: Site, offered: Callable[[], Downloads]) -> list[Page]:
@@ -211,8 +219,8 @@ def _date(newest: str | None) -> str | None:
 
 def _marker(site: Site) -> str:
     grid, count = site.grid, len(site.results.rows)
-    facts = {"grid": grid.version, "grid_digest": grid.digest, "date": site.date, "records": count, "url": site.url}
-    return json.dumps(facts, indent=2) + "\n"
+    facts = {"grid": grid.version, "grid_digest": grid.digest, "date": site.date, "records": count}
+    return json.dumps(facts | {"url": site.url, "source": site.source}, indent=2) + "\n"
 
 
 def _refuse_foreign(output: Path) -> None:

@@ -47,4 +47,5 @@ def cff(site: Site, snapshot: Snapshot) -> str:
         "abstract": f"Grid {site.grid.version}, {snapshot.records} records up to {snapshot.date}.",
         "identifiers": [{"type": "other", "value": f"sha256:{snapshot.digest}", "description": "SHA-256 of records.csv"}],
     }
-    return yaml.safe_dump(content | ({"url": site.url} if site.url else {}), sort_keys=False, width=120)
+    places = {"url": site.url, "repository-code": site.source}
+    return yaml.safe_dump(content | {name: place for name, place in places.items() if place}, sort_keys=False, width=120)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluator.repository import Repository
+from leaderboard.address import Places
 from leaderboard.build import MARKER, build
 from leaderboard.errors import SiteError
 from leaderboard.exports import LOCAL_PREFIX
@@ -49,7 +50,7 @@ def compare(
     """Build the site of ``repository`` again, charts included, and compare.
 
     Args:
-        site: the folder of a built site; its address is taken from it.
+        site: the folder of a built site; its addresses are taken from it.
         local: whether it also shows what was measured on this machine.
 
     Raises:
@@ -59,8 +60,8 @@ def compare(
         raise SiteError(f"there is no site here (no {MARKER})", where=site, fix="espalier site build")
     with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
         again = Path(scratch) / "site"
-        url = str(_facts(site / MARKER).get("url", ""))
-        build(repository, again, local=local, url=url, snapshots=site / "data", kept=Path(scratch) / "kept", say=say)
+        places = Places(*(str(_facts(site / MARKER).get(name, "")) for name in ("url", "source")))
+        build(repository, again, local=local, places=places, snapshots=site / "data", kept=Path(scratch) / "kept", say=say)
         names = [name for name in same(site, again) if not _of_publishing(name, site, again)]
         differences = [Difference(name, _difference(site / name, again / name)) for name in names]
         return Comparison(differences, _hint(differences, site, again) if differences else None)

@@ -27,14 +27,15 @@ from tests.site.methods import metadata, write_submission
 from tests.site.synthetic import Plan, fill, make_repository
 
 URL = "https://example.org/espalier/"
+SOURCE = "https://forge.example.org/somebody/espalier"
 LOC = "{http://www.sitemaps.org/schemas/sitemap/0.9}loc"
 
 
 @pytest.fixture(scope="module")
 def public(site, tmp_path_factory):
-    """The shared site, for an address; given without its last slash."""
+    """The shared site, for an address, given without its last slash, and of a project that is somewhere."""
     folder = tmp_path_factory.mktemp("public") / "site"
-    build(site.repository, folder, url=URL.rstrip("/"))
+    build(site.repository, folder, places=address.Places(URL.rstrip("/"), f"{SOURCE}/"))
     return folder
 
 
@@ -76,12 +77,22 @@ def test_without_an_address_nothing_pretends_to_one(site):
     assert (site.folder / "robots.txt").read_text() == "User-agent: *\nDisallow:\n"
     page = (site.folder / "index.html").read_text(encoding="utf-8")
     assert 'property="og:title"' in page
-    assert not any(word in page for word in ("og:image", "og:url", "canonical"))
+    assert not any(word in page for word in ("og:image", "og:url", "canonical", "the project's repository"))
+    assert "a checkout of the project's repository, with" in (site.folder / "contribute.html").read_text(encoding="utf-8")
+    assert "repository-code" not in (site.folder / "data" / "CITATION.cff").read_text()
+
+
+def test_every_page_leads_to_the_project(public):
+    for name in pages(public):
+        assert f'<a href="{SOURCE}">the project\'s repository</a>' in (public / name).read_text(encoding="utf-8"), name
+    contribute = (public / "contribute.html").read_text(encoding="utf-8")
+    assert f'a checkout of <a href="{SOURCE}">the project\'s repository</a>, with' in contribute
+    assert f"repository-code: {SOURCE}\n" in (public / "data" / "CITATION.cff").read_text()
 
 
 def test_links_of_the_lost_hold_at_any_depth(public):
     page = (public / "404.html").read_text(encoding="utf-8")
-    links = re.findall(r'(?:href|src)="([^"#]+)', page)
+    links = [link for link in re.findall(r'(?:href|src)="([^"#]+)', page) if link != SOURCE]
     assert len(links) > 12
     assert all((public / link.removeprefix("/espalier/")).is_file() for link in links)
     assert all(link.startswith("/espalier/") for link in links)
@@ -96,7 +107,7 @@ def test_served_here_they_hold_too(site, public, known):
     try:
         with pytest.raises(urllib.error.HTTPError) as lost:
             urllib.request.urlopen(f"{top}/no/such/page.html")
-        links = set(re.findall(r'(?:href|src)="([^"#]+)', lost.value.read().decode()))
+        links = set(re.findall(r'(?:href|src)="([^"#]+)', lost.value.read().decode())) - {SOURCE}
         assert len(links) > 10
         for link in links:
             assert link.startswith("/")
@@ -124,7 +135,12 @@ def test_the_verifier_knows_the_address(public, tmp_path):
 
 
 def test_a_preview_of_a_change_is_not_to_be_found(tmp_path):
-    build(make_repository(tmp_path), tmp_path / "public", notice="Preview of change 7: not published", url=URL)
+    build(
+        make_repository(tmp_path),
+        tmp_path / "public",
+        notice="Preview of change 7: not published",
+        places=address.Places(URL),
+    )
     assert "Disallow: /\n" in (tmp_path / "public" / "robots.txt").read_text()
 
 
@@ -136,6 +152,14 @@ def test_a_preview_of_a_change_is_not_to_be_found(tmp_path):
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(SiteError, match="is not the address of a site"):
         address.normal(url)
+    with pytest.raises(SiteError, match="is not the address of a project"):
+        address.project(url)
+
+
+def test_a_page_may_link_to_what_is_encrypted_alone():
+    assert address.normal("http://a.b/c") == "http://a.b/c/"
+    with pytest.raises(SiteError, match="is not the address of a project"):
+        address.project("http://a.b/c")
 
 
 def test_a_picture_shows_contributed_text_as_text(tmp_path):
@@ -145,7 +169,7 @@ def test_a_picture_shows_contributed_text_as_text(tmp_path):
     titles = {"lamp": "\u526a\u679d \u202e", "global-magnitude": '</text><script>alert(1)</script> & "x"'}
     for slug, title in titles.items():
         write_submission(repository, metadata(slug, title=title))
-    gathered = gather(repository, url=URL)
+    gathered = gather(repository, places=address.Places(URL))
     laid_out = {page.path: page for page in all_pages(gathered, lambda: Downloads([]))}
     charts = {path: [*page.charts, *(chart for part in page.parts for chart in part.fill().charts)]
               for path, page in laid_out.items()}  # fmt: skip

@@ -17,6 +17,8 @@ CONTENT = Path(__file__).resolve().parents[2] / "content"
 GUIDE = CONTENT.parents[1] / "CONTRIBUTING.md"
 NO_HEAD = re.compile(r"<thead>\s*<tr>(?:\s*<th></th>)+\s*</tr>\s*</thead>")
 """Markdown knows no table without one."""
+REPOSITORY = "[the project's repository]"
+"""A link where the site knows where that is."""
 DESCRIPTIONS = {
     "guide": "From a checkout to a pull request: set-up, commands, rules, and the contract of a method.",
     "protocol": "What Espalier measures and how, so that two figures on this site may be compared.",
@@ -29,9 +31,13 @@ def pages(site: Site) -> Iterator[Page]:
     sections = {path: path.stem for path in sorted(CONTENT.glob("*.md"))}
     for path, section in (sections | {GUIDE: "contribute"}).items():
         name = "guide" if path == GUIDE else path.stem
-        title, body = to_html(path.read_text(encoding="utf-8"))
+        title, body = to_html(_linked(path.read_text(encoding="utf-8"), site.source))
         yield Page(f"{name}.html", "prose.html", title, DESCRIPTIONS[name], {"body": body}, [], section)
     yield Page(LOST, "404.html", "Not here", "This page does not exist.", anywhere=base(site.url))
+
+
+def _linked(text: str, source: str) -> str:
+    return text.replace(REPOSITORY, f"{REPOSITORY}({source})" if source else REPOSITORY.strip("[]"))
 
 
 def to_html(text: str) -> tuple[str, Markup]:

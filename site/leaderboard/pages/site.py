@@ -122,6 +122,8 @@ class Site:
     """On top of every page, where this is not the published site."""
     url: str = ""
     """Where the site can be read, with a slash at its end; empty where nobody has said so."""
+    source: str = ""
+    """Where the project's repository is, without one; empty likewise."""
     kept: Kept = NOTHING
     """What builds before have found."""
 
