@@ -32,7 +32,7 @@ def install(session: nox.Session) -> None:
     stamp = ENVIRONMENT / "installed"
     wanted = "".join(path.read_text(encoding="utf-8") for path in PINNED)
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
-        session.log("installing the pinned environment: about 5 GB with PyTorch, once for all sessions")
+        session.log("installing the pinned environment: about 6 GB, most of it PyTorch, once for all sessions")
         if shutil.which("uv"):
             session.run("uv", "venv", "--quiet", "--clear", "--python", sys.executable, str(ENVIRONMENT), external=True)
             pip = ["uv", "pip", "install", "--quiet", "--python", str(BIN / "python")]
@@ -118,7 +118,7 @@ def bench(session: nox.Session) -> None:
 
 @session
 def lighthouse(session: nox.Session) -> None:
-    """Audit the built site's first page, a benchmark and a method with Lighthouse (needs Node.js, and fetches from npm)."""
+    """Audit the built site's most read kinds of pages with Lighthouse (needs Node.js, and fetches from npm)."""
     if not shutil.which("npx"):
         session.error("npx is not there: install Node.js with npm (Debian: apt install nodejs npm)")
     run(session, "python", "-m", "tests.site.lighthouse", *session.posargs)

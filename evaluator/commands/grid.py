@@ -12,7 +12,7 @@ from evaluator.terminal import out, print_json, print_table
 
 
 def grid(as_json: Json = False, root: Root = None) -> None:
-    """List every benchmark of the grid with its counts, targets, seeds, recipes, limits and digest.
+    """List every benchmark of the grid with its device, counts, targets, seeds, recipes, limits and digest.
 
     Limits are a method's, for one cell: time on the clock, and memory. Epochs are what a method may train at most, on the
     iterative and on the sparse-training track.
@@ -23,13 +23,14 @@ def grid(as_json: Json = False, root: Root = None) -> None:
         print_json({"version": loaded.version, "digest": loaded.digest, "benchmarks": described})
         return
     columns = (
-        *("benchmark", "tier", ">limits", ">epochs", ">parameters", ">prunable", ">MACs", ">up to", "targets", "seeds"),
-        *("recipe", "digest"),
+        *("benchmark", "tier", "device", ">limits", ">epochs", ">parameters", ">prunable", ">MACs", ">up to"),
+        *("targets", "seeds", "recipe", "digest"),
     )
     rows = [
         (
             b["name"],
             b["tier"],
+            b["device_class"],
             f"{b['limits']['wall_seconds']:g} s, {b['limits']['memory_mb'] / 1024:g} GB",
             " / ".join(str(b["method_epochs"].get(track, "none")) for track in TRAINING) if b["method_epochs"] else "",
             f"{b['parameters']:,}",
@@ -51,12 +52,13 @@ def grid(as_json: Json = False, root: Root = None) -> None:
 def describe(loaded: Grid, name: str) -> dict[str, Any]:
     """One benchmark in full, for people and programs."""
     benchmark = loaded.benchmarks[name]
-    architecture = loaded.architectures[benchmark.architecture]
+    architecture, tier = loaded.architectures[benchmark.architecture], loaded.tiers[benchmark.tier]
     return {
         "name": name,
         "title": benchmark.title,
         "tier": benchmark.tier,
-        "limits": loaded.tiers[benchmark.tier].limits.model_dump(mode="json"),
+        "device_class": tier.device_class,
+        "limits": tier.limits.model_dump(mode="json"),
         "method_epochs": {
             track: recipe.epochs for track in benchmark.tracks if (recipe := loaded.method_recipe(name, track))
         },

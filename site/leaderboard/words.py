@@ -134,9 +134,9 @@ AGAINST = {
 """A control as the heading of a column of differences."""
 
 SCRATCH = (
-    "Scratch-E and Scratch-B are the small network that the method leaves, trained from new weights by the recipe of the "
-    "dense network: for as many epochs (E), or for as many multiply-accumulates, which are more epochs (B). A method that "
-    "does not beat them has found widths, not weights (Liu et al. 2019)."
+    "Scratch-E and Scratch-B are the small network that the method leaves, trained from new weights by the recipe for "
+    "these: for its epochs (E), or for as many multiply-accumulates as the dense network would take, which are more epochs "
+    "(B). A method that does not beat them has found widths, not weights (Liu et al. 2019)."
 )
 
 RANKS = (

@@ -164,7 +164,7 @@ def test_a_board_of_this_machine_leads_to_the_published_one(many, gathered):
     [local] = [one for one in gathered.standings if board_of(one).key.origin == "local"]
     text = unescape((many.folder / gathered.page_of(board_of(local).key)).read_text(encoding="utf-8"))
     assert f'<a href="../../benchmarks/{NAME}/{BOARD}.html">the published board</a>' in text
-    assert f"<code>espalier evaluate SLUG --benchmark {NAME}</code>" in text
+    assert f"<code>espalier evaluate SLUG --benchmark {NAME} --force</code>" in text
     assert "Pareto front" not in text
     assert 'class="sub rank' not in text
     published = many.folder / "benchmarks" / NAME / f"{BOARD}.html"
