@@ -17,7 +17,7 @@ from torch import Tensor
 
 from evaluator.data.images import Images
 from evaluator.grid import Recipe
-from evaluator.training import Step, Trainee, batches, learning_rate, stream
+from evaluator.training import Advance, Step, Trainee, batches, in_turn, learning_rate, stream
 
 WARM_UP = 3
 """Steps before a capture, in which libraries choose their kernels and allocate their workspaces."""
@@ -37,10 +37,13 @@ class Graphs:
 
     Args:
         first: the number of the first stream; graphs that are replayed at once must not have streams in common.
+        needed: whether a step that cannot be captured is an error. Else steps are taken one by one from there on.
     """
 
-    def __init__(self, trainees: Sequence[Trainee], *, first: int = 0) -> None:
+    def __init__(self, trainees: Sequence[Trainee], *, first: int = 0, needed: bool = True) -> None:
         self._trainees = trainees
+        self._needed = needed
+        self._one_by_one: Advance | None = None
         self._main, *self._streams = (_stream(number) for number in range(first, first + 1 + len(trainees)))
         self._captured: dict[int, _Captured] = {}
         self._pool = torch.cuda.graph_pool_handle()  # the graphs are never replayed at once: they can share their memory
@@ -49,9 +52,19 @@ class Graphs:
 
     def step(self, inputs: Tensor, labels: Tensor, step: Step) -> None:
         """As each trainee's own step; ``step`` is for hooks, of which none but ``forward`` may be there."""
-        captured = self._captured.get(len(labels))
-        if captured is None:
-            captured = self._captured[len(labels)] = self._capture(inputs, labels, step)
+        if self._one_by_one is None and len(labels) not in self._captured:
+            try:
+                self._captured[len(labels)] = self._capture(inputs, labels, step)
+            except Exception:  # a method may have changed its network in ways that we do not foresee
+                if self._needed:
+                    raise
+                self._captured.clear()
+                torch.cuda.empty_cache()
+                self._one_by_one = in_turn(self._trainees)
+        if self._one_by_one is not None:
+            self._one_by_one(inputs, labels, step)
+            return
+        captured = self._captured[len(labels)]
         captured.inputs.copy_(inputs)
         captured.labels.copy_(labels)
         captured.graph.replay()
@@ -59,16 +72,23 @@ class Graphs:
     def _capture(self, inputs: Tensor, labels: Tensor, step: Step) -> _Captured:
         static = inputs.clone(memory_format=torch.preserve_format), labels.clone()
         before = [_state(trainee) for trainee in self._trainees]
-        self._main.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._main):
-            for _ in range(WARM_UP):
-                self._forked(*static, step)
-        torch.cuda.current_stream().wait_stream(self._main)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._main):
-            self._forked(*static, step)
-        for trainee, tensors in zip(self._trainees, before, strict=True):
-            _put_back(trainee, tensors)
+        try:
+            self._main.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._main):
+                for _ in range(WARM_UP):
+                    self._forked(*static, step)
+            torch.cuda.current_stream().wait_stream(self._main)
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._main):
+                self._forked(*static, step)
+        except Exception:
+            for trainee in self._trainees:
+                trainee.optimizer.zero_grad(set_to_none=True)
+            raise
+        finally:
+            torch.cuda.current_stream().wait_stream(self._main)
+            for trainee, tensors in zip(self._trainees, before, strict=True):
+                _put_back(trainee, tensors)
         return _Captured(graph, *static)
 
     def _forked(self, inputs: Tensor, labels: Tensor, step: Step) -> None:

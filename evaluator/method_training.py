@@ -7,7 +7,10 @@ was made: the model, the optimiser, the masks, the memory of the hooks and the g
 
 from __future__ import annotations
 
+import functools
+import math
 import time
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,7 @@ from evaluator.channels import silenced
 from evaluator.checkpoints import Checkpoints
 from evaluator.data.images import Images
 from evaluator.errors import ContractError, InvalidOutcome
+from evaluator.fused import fits
 from evaluator.grid import Recipe
 from evaluator.training import Hooks, Step, Trainee, train_together
 
@@ -45,26 +49,37 @@ class Call:
     learn: Sequence[Tensor] = ()
 
 
+FEWEST_STEPS = 100
+"""In a shorter call a captured step saves less than it takes to capture it."""
+
+
 def replayable(model: nn.Module, call: Call) -> bool:
-    """Whether a step is the recipe's own, so that a GPU may replay it: code that hung on to it would run only once."""
-    if call.weights is not None or call.hooks != Hooks() or call.learn:
+    """Whether a step is the recipe's own, on a network of the grid's layers, so that a GPU may replay it.
+
+    Code of a method's that hung on to a step would not run in those that are replayed.
+    """
+    everywhere = torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    if call.weights is not None or call.hooks != Hooks() or call.learn or everywhere:
         return False
-    parts: list[nn.Module | nn.Parameter] = [*model.modules(), *model.parameters()]
-    return not any(map(_holds_code, parts))
+    return all(map(_is_plain, model.modules())) and not any(map(_is_hooked, model.parameters()))
 
 
-def _holds_code(part: nn.Module | nn.Parameter) -> bool:
-    """Whether a method has put code of its own into a module, or on a tensor."""
-    foreign = type(part).__module__.partition(".")[0] not in LIBRARIES or "forward" in vars(part)
-    return foreign or any(getattr(part, name, None) for name in HOOKS)
+def _is_plain(module: nn.Module) -> bool:
+    """Whether it is one of the grid's layers, and nobody has put code into it."""
+    own = any(isinstance(value, FUNCTIONS) for value in vars(module).values())
+    reads_back = isinstance(module, nn.BatchNorm2d) and module.momentum is None
+    return fits(module) and not own and not reads_back and not _is_hooked(module)
 
 
-LIBRARIES = {"torch", "torchvision", "evaluator"}
-"""Of whose modules the networks of the grid consist."""
+def _is_hooked(part: nn.Module | nn.Parameter) -> bool:
+    return any(getattr(part, name, None) for name in HOOKS)
+
+
+FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 HOOKS = (
     "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_post_accumulate_grad_hooks"
 )  # fmt: skip
-"""Where PyTorch keeps what is called in a step, for modules and tensors."""
+"""Where modules and tensors keep what is called in a step."""
 
 
 class MethodTraining:
@@ -128,6 +143,7 @@ class MethodTraining:
                 self.checkpoints.save(name, *run.state(number - first, len(self.images)))
                 self._saved = time.monotonic()
 
+        steps = call.epochs * math.ceil(len(self.images) / recipe.batch)
         if done < call.epochs:
             (loss,) = train_together(
                 [run.trainee],
@@ -137,7 +153,7 @@ class MethodTraining:
                 after_epoch=after_epoch,
                 epochs=range(first + done, first + call.epochs),
                 order_from=before - first,
-                capture=replayable(job.model, call),
+                capture="if it can be" if replayable(job.model, call) and steps >= FEWEST_STEPS else "never",
             )
         momentum = run.end()
         self._momentum = momentum if self.continuous else {}

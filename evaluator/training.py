@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.
 
 Masks = Mapping[nn.Parameter, Tensor]
 """Parameters that keep zeros, with boolean tensors of their shape, True where the weight is kept."""
+
+Capture = Literal["always", "if it can be", "never"]
 
 
 def stream(*parts: object) -> torch.Generator:
@@ -205,7 +207,7 @@ def train_together(
     after_epoch: Callable[[int], None] = lambda _: None,
     epochs: range | None = None,
     order_from: int = 0,
-    capture: bool = True,
+    capture: Capture = "always",
 ) -> list[float]:
     """Train networks side by side on the same batches, in place.
 
@@ -213,14 +215,14 @@ def train_together(
         after_epoch: called with the number of epochs done, from 1.
         epochs: which of the recipe's epochs to run; all by default. The schedule counts all of them.
         order_from: how many epochs were trained before by another schedule: no two epochs go through the images alike.
-        capture: whether a GPU may replay one captured step; what code of others hangs on to a network would not be in it.
+        capture: when a GPU replays one captured step. Code of others that hangs on to a network would not be in it.
 
     Returns:
         For each network the mean cross-entropy over the last epoch, in nats.
     """
     steps = math.ceil(len(images) / recipe.batch)
     total = recipe.epochs * steps
-    advance = stepper(trainees) if capture else in_turn(trainees)
+    advance = stepper(trainees, capture)
     for epoch in range(recipe.epochs) if epochs is None else epochs:
         for trainee in trainees:
             trainee.model.train()
@@ -236,16 +238,20 @@ def train_together(
     return [float(loss) / len(images) for trainee in trainees for loss in trainee.loss_sum.view(-1)]
 
 
-def stepper(trainees: Sequence[Trainee]) -> Callable[[Tensor, Tensor, Step], None]:
+Advance = Callable[[Tensor, Tensor, Step], None]
+"""Takes a step with a batch: images, labels, and which step it is."""
+
+
+def stepper(trainees: Sequence[Trainee], capture: Capture = "always") -> Advance:
     """What takes one step of all: on a GPU one captured graph, a stream for each; else each in its turn."""
-    if not trainees[0].loss_sum.is_cuda:
+    if capture == "never" or not trainees[0].loss_sum.is_cuda:
         return in_turn(trainees)
     from evaluator.graphs import Graphs
 
-    return Graphs(trainees).step
+    return Graphs(trainees, needed=capture == "always").step
 
 
-def in_turn(trainees: Sequence[Trainee]) -> Callable[[Tensor, Tensor, Step], None]:
+def in_turn(trainees: Sequence[Trainee]) -> Advance:
     def advance(inputs: Tensor, labels: Tensor, step: Step) -> None:
         for trainee in trainees:
             trainee.step(inputs, labels, step)

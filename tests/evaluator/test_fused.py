@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluator.channels import channel_groups, remove_channels
-from evaluator.fused import FEWEST, WIDE, Fused, _Convolutions, fuse, in_form
+from evaluator.fused import FEWEST, WIDE, Fused, _Convolutions, distances, fuse, in_form
 from evaluator.grid import Recipe
 from evaluator.networks import architecture, prunable_layers
 from evaluator.training import Hooks, Step, Trainee, in_turn
@@ -167,10 +167,24 @@ def test_a_trial_leaves_no_trace(name: str) -> None:
 
 
 class _Mixed(_Convolutions):
-    """A kernel that gives a network some of its neighbour's channels."""
+    """A kernel that gives a network the channels of its neighbour."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).roll(5, dims=1)
+        return super().forward(x).roll(16, dims=1)
+
+
+class _Late(_Convolutions):
+    """A kernel that goes wrong at the last group alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return torch.cat([y[:, :-4], y[:, -4:].flip(1)], 1)
+
+
+class _Lost(_Convolutions):
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return torch.cat([y[:, :20], torch.full_like(y[:, 20:], math.nan)], 1)
 
 
 class _Refused(_Convolutions):
@@ -178,18 +192,54 @@ class _Refused(_Convolutions):
         raise RuntimeError("no kernel for so many groups")
 
 
-@pytest.mark.parametrize(("layer", "told"), [(_Mixed, "of their length from the usual"), (_Refused, "so many groups")])
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        *((layer, "of their length from the usual") for layer in (_Mixed, _Late, _Lost)),
+        (_Refused, "so many groups"),
+    ],
+)
 def test_a_wide_network_with_other_gradients_is_not_used(monkeypatch: pytest.MonkeyPatch, layer: Any, told: str) -> None:
-    """Each network is then trained by itself, as if there had been no other."""
+    """Be it but one network that has them; each is then trained by itself, as if there had been no other."""
     broken, alone = trainees("digits-cnn"), trainees("digits-cnn")
     monkeypatch.setitem(WIDE, nn.Conv2d, layer)
     together = in_form("compiled", broken, partial(sample, "digits-cnn"), "eager")
     assert together == broken
+    for trainee in broken:
+        for tensor in (*trainee.model.state_dict(keep_vars=True).values(), trainee.loss_sum):
+            assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+            assert tensor.grad is None
     for each in (together, alone):
         train("digits-cnn", each)
     assert_same(broken, alone)
     assert broken[0].form.startswith("trained by itself, not in a wide network")
     assert told in broken[0].form
+
+
+def test_gradients_of_a_trial_are_gone_after_it() -> None:
+    made = trainees("digits-cnn")
+    (whole,) = in_form("compiled", made, partial(sample, "digits-cnn"), "eager")
+    assert all(parameter.grad is None for one in (whole, *made) for parameter in one.model.parameters())
+
+
+def test_distances_are_those_of_networks_whose_gradients_are_known() -> None:
+    nan = math.nan
+    usual = torch.tensor([[3.0, 4.0], [0.0, 0.0], [nan, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    mine = torch.tensor([[3.0, 3.0], [0.0, 0.0], [2.0, 1.0], [nan, 0.0], [0.0, 1.0]])
+    first, second, third, fourth = distances(mine, usual).tolist()
+    assert (first, second) == (pytest.approx(0.2), 0.0)
+    assert min(third, fourth) > 1e30
+    assert distances(mine[2:3], usual[2:3]).tolist() == [0.0]
+
+
+def test_too_little_memory_for_a_trial_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Greedy(_Convolutions):
+        def forward(self, x: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setitem(WIDE, nn.Conv2d, Greedy)
+    with pytest.raises(torch.OutOfMemoryError):
+        in_form("fused", trainees("digits-cnn"), partial(sample, "digits-cnn"))
 
 
 def test_too_little_memory_to_compile_is_told_as_that() -> None:

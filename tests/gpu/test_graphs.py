@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,10 +11,9 @@ from torch import Tensor, nn
 
 from evaluator.channels import channel_groups, remove_channels
 from evaluator.fused import in_form
-from evaluator.graphs import train_apart
+from evaluator.graphs import Graphs, train_apart
 from evaluator.grid import Recipe
 from evaluator.grid.schema import GpuForm
-from evaluator.method_training import Call, replayable
 from evaluator.networks import architecture, prunable_layers
 from evaluator.training import Hooks, Step, Trainee, batches, in_turn, learning_rate, stepper, stream, train_together
 from tests.evaluator.grids import made_up
@@ -193,23 +193,62 @@ def test_on_a_gpu_steps_are_captured() -> None:
     assert stepper([pruned("digits-mlp", 0)]).__qualname__ == "Graphs.step"
 
 
+def trained_by_a_method(name: str, *, held: bool = False, **hooks: Any) -> Tensor:
+    """All weights after two calls, masked from the second on; with an autograd graph that is kept meanwhile."""
+    model = pruned(name, 0).model
+    images = made_up(300, architecture(name).shape).to("cuda")
+    training = permission(model, 6, continuous=True, data=images, lr=0.01, batch=8)
+    job = specimens.job(model, 1000, training=training, data=images, device=images.labels.device)
+    masks = dict(job.keep_highest({i: w.abs() for i, w in job.weights()}).masks)
+    kept = job.loss(next(job.train_batches(1, 8))) if held else None
+    job.train(3, **hooks)
+    job.masks = masks
+    job.train(3, **hooks)
+    assert kept is None or kept.requires_grad
+    return torch.cat([value.detach().flatten() for value in job.model.state_dict().values()])
+
+
 @pytest.mark.parametrize("name", ["digits-cnn", "resnet-20"])
-def test_what_a_method_trains_by_the_recipe_alone_is_replayed_and_the_same(name: str) -> None:
-    """Beside a call with a hook that does nothing, for which each step is taken by itself; masks change between calls."""
-    shape = architecture(name).shape
-    ends, nothing = [], {"after_backward": lambda step: None}
-    for hooks in ({}, nothing):
-        model = pruned(name, 0).model
-        images = made_up(300, shape).to("cuda")
-        training = permission(model, 3, continuous=True, data=images, lr=0.01)
-        job = specimens.job(model, 1000, training=training, data=images, device=images.labels.device)
-        assert replayable(job.model, Call(1, hooks=Hooks(**hooks))) == (not hooks)
-        job.train(1, **hooks)
-        job.masks = dict(job.keep_highest({i: w.abs() for i, w in job.weights()}).masks)
-        job.train(2, **hooks)
-        ends.append(torch.cat([value.detach().flatten() for _, value in job.weights()]))
-        assert int((ends[-1] != 0).sum()) == 1000
-    assert_close(*ends)
+def test_what_a_method_trains_by_the_recipe_alone_is_replayed_and_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a hook that does nothing, for which each step is taken by itself."""
+    captures, capture = [], Graphs._capture
+
+    def counted(*step: Any) -> Any:
+        captures.append(capture(*step))
+        return captures[-1]
+
+    monkeypatch.setattr(Graphs, "_capture", counted)
+    replayed, single = trained_by_a_method(name), trained_by_a_method(name, after_backward=lambda step: None)
+    assert len(captures) == 4, "two calls, each with whole batches and a last one"
+    assert_close(replayed, single)
+
+
+def test_a_method_may_keep_a_graph_of_its_own_while_it_trains() -> None:
+    """A step that then cannot be captured is taken by itself."""
+    assert_close(trained_by_a_method("digits-cnn", held=True), trained_by_a_method("digits-cnn"))
+
+
+def test_what_cannot_be_captured_is_trained_step_by_step_where_nobody_insists() -> None:
+    def looks_back(trainee: Trainee) -> Trainee:
+        model = trainee.model
+
+        def forward(inputs: Tensor) -> Tensor:
+            logits: Tensor = model(inputs)
+            return logits * float(logits.sum() < 1e9)
+
+        trainee._forward = forward
+        return trainee
+
+    name, images = "digits-mlp", made_up(300, architecture("digits-mlp").shape).to("cuda")
+    one, other = looks_back(pruned(name, 0)), pruned(name, 0)
+    train_together([one], images, PLAIN, seed=3, capture="if it can be")
+    train_together([other], images, PLAIN, seed=3, capture="never")
+    assert_close(weights(one), weights(other))
+    with pytest.raises(RuntimeError):
+        train_together([looks_back(pruned(name, 0))], images, PLAIN, seed=3)
+    torch.cuda.synchronize()
 
 
 def test_when_memory_runs_out_during_a_capture_it_says_so_and_the_next_one_works() -> None:
