@@ -50,7 +50,7 @@ class Call:
 
 
 FEWEST_STEPS = 100
-"""In a shorter call a captured step saves less than it takes to capture it."""
+"""In a shorter call a captured step may save less than it takes to capture it."""
 
 
 def replayable(model: nn.Module, call: Call) -> bool:
