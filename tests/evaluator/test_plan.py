@@ -79,7 +79,7 @@ def test_the_grid_lists_everything_for_programs(mini: Miniature) -> None:
             "name", "title", "tier", "dataset", "architecture", "parameters", "prunable_weights", "macs", "tracks",
             "targets", "feasible_compression", "seeds", "recipe", "dense_recipe", "fresh_recipe", "pruning_recipe",
             "alternative_recipes", "feasible_speedup", "limits", "method_epochs", "stress",
-            "start", "bases", "digest",
+            "start", "bases", "digest", "device_class",
         }  # fmt: skip
         assert set(benchmark) == expected
     assert {b["name"]: b["parameters"] for b in listed["benchmarks"]} == {"digits-mlp": 12_060, "digits-cnn": 5_178}
