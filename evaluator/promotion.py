@@ -17,13 +17,14 @@ def promote(
     """Copy what is done here and not yet there, in ``published``; returns the records that were copied.
 
     What stands among the published records, and is not stale, stays. Nothing is copied that was measured without a sandbox
-    or on another device than the tier's, or rests on other inputs than today's.
+    or on another device than the tier's, or rests on other inputs than today's; nor what another recipe retrained than the
+    selection's.
     """
     local = Store(repository.local)
     with published.writing():
         here, there = (make_plan(repository, grid, submissions, [store], selection).cells for store in (local, published))
         wanted = _done(here) - _done(there)
-        records = [record for record in _records(local, wanted) if _may_be_published(record, grid)]
+        records = [record for record in _records(local, wanted) if _may_be_published(record, grid, selection.recipe)]
         published.add(records)
     return records
 
@@ -38,7 +39,7 @@ def _records(store: Store, wanted: set[tuple[str, Cell]]) -> list[Record]:
     return [record for record in found if (record.submission, record.cell) in wanted]
 
 
-def _may_be_published(record: Record, grid: Grid) -> bool:
+def _may_be_published(record: Record, grid: Grid, recipe: str | None) -> bool:
     tier = grid.tiers[grid.benchmarks[record.benchmark].tier]
-    usual = record.recipe == grid.recipe_name(record.benchmark, record.track)
-    return usual and record.environment.sandbox != "none" and record.environment.device_class == tier.device_class
+    meant = record.recipe == grid.recipe_name(record.benchmark, record.track, recipe)
+    return meant and record.environment.sandbox != "none" and record.environment.device_class == tier.device_class

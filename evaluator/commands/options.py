@@ -29,7 +29,7 @@ Slugs = Annotated[list[str] | None, typer.Argument(help="submissions (default: a
 Tier = Annotated[str | None, typer.Option(help="only benchmarks of this tier")]
 Benchmarks = Annotated[list[str] | None, typer.Option(help="only this benchmark (may be repeated)")]
 RecipeName = Annotated[
-    str | None, typer.Option("--recipe", help="retrain by this alternative recipe instead, where a benchmark knows it")
+    str | None, typer.Option("--recipe", help="retrained by this alternative recipe instead, where a benchmark knows it")
 ]
 Stress = Annotated[bool, typer.Option("--stress", help="the stress targets as well, beyond those that are ranked")]
 Cells = Annotated[list[str] | None, typer.Option(help="only this cell, by its id (may be repeated)")]

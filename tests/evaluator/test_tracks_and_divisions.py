@@ -178,6 +178,10 @@ def test_an_alternative_recipe_is_measured_beside_the_benchmarks_own(measured: M
     recipes = {(r["variant"], r["recipe"]) for r in measured.records() if r["submission"] == "channels"}
     assert {("method", "digits-retraining"), ("method", "digits-constant")} <= recipes
     assert "nothing to do" in measured.run("evaluate", "channels", "--recipe", "digits-constant").stdout
+    for option, recipe in (([], "digits-retraining"), (["--recipe", "digits-constant"], "digits-constant")):
+        before = {r["recipe"] for r in measured.records("results")}
+        measured.run("promote", "channels", *option)
+        assert {r["recipe"] for r in measured.records("results")} - before == {recipe}
     assert "nothing to do" in measured.run("evaluate").stdout
     assert "one of: digits-constant" in measured.run("evaluate", "--recipe", "no-such", code=2).stderr
 
