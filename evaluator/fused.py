@@ -43,8 +43,8 @@ def in_form(
 ) -> list[Trainee]:
     """What is trained in their place: one wide network for all of one shape, where the form says so and they are enough.
 
-    What is trained are their networks' own tensors all the same. A wide network is tried first, and again when compiled: it
-    is not used where a batch gives the networks other gradients than usual.
+    What is trained are their networks' own tensors all the same. A wide network is tried on a batch, as is what a compiler
+    makes of it: where it gives the networks other gradients than usual they are trained by themselves, or not compiled.
 
     Args:
         sample: a batch of training, images and labels, to try and to compile with.
@@ -154,7 +154,7 @@ class Fused(Trainee):
         torch._inductor.config.deterministic = True  # no kernel is chosen by the clock
         compiled = torch.compile(self.model, backend=compiler, dynamic=False, fullgraph=True)
         mine, usual = (partial(self._gradients, images, labels, forward) for forward in (compiled, self.model))
-        if wrong := self._tried(mine, usual, torch.median):
+        if wrong := self._tried(mine, usual, _typical):
             self._say(f", {NOT_COMPILED} ({wrong})")
             return
         size, model = len(images), self.model
@@ -206,6 +206,11 @@ def distances(mine: Tensor, usual: Tensor) -> Tensor:
     mine, usual = mine[known], usual[known]
     apart = (mine - usual).norm(dim=1) / usual.norm(dim=1)
     return torch.where((mine == usual).all(dim=1), 0.0, apart).nan_to_num(math.inf)
+
+
+def _typical(apart: Tensor) -> Tensor:
+    """The median, unless one is infinite: rounding makes no number of that."""
+    return apart.max() if bool((apart > 1e30).any()) else apart.median()
 
 
 def _flat(trainee: Trainee, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor], number: int = 1) -> Tensor:

@@ -8,6 +8,7 @@ batch (the last of an epoch is smaller).
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,9 +56,10 @@ class Graphs:
         if self._one_by_one is None and len(labels) not in self._captured:
             try:
                 self._captured[len(labels)] = self._capture(inputs, labels, step)
-            except Exception:  # a method may have changed its network in ways that we do not foresee
+            except Exception as error:  # a method may have changed its network in ways that we do not foresee
                 if self._needed:
                     raise
+                logging.getLogger(__name__).warning("steps are taken one by one: %s: %s", type(error).__name__, error)
                 self._captured.clear()
                 torch.cuda.empty_cache()
                 self._one_by_one = in_turn(self._trainees)

@@ -7,10 +7,8 @@ was made: the model, the optimiser, the masks, the memory of the hooks and the g
 
 from __future__ import annotations
 
-import functools
 import math
 import time
-import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -61,21 +59,22 @@ def replayable(model: nn.Module, call: Call) -> bool:
     everywhere = torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
     if call.weights is not None or call.hooks != Hooks() or call.learn or everywhere:
         return False
-    return all(map(_is_plain, model.modules())) and not any(map(_is_hooked, model.parameters()))
+    return all(map(_is_plain, model.modules()))
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Whether it is one of the grid's layers, and nobody has put code into it."""
-    own = any(isinstance(value, FUNCTIONS) for value in vars(module).values())
+    """Whether it is one of the grid's layers, and nobody has put code into it or its tensors."""
+    own = any(map(callable, vars(module).values()))
     reads_back = isinstance(module, nn.BatchNorm2d) and module.momentum is None
-    return fits(module) and not own and not reads_back and not _is_hooked(module)
+    tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    odd = any(type(tensor) not in (nn.Parameter, Tensor) or _is_hooked(tensor) for tensor in tensors)
+    return fits(module) and not own and not reads_back and not odd and not _is_hooked(module)
 
 
-def _is_hooked(part: nn.Module | nn.Parameter) -> bool:
+def _is_hooked(part: nn.Module | Tensor) -> bool:
     return any(getattr(part, name, None) for name in HOOKS)
 
 
-FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 HOOKS = (
     "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_post_accumulate_grad_hooks"
 )  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
-import re
 import socket
 import time
 from collections.abc import Iterator
@@ -51,6 +50,7 @@ def runner(
     branch: Annotated[str | None, typer.Option(help="publish the site as this branch")] = None,
     program: Annotated[str | None, typer.Option(help="publish the site by this program: PROGRAM FOLDER COMMIT")] = None,
     url: Annotated[str, typer.Option(help="where the published site will be read: for its sitemap and link previews")] = "",
+    source: Annotated[str, typer.Option(help="where the project's repository can be read: every page links to it")] = "",
     previews: Annotated[str | None, typer.Option(help="address under which HOME/previews can be read")] = None,
     budget: Annotated[float, typer.Option(help="GPU-hours a night for whatever is missing or stale on main", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print every write instead of making it")] = False,
@@ -75,7 +75,7 @@ def runner(
             key=key.resolve() if key else None,
             target=target,
             url=url,
-            source=_read_at(forge),
+            source=source,
             previews=previews,
             poll=poll,
             budget=3600 * budget,
@@ -108,12 +108,6 @@ def _git_url(forge: str) -> str:
     if "://" not in forge:
         return str(Path(forge).resolve())
     return f"{forge.partition('+')[2] if '+' in forge.partition('://')[0] else forge}".removesuffix(".git") + ".git"
-
-
-def _read_at(forge: str) -> str:
-    """The project's page, where it has one that a published site may link to: no name or secret stands in it."""
-    page = _git_url(forge).removesuffix(".git")
-    return page if re.fullmatch(r"https://[\w.:-]+(/[\w.~-]+)+", page, re.ASCII) else ""
 
 
 def _target(clone: Clone, home: Path, folder: Path | None, branch: str | None, program: str | None) -> Target | None:

@@ -66,6 +66,8 @@ def _show(report: Report, comparison: Comparison | None, site: Path | None) -> N
     out.print(f"{report.records} records in {report.files} files; {signed}; {verdict}")
     if comparison and not comparison.differences:
         out.print(f"every file of {safe(site)} follows from the records, byte for byte")
+    for address in filter(None, comparison.places if comparison else ()):
+        out.print(f"its address {safe(address)} is taken from it, and is not checked")
 
 
 def _print(findings: Sequence[Finding], kind: str) -> None:
@@ -82,5 +84,13 @@ def _as_json(report: Report, comparison: Comparison | None) -> dict[str, object]
         "signatures": dict(report.signatures),
         "problems": [finding._asdict() for finding in report.problems],
         "notes": [finding._asdict() for finding in report.notes],
-        "site": comparison and {"differences": [one._asdict() for one in comparison.differences], "hint": comparison.hint},
+        "site": comparison and _site_as_json(comparison),
+    }
+
+
+def _site_as_json(comparison: Comparison) -> dict[str, object]:
+    return {
+        "differences": [one._asdict() for one in comparison.differences],
+        "hint": comparison.hint,
+        "places": comparison.places._asdict(),
     }

@@ -102,8 +102,9 @@ def publish_site(
         site, earlier = Path(folder) / "site", Path(folder) / "snapshots"
         earlier.mkdir()
         target.snapshots(earlier)
-        places = ("--url", url, "--source", source, "--snapshots", str(earlier), "--output", str(site))
-        stages.do(repository, "site", "build", "--no-local", "--strict", *places, meanwhile=meanwhile)
+        options = ("--no-local", "--strict", "--url", url, "--snapshots", str(earlier), "--output", str(site))
+        more = ("--source", source) if source else ()
+        stages.do(repository, "site", "build", *options, *more, meanwhile=meanwhile)
         stages.do(repository, "verify", "--site", str(site), meanwhile=meanwhile)
         beat(site, int(now))
         target.publish(site, commit, meanwhile)

@@ -38,10 +38,11 @@ class Difference(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """All differences, in the order of the files, and what they probably come from."""
+    """All differences, in the order of the files, what they probably come from, and the addresses that the site gives."""
 
     differences: list[Difference]
     hint: str | None
+    places: Places
 
 
 def compare(
@@ -60,11 +61,11 @@ def compare(
         raise SiteError(f"there is no site here (no {MARKER})", where=site, fix="espalier site build")
     with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
         again = Path(scratch) / "site"
-        places = Places(*(str(_facts(site / MARKER).get(name, "")) for name in ("url", "source")))
+        places = Places(*(str(_facts(site / MARKER).get(name) or "") for name in ("url", "source")))
         build(repository, again, local=local, places=places, snapshots=site / "data", kept=Path(scratch) / "kept", say=say)
         names = [name for name in same(site, again) if not _of_publishing(name, site, again)]
         differences = [Difference(name, _difference(site / name, again / name)) for name in names]
-        return Comparison(differences, _hint(differences, site, again) if differences else None)
+        return Comparison(differences, _hint(differences, site, again) if differences else None, places)
 
 
 def _of_publishing(name: str, site: Path, again: Path) -> bool:

@@ -129,6 +129,7 @@ class Refused(torch.autograd.Function):
         ("compiling", "C compiler"),
         ("backward", "no kernel for the backward"),
         ("wrong", "of their length from the usual"),
+        ("lost", "of their length from the usual"),
     ],
 )
 def test_what_cannot_be_compiled_is_trained_as_it_is(when: str, told: str) -> None:
@@ -137,6 +138,8 @@ def test_what_cannot_be_compiled_is_trained_as_it_is(when: str, told: str) -> No
             raise RuntimeError("Failed to find C compiler")
         if when == "wrong":
             return lambda *inputs: [-one for one in graph.forward(*inputs)]
+        if when == "lost":  # of the last network alone
+            return lambda *inputs: [torch.cat([one[:, :30], one[:, 30:] * math.nan], 1) for one in graph.forward(*inputs)]
         return lambda *inputs: [Refused.apply(one) for one in graph.forward(*inputs)]  # type: ignore[no-untyped-call]
 
     fused, alone = trainees("digits-cnn"), trainees("digits-cnn")

@@ -191,8 +191,11 @@ def test_wrong_usage(mini: Miniature, key: Path) -> None:
 
 def test_a_site_follows_from_the_records_or_not(mini: Miniature) -> None:
     """Every number in it: a page and a download that were changed are named, with the line."""
-    mini.run("site", "build", "--no-local")
-    assert "every file of public follows from the records, byte for byte" in mini.run("verify", "--site", "public").stdout
+    places = {"site": "https://example.org/espalier/", "project": "https://example.org/somebody/espalier"}
+    mini.run("site", "build", "--no-local", "--url", places["site"], "--source", places["project"])
+    told = mini.run("verify", "--site", "public").stdout
+    assert "every file of public follows from the records, byte for byte" in told
+    assert all(f"its address {place} is taken from it" in told for place in places.values())
     beat = mini.root / "public" / "static" / "heartbeat.js"
     beat.write_text(beat.read_text().replace("(0);", "(1764000000);"))  # as a runner does, which is no difference
     (mini.root / "public" / ".nojekyll").touch()
@@ -205,6 +208,7 @@ def test_a_site_follows_from_the_records_or_not(mini: Miniature) -> None:
     (mini.root / "public" / "methods.html").unlink()
     (mini.root / "public" / "data" / "records.parquet").write_bytes(b"\xff")
     found = mini.json("verify", "--site", "public", code=1)["site"]
+    assert found["places"] == places
     lines = {one["file"]: one["what"] for one in found["differences"]}
     assert lines["methods/largest.html"].startswith("differs from line ")
     _, found_there, _, expected = lines["methods/largest.html"].split("'")[:4]

@@ -225,12 +225,13 @@ def test_what_a_method_trains_by_the_recipe_alone_is_replayed_and_the_same(
     assert_close(replayed, single)
 
 
-def test_a_method_may_keep_a_graph_of_its_own_while_it_trains() -> None:
-    """A step that then cannot be captured is taken by itself."""
+def test_a_method_may_keep_a_graph_of_its_own_while_it_trains(caplog: pytest.LogCaptureFixture) -> None:
+    """Whether a step can be captured then, or is taken by itself."""
     assert_close(trained_by_a_method("digits-cnn", held=True), trained_by_a_method("digits-cnn"))
+    print(caplog.text or "captured all the same")
 
 
-def test_what_cannot_be_captured_is_trained_step_by_step_where_nobody_insists() -> None:
+def test_what_cannot_be_captured_is_trained_step_by_step_where_nobody_insists(caplog: pytest.LogCaptureFixture) -> None:
     def looks_back(trainee: Trainee) -> Trainee:
         model = trainee.model
 
@@ -244,6 +245,7 @@ def test_what_cannot_be_captured_is_trained_step_by_step_where_nobody_insists() 
     name, images = "digits-mlp", made_up(300, architecture("digits-mlp").shape).to("cuda")
     one, other = looks_back(pruned(name, 0)), pruned(name, 0)
     train_together([one], images, PLAIN, seed=3, capture="if it can be")
+    assert "steps are taken one by one" in caplog.text
     train_together([other], images, PLAIN, seed=3, capture="never")
     assert_close(weights(one), weights(other))
     with pytest.raises(RuntimeError):

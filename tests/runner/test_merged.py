@@ -164,6 +164,16 @@ def test_a_site_that_cannot_be_published_does_not_keep_from_open_changes(
     assert not work.failed
 
 
+@pytest.mark.parametrize("source", ["https://example.org/somebody/espalier", ""])
+def test_a_site_is_told_where_it_and_the_project_are(work: Runner, stage: Stage, tmp_path: Path, source: str) -> None:
+    work.target, work.url, work.source = Folder(tmp_path / "public"), "https://example.org/", source
+    assert work.once()
+    [given] = [given for given in stage.done if given[:2] == ("site", "build")]
+    assert given[given.index("--url") + 1] == work.url
+    assert given.count("--source") == bool(source)
+    assert not source or given[given.index("--source") + 1] == source
+
+
 @pytest.mark.parametrize("way", ["folder", "branch", "program"])
 def test_a_site_that_does_not_say_what_the_records_say_leaves_the_one_before(
     work: Runner, stage: Stage, project: Path, author: Path, tmp_path: Path, lines: Lines, way: str

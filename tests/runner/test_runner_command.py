@@ -53,21 +53,6 @@ def test_what_failed_of_main_is_the_exit_code(
     assert (line["level"], line["what"]) == ("warning", "forge: slow"), "what a forge does stands in the log, too"
 
 
-@pytest.mark.parametrize(
-    ("forge", "page"),
-    [
-        ("https://github.com/a/espalier", "https://github.com/a/espalier"),
-        ("gitea+https://forge.example.org:3000/a/b", "https://forge.example.org:3000/a/b"),
-        ("https://github.com/a/espalier.git", "https://github.com/a/espalier"),
-        ("https://somebody:secret@forge.example.org/a/b", ""),
-        ("gitea+http://localhost:3000/a/b", ""),
-        ("/srv/espalier.git", ""),
-    ],
-)
-def test_a_site_links_to_its_project_where_that_can_be_read(forge: str, page: str) -> None:
-    assert command._read_at(forge) == page
-
-
 @pytest.mark.parametrize(("lease", "patience"), [("30", 10), ("9000", 900)])
 def test_who_waits_to_be_let_in_keeps_the_lease(
     app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lease: str, patience: float
