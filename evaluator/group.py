@@ -36,16 +36,33 @@ class Group:
         return f"{self.planned[0].slug} on {self.benchmark}"
 
 
-def make_groups(planned: Sequence[Planned], workers: int = 1) -> list[Group]:
-    """Cells to do, by submission and benchmark, in the plan's order; by seed as well where workers would be idle."""
-    groups = _grouped(planned, by_seed=False)
-    return groups if len(groups) >= workers else _grouped(planned, by_seed=True)
+LONG = 120.0
+"""Seconds of work in a group for which a sandbox and a scorer of its own, which take some, do not matter."""
+MANY = 4
+"""So many groups for each worker end at nearly the same time for all."""
 
 
-def _grouped(planned: Sequence[Planned], *, by_seed: bool) -> list[Group]:
-    groups: dict[tuple[str, str, int | None], list[Planned]] = {}
-    for cell in planned:
-        groups.setdefault((cell.slug, cell.cell.benchmark, cell.cell.seed if by_seed else None), []).append(cell)
+def make_groups(planned: Sequence[Planned], workers: int = 1, *, apart: bool = False) -> list[Group]:
+    """Cells to do, by submission and benchmark, in the plan's order; by seed as well where workers would be idle.
+
+    Args:
+        apart: networks gain nothing by being trained together, as on a CPU. Where there is much to do, groups are then
+            split by seed, and by target, until all workers have about as much.
+    """
+    groups, seconds = _grouped(planned), sum(one.seconds or 0 for one in planned)
+    for by in (("seed",), ("seed", "target")):
+        finer = _grouped(planned, by)
+        idle, uneven = len(groups) < workers, len(groups) % workers > 0 and len(groups) < MANY * workers
+        long = apart and seconds >= LONG * len(finer)
+        if (idle and by == ("seed",)) or (long and (idle or uneven)):
+            groups = finer
+    return groups
+
+
+def _grouped(planned: Sequence[Planned], by: Sequence[str] = ()) -> list[Group]:
+    groups: dict[tuple[object, ...], list[Planned]] = {}
+    for one in planned:
+        groups.setdefault((one.slug, one.cell.benchmark, *(getattr(one.cell, name) for name in by)), []).append(one)
     return [Group(cells[0].submission, cells[0].cell.benchmark, tuple(cells)) for cells in groups.values()]
 
 

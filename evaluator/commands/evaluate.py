@@ -91,7 +91,8 @@ def evaluate(
             else:
                 warn_without_sandbox(setting)
             _prepare_data(plan, grid)
-            records = _measure(plan, setting, target, workers or setting.gpus or os.cpu_count() or 1, run_all)
+            apart = engine == "local" and not setting.gpus
+            records = _measure(plan, setting, target, workers or setting.gpus or os.cpu_count() or 1, run_all, apart=apart)
     report(plan, records, target, as_json=as_json)
 
 
@@ -100,14 +101,14 @@ def _prepare_data(plan: Plan, grid: Grid) -> None:
         prepare(name, grid.datasets[name], say=err.print, thorough=True)
 
 
-def _measure(plan: Plan, setting: Setting, target: Store, workers: int, run_all: Engine) -> list[Record]:
+def _measure(plan: Plan, setting: Setting, target: Store, workers: int, run_all: Engine, *, apart: bool) -> list[Record]:
     total = sum(len(planned.todo) for planned in plan.todo)
     about = f"about {duration(plan.seconds / workers)}" if plan.seconds is not None else "no estimate yet,"
     err.print(f"{total} networks to measure, {about} with {workers} workers")
     records = []
     try:
         with CellProgress(total, workers, plan.seconds) as progress:
-            for record in run_all(make_groups(plan.todo, workers), setting, workers):
+            for record in run_all(make_groups(plan.todo, workers, apart=apart), setting, workers):
                 target.add([record])
                 records.append(record)
                 progress.advance(f"{record.submission} on {record.cell.id}, {record.variant}: {record.status}")

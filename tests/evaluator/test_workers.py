@@ -1,4 +1,4 @@
-"""Who works where: GPUs are shared out to workers, and their names reach the processes that compute."""
+"""Who works where and on what: cells and GPUs are shared out to workers, whose names reach the processes that compute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.group import LONG, make_groups
 from evaluator.launch import child_environment
+from evaluator.plan import Planned
 from evaluator.records import Environment
 from evaluator.repository import Repository
 from evaluator.sandbox.layout import environment
@@ -83,3 +85,36 @@ def test_a_child_finds_packages_that_lie_apart(tmp_path: Path, monkeypatch: pyte
     for folder in (apart, tmp_path):
         monkeypatch.syspath_prepend(folder)
     assert child_environment(Path("/nowhere"))["PYTHONPATH"].split(os.pathsep) == [str(ROOT), str(apart)]
+
+
+@pytest.mark.parametrize(
+    ("workers", "seconds", "apart", "sizes"),
+    [
+        (1, LONG, True, [15]),
+        (2, LONG, False, [5, 5, 5]),  # by seed: on a GPU the networks of one are trained together
+        (2, LONG, True, [1] * 15),  # by seed one worker would have twice as much as the other
+        (3, LONG, True, [5, 5, 5]),
+        (8, LONG, True, [1] * 15),
+        (8, LONG, False, [5, 5, 5]),
+        (2, 1.0, True, [5, 5, 5]),  # in a moment: a sandbox for each would take longer
+        (2, None, True, [5, 5, 5]),
+        (8, 1.0, True, [5, 5, 5]),
+    ],
+)
+def test_cells_are_shared_out_so_that_nobody_is_idle(
+    workers: int, seconds: float | None, apart: bool, sizes: list[int]
+) -> None:
+    cells = [*GRID.cells("mnist-lenet-5", "unstructured")]
+    planned = [Planned(None, cell, "missing", todo=("dense",), seconds=seconds) for cell in cells]
+    groups = make_groups(planned, workers, apart=apart)
+    assert [len(group.planned) for group in groups] == sizes
+    assert sorted(one.cell.id for group in groups for one in group.planned) == sorted(cell.id for cell in cells)
+
+
+def test_many_groups_are_left_whole() -> None:
+    """They end at nearly the same time for all; two are left whole where there are two workers."""
+    cells = [cell for name in ("mnist-lenet-5", "mnist-lenet-300-100") for cell in GRID.cells(name, "unstructured")]
+    planned = [Planned(None, cell, "missing", todo=("dense",), seconds=LONG) for cell in cells]
+    assert len(make_groups(planned, 2, apart=True)) == 2
+    assert len(make_groups(planned, 1, apart=True)) == 2
+    assert len(make_groups(planned, 3, apart=True)) == 6
