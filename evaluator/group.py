@@ -36,10 +36,10 @@ class Group:
         return f"{self.planned[0].slug} on {self.benchmark}"
 
 
-LONG = 120.0
+LONG = 60.0
 """Seconds of work in a group for which a sandbox and a scorer of its own, which take some, do not matter."""
-MANY = 4
-"""So many groups for each worker end at nearly the same time for all."""
+WAIT = 1.1
+"""How much longer than all on average a worker may be at work; of the estimates that is within what they are worth."""
 
 
 def make_groups(planned: Sequence[Planned], workers: int = 1, *, apart: bool = False) -> list[Group]:
@@ -52,11 +52,18 @@ def make_groups(planned: Sequence[Planned], workers: int = 1, *, apart: bool = F
     groups, seconds = _grouped(planned), sum(one.seconds or 0 for one in planned)
     for by in (("seed",), ("seed", "target")):
         finer = _grouped(planned, by)
-        idle, uneven = len(groups) < workers, len(groups) % workers > 0 and len(groups) < MANY * workers
         long = apart and seconds >= LONG * len(finer)
-        if (idle and by == ("seed",)) or (long and (idle or uneven)):
+        if (by == ("seed",) and len(groups) < workers) or (long and _some_wait(groups, workers)):
             groups = finer
     return groups
+
+
+def _some_wait(groups: Sequence[Group], workers: int) -> bool:
+    """Whether the last worker ends much later than the others, when each takes the next group as soon as it is free."""
+    loads = [0.0] * workers
+    for group in groups:
+        loads[loads.index(min(loads))] += sum(one.seconds or 0 for one in group.planned)
+    return max(loads) > WAIT * sum(loads) / workers
 
 
 def _grouped(planned: Sequence[Planned], by: Sequence[str] = ()) -> list[Group]:

@@ -111,10 +111,17 @@ def test_cells_are_shared_out_so_that_nobody_is_idle(
     assert sorted(one.cell.id for group in groups for one in group.planned) == sorted(cell.id for cell in cells)
 
 
-def test_many_groups_are_left_whole() -> None:
-    """They end at nearly the same time for all; two are left whole where there are two workers."""
-    cells = [cell for name in ("mnist-lenet-5", "mnist-lenet-300-100") for cell in GRID.cells(name, "unstructured")]
+def test_groups_that_end_together_are_left_whole() -> None:
+    cells = [cell for name in ("mnist-lenet-5", "mnist-lenet-300-100") for cell in [*GRID.cells(name, "unstructured")][:15]]
     planned = [Planned(None, cell, "missing", todo=("dense",), seconds=LONG) for cell in cells]
     assert len(make_groups(planned, 2, apart=True)) == 2
     assert len(make_groups(planned, 1, apart=True)) == 2
     assert len(make_groups(planned, 3, apart=True)) == 6
+
+
+def test_beside_a_short_group_a_long_one_is_shared_out() -> None:
+    """As many groups as workers are no help where one of them has nearly all the work."""
+    long = [Planned(None, cell, "missing", seconds=2 * LONG) for cell in GRID.cells("mnist-lenet-5", "unstructured")]
+    short = [Planned(None, cell, "missing", seconds=1) for cell in GRID.cells("digits-mlp", "unstructured")]
+    assert len(make_groups([*long, *short], 2, apart=True)) > 6
+    assert len(make_groups([*long, *short], 2, apart=False)) == 2
