@@ -205,12 +205,12 @@ def distances(mine: Tensor, usual: Tensor) -> Tensor:
         return usual.new_zeros(1)
     mine, usual = mine[known], usual[known]
     apart = (mine - usual).norm(dim=1) / usual.norm(dim=1)
-    return torch.where((mine == usual).all(dim=1), 0.0, apart).nan_to_num(math.inf)
+    return torch.where((mine == usual).all(dim=1), 0.0, apart).nan_to_num(math.inf, posinf=math.inf)
 
 
 def _typical(apart: Tensor) -> Tensor:
     """The median, unless one is infinite: rounding makes no number of that."""
-    return apart.max() if bool((apart > 1e30).any()) else apart.median()
+    return apart.max() if bool(apart.isinf().any()) else apart.median()
 
 
 def _flat(trainee: Trainee, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor], number: int = 1) -> Tensor:

@@ -21,8 +21,8 @@ _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 class Places(NamedTuple):
     """Addresses, each empty where nobody has said it: where the site will be read, and where the project's repository is."""
 
-    site: str = ""
-    project: str = ""
+    url: str = ""
+    source: str = ""
 
 
 NOWHERE = Places()

@@ -160,7 +160,7 @@ def gather(
     kept: Kept = NOTHING,
 ) -> Site:
     """Read everything that any page needs."""
-    found = normal(places.site), project(places.project)
+    found = normal(places.url), project(places.source)
     grid = load_grid(repository.grid)
     results = load_results(repository, grid, local=local, kept=kept)
     warnings = list(results.warnings)

@@ -61,7 +61,7 @@ def compare(
         raise SiteError(f"there is no site here (no {MARKER})", where=site, fix="espalier site build")
     with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
         again = Path(scratch) / "site"
-        places = Places(*(str(_facts(site / MARKER).get(name) or "") for name in ("url", "source")))
+        places = Places(*(str(_facts(site / MARKER).get(name) or "") for name in Places._fields))
         build(repository, again, local=local, places=places, snapshots=site / "data", kept=Path(scratch) / "kept", say=say)
         names = [name for name in same(site, again) if not _of_publishing(name, site, again)]
         differences = [Difference(name, _difference(site / name, again / name)) for name in names]

@@ -191,8 +191,8 @@ def test_wrong_usage(mini: Miniature, key: Path) -> None:
 
 def test_a_site_follows_from_the_records_or_not(mini: Miniature) -> None:
     """Every number in it: a page and a download that were changed are named, with the line."""
-    places = {"site": "https://example.org/espalier/", "project": "https://example.org/somebody/espalier"}
-    mini.run("site", "build", "--no-local", "--url", places["site"], "--source", places["project"])
+    places = {"url": "https://example.org/espalier/", "source": "https://example.org/somebody/espalier"}
+    mini.run("site", "build", "--no-local", "--url", places["url"], "--source", places["source"])
     told = mini.run("verify", "--site", "public").stdout
     assert "every file of public follows from the records, byte for byte" in told
     assert all(f"its address {place} is taken from it" in told for place in places.values())
