@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks import convolutions
+from benchmarks import convolutions, trials
 from benchmarks.gpu import ROUNDS, head, row, side_by_side, speed, together
 from benchmarks.loops import NETWORKS, made_up
 from evaluator.data.images import Images
@@ -51,6 +51,7 @@ def bench() -> None:
             trained(network, number, device)
     for network in ("resnet-20", "vgg-16-bn"):
         scored(network, device)
+    trials.bench(device)
     convolutions.bench(CONVOLUTIONS, device)
 
 

@@ -110,13 +110,14 @@ def together(network: str, number: int, device: torch.device, form: GpuForm, com
     return in_form(form, trainees, lambda: next(batches(images, recipe, stream(0), layout)), compiler)
 
 
-def side_by_side(network: str, number: int, device: torch.device) -> list[Trainee]:
+def side_by_side(network: str, number: int, device: torch.device, density: float = 0.25) -> list[Trainee]:
     """So many pruned networks, in the precision of their recipe."""
     kind, (memory_format, augment) = architecture(network), NETWORKS[network]
     recipe = recipe_of(network, "bfloat16" if augment == "flip-crop" else "float32")
     models = [kind.build().to(device) for _ in range(number)]
     return [
-        Trainee(model, recipe, masks=masks_of(model, kind), memory_format=MEMORY_FORMATS[memory_format]) for model in models
+        Trainee(model, recipe, masks=masks_of(model, kind, density), memory_format=MEMORY_FORMATS[memory_format])
+        for model in models
     ]
 
 

@@ -52,10 +52,10 @@ def made_up(number: int, shape: tuple[int, int, int]) -> Images:
     return Images(pixels, labels, torch.full(channels, 1 / 64), torch.full(channels, -2.0))
 
 
-def masks_of(model: nn.Module, kind: Architecture) -> dict[nn.Parameter, Tensor]:
+def masks_of(model: nn.Module, kind: Architecture, density: float = 0.25) -> dict[nn.Parameter, Tensor]:
     random = torch.Generator().manual_seed(0)
     weights = [cast(nn.Parameter, module.weight) for _, module in prunable_layers(model, kind.classifier)]
-    return {weight: (torch.rand(weight.shape, generator=random) < 0.25).to(weight.device) for weight in weights}
+    return {weight: (torch.rand(weight.shape, generator=random) < density).to(weight.device) for weight in weights}
 
 
 def ours(kind: Architecture, images: Images, recipe: Recipe, memory_format: str, together: int) -> Callable[[], object]:

@@ -131,15 +131,16 @@ class Fused(Trainee):
 
     def agrees(self, images: Tensor, labels: Tensor) -> bool:
         """Whether a batch gives the networks the gradients that they have alone; if not, the ``form`` of each says so."""
-
-        def alone() -> Tensor:
-            return torch.cat([_flat(trainee, images, labels, trainee.model) for trainee in self.trainees])
-
-        wrong = self._tried(lambda: self._gradients(images, labels, self.model), alone, torch.max)
+        wrong = self._tried(lambda: self.from_alone(images, labels), torch.max)
         if wrong:
             for trainee in self.trainees:
                 trainee.form = f"{NOT_WIDE} ({wrong})"
         return not wrong
+
+    def from_alone(self, images: Tensor, labels: Tensor) -> Tensor:
+        """How far the gradients of a batch are from those of each network alone; see :func:`distances`."""
+        alone = torch.cat([_flat(trainee, images, labels, trainee.model) for trainee in self.trainees])
+        return distances(self._gradients(images, labels, self.model), alone)
 
     def compile(self, images: Tensor, labels: Tensor, compiler: str = COMPILER) -> None:
         """Compile forward and backward pass for batches as large as this one; each network's ``form`` says whether it could.
@@ -153,8 +154,8 @@ class Fused(Trainee):
         torch._dynamo.config.recompile_limit = SHAPES
         torch._inductor.config.deterministic = True  # no kernel is chosen by the clock
         compiled = torch.compile(self.model, backend=compiler, dynamic=False, fullgraph=True)
-        mine, usual = (partial(self._gradients, images, labels, forward) for forward in (compiled, self.model))
-        if wrong := self._tried(mine, usual, _typical):
+        gradients = partial(self._gradients, images, labels)
+        if wrong := self._tried(lambda: distances(gradients(compiled), gradients(self.model)), _typical):
             self._say(f", {NOT_COMPILED} ({wrong})")
             return
         size, model = len(images), self.model
@@ -169,15 +170,15 @@ class Fused(Trainee):
                 tensor.data = tensor.data.clone()
         return self.trainees
 
-    def _tried(self, mine: Callable[[], Tensor], usual: Callable[[], Tensor], which: Callable[[Tensor], Tensor]) -> str:
-        """What is wrong with gradients (networks, parameters of each), if anything; the networks are then as before.
+    def _tried(self, measured: Callable[[], Tensor], which: Callable[[Tensor], Tensor]) -> str:
+        """What is wrong with the distances of gradients, if anything; the networks are then as before.
 
         Args:
-            which: of the networks has to be near enough.
+            which: of them has to be small enough.
         """
         before = {name: tensor.clone() for name, tensor in self.model.named_buffers()}
         try:
-            apart = float(which(distances(mine(), usual())))
+            apart = float(which(measured()))
         except Exception as error:
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             if ran_out(error, said):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import convolutions, forms, gpu
+from benchmarks import convolutions, forms, gpu, trials
 
 NETWORK = "lenet-300-100"
 
@@ -75,3 +75,12 @@ def test_forms_of_scoring_are_set_beside_the_usual_one(capsys: pytest.CaptureFix
     _, head, *lines = capsys.readouterr().out.splitlines()
     assert head.split()[-2:] == ["other", "classes"]
     assert [line.split()[-1] for line in lines] == ["0"] * 4
+
+
+def test_what_the_forms_rest_on_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    trials.gradients(NETWORK, 4, torch.device("cpu"), 0.25)
+    trials.replayed(NETWORK, torch.device("cpu"), steps=2)
+    apart, training = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert apart[:3] == [f"{NETWORK},", "4", "0.25"]
+    assert 0 <= float(apart[3]) <= float(apart[4]) < 1e-4
+    assert (training[:2], float(training[-1])) == ([NETWORK, "2"], 0.0)
