@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,9 @@ from torch.nn import functional as F
 
 from evaluator.contract import Batch, ChannelGroup, Job, Pruned, PruningMethod
 
-PASSING = (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.ReLU6, nn.GELU)
+LAYERS = (nn.Conv2d, nn.Linear)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+PASSING = (*BATCH_NORMS, nn.LayerNorm, nn.ReLU6, nn.GELU)
 """Modules that hand relevance through, element by element."""
 EPSILON = 1e-6
 """Share of a layer's mean sum by which sums are kept from zero: more than their rounding errors."""
@@ -29,8 +32,29 @@ def carry(z: Tensor, output: Tensor, divisor: Tensor) -> Tensor:
     return output.detach() + (z - z.detach()) * (output / divisor).detach()
 
 
-def share_by_positive_parts(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-    """A hook for the z+ rule: z_j = sum_i (x_i w_ij)^+; biases get nothing."""
+def signs_of_scales(model: nn.Module, images: Tensor) -> dict[nn.Module, Tensor]:
+    """For each layer that a BatchNorm follows: (channels,) the signs of its scales, as folding would give the weights."""
+    makers: dict[Tensor, nn.Module] = {}
+    signs = {}
+
+    def remember(layer: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
+        makers[output] = layer
+
+    def look(norm: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
+        if inputs[0] in makers and norm.weight is not None:
+            signs[makers[inputs[0]]] = norm.weight.detach().sign()
+
+    layers = [module.register_forward_hook(remember) for module in model.modules() if isinstance(module, LAYERS)]
+    norms = [module.register_forward_hook(look) for module in model.modules() if isinstance(module, BATCH_NORMS)]
+    with torch.no_grad():
+        model(images)
+    for hook in (*layers, *norms):
+        hook.remove()
+    return signs
+
+
+def share_by_positive_parts(signs: Tensor | None, layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """A hook for the z+ rule: z_j = sum_i (x_i w_ij)^+, of weights with the ``signs`` of scales; biases get nothing."""
 
     def times(x: Tensor, weight: Tensor) -> Tensor:
         if isinstance(layer, nn.Conv2d):
@@ -38,6 +62,8 @@ def share_by_positive_parts(layer: nn.Module, inputs: tuple[Tensor], output: Ten
         return F.linear(x, weight)
 
     x, w = inputs[0], layer.weight
+    if signs is not None:
+        w = w * signs.view(-1, *[1] * (w.ndim - 1))
     z = times(x.clamp(min=0), w.clamp(min=0)) + times(x.clamp(max=0), w.clamp(max=0))
     return carry(z, output, z + EPSILON * z.mean().clamp(min=1e-12))
 
@@ -49,11 +75,12 @@ def share_one_to_one(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Ten
 def instrumented(job: Job) -> tuple[nn.Module, list[ChannelGroup]]:
     """A copy of the model in which value times gradient is relevance, and its groups."""
     model, groups = copy.deepcopy((job.model, job.groups()))
+    signs = signs_of_scales(model, torch.zeros(1, *job.shape, device=job.device))
     for module in model.requires_grad_(False).modules():
         if hasattr(module, "inplace"):
             module.inplace = False
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(share_by_positive_parts)
+        if isinstance(module, LAYERS):
+            module.register_forward_hook(partial(share_by_positive_parts, signs.get(module)))
         elif isinstance(module, PASSING):
             module.register_forward_hook(share_one_to_one)
     return model, groups
@@ -79,11 +106,12 @@ class LRP(PruningMethod):
     """Keep the channels of largest relevance for the right answers, wherever they are (Yeom et al. 2021, abstract).
 
     Layer-wise relevance propagation hands an output's relevance back: R_i = sum_j (x_i w_ij)^+ / sum_k (x_k w_kj)^+ R_j
-    through convolutions and linear layers (alpha 1, beta 0; biases get none), unchanged through BatchNorm and activations,
-    to the winner of a maximum, and in proportion through averages and sums, as around a shortcut. Each image starts with 1
-    at the logit of its label. Along a chain every layer conserves it, as far as something positive enters its sums, which
-    makes layers comparable, and there is one threshold; beside a shortcut a branch holds a part of it alone. A channel's
-    score is sum |R| over images, positions, and the layers that make it.
+    through convolutions and linear layers (alpha 1, beta 0; biases get none), unchanged through activations and BatchNorm,
+    the signs of whose scales the weights before it take, as if it were folded in, to the winner of a maximum, and in
+    proportion through averages and sums, as around a shortcut. Each image starts with 1 at the logit of its label. Along
+    a chain every layer conserves it, as far as something positive enters its sums, which makes layers comparable, and
+    there is one threshold; beside a shortcut a branch holds a part of it alone. A channel's score is sum |R| over
+    images, positions, and the layers that make it.
 
     Deviations: all channels go at once, where the paper removes a few at a time and computes relevance anew; features
     of linear layers compete as well, where the authors' code ranks filters of convolutions alone, and can divide by a

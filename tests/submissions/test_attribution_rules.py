@@ -114,6 +114,26 @@ def test_relevance_heeds_signs() -> None:
     torch.testing.assert_close(found, torch.tensor([[0.75, 0.25, 0.0]] * 2))
 
 
+@pytest.mark.parametrize(("kind", "layers"), [("plain", "0 4"), ("residual", "stem.0 conv1 conv2"), ("depthwise", "0 3 6")])
+def test_relevance_does_not_depend_on_the_sign_that_a_scale_has(kind: str, layers: str) -> None:
+    """What a layer computes, the running mean and the scale negated, for every other channel: the same function."""
+    model, names = lively(kind), layers.split()
+    mirrored = copy.deepcopy(model)
+    norms = [layer for layer in mirrored.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for layer, norm in zip((mirrored.get_submodule(name) for name in names), norms, strict=False):
+        for values in (layer.weight, layer.bias, norm.running_mean, norm.weight):
+            if values is not None:
+                values.data[::2] *= -1
+    found = []
+    for one in (model, mirrored):
+        copied, _ = module("lrp").instrumented(job(one, Goal(speedup=2)))
+        found.append(module("lrp").relevance(copied, [copied.get_submodule(name) for name in names], batch()))
+    with torch.no_grad():
+        torch.testing.assert_close(mirrored(batch()[0]), model(batch()[0]))
+    for here, there in zip(*found, strict=True):
+        torch.testing.assert_close(here, there)
+
+
 def test_a_filter_that_has_decayed_to_nothing_does_no_harm() -> None:
     """Below the smallest normal numbers, with a shift behind it that keeps the channel alive."""
     model = lively("plain")
