@@ -87,19 +87,24 @@ def instrumented(job: Job) -> tuple[nn.Module, list[ChannelGroup]]:
 
 
 def relevance(model: nn.Module, layers: Sequence[nn.Module], batch: Batch) -> list[Tensor]:
-    """Of everything that each layer makes, for the label of each image; it starts with 1 per image."""
-    made: dict[nn.Module, Tensor] = {}
+    """Of everything that each layer makes, for the label of each image; it starts with 1 per image.
 
-    def keep(layer: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
-        made[layer] = output
+    A layer that is used several times has (uses * images, ...), one use after the other.
+    """
+    made: dict[nn.Module, list[Tensor]] = {layer: [] for layer in layers}
+
+    def keep(layer: nn.Module, _: tuple[Tensor], output: Tensor) -> Tensor:
+        made[layer].append(output)
+        return output.clone()  # the network may write over it
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]
     logits = model(batch[0].clone().requires_grad_()).gather(1, batch[1].unsqueeze(1))
     for hook in hooks:
         hook.remove()
-    outputs = [made[layer] for layer in layers]
+    outputs = [output for layer in layers for output in made[layer]]
     gradients = torch.autograd.grad((logits / never_zero(logits).detach()).sum(), outputs)
-    return [output.detach() * gradient for output, gradient in zip(outputs, gradients, strict=True)]
+    flows = iter([output.detach() * gradient for output, gradient in zip(outputs, gradients, strict=True)])
+    return [torch.cat([next(flows) for _ in made[layer]]) for layer in layers]
 
 
 class LRP(PruningMethod):

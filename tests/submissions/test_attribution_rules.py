@@ -134,6 +134,57 @@ def test_relevance_does_not_depend_on_the_sign_that_a_scale_has(kind: str, layer
         torch.testing.assert_close(here, there)
 
 
+class Recurrent(nn.Module):
+    """One convolution used twice, or two with the same weights."""
+
+    def __init__(self, second: bool) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.again = nn.Conv2d(8, 8, 3, padding=1)
+        self.last = nn.Conv2d(8, 8, 3, padding=1) if second else self.again
+        self.classifier = nn.Linear(8, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        middle = torch.relu(self.again(torch.relu(self.stem(images))))
+        return self.classifier(torch.relu(self.last(middle)).mean((2, 3)))
+
+
+def test_every_use_of_a_layer_counts() -> None:
+    once, twice = Recurrent(second=True).eval(), Recurrent(second=False).eval()
+    once.load_state_dict(twice.state_dict() | {f"last.{name}": value for name, value in twice.again.state_dict().items()})
+    found = []
+    for model, names in ((once, ("again", "last")), (twice, ("again",))):
+        copied, _ = module("lrp").instrumented(job(model, Goal(speedup=1.1)))
+        flows = module("lrp").relevance(copied, [copied.get_submodule(name) for name in names], batch())
+        found.append(torch.cat(flows))
+    torch.testing.assert_close(*found)
+
+
+class Adding(Recurrent):
+    """What the second convolution makes is added to, in its place or not."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__(second=False)
+        self.in_place = in_place
+
+    def forward(self, images: Tensor) -> Tensor:
+        first = torch.relu(self.stem(images))
+        second = self.again(first)
+        both = second.add_(first) if self.in_place else second + first
+        return self.classifier(torch.relu(both).mean((2, 3)))
+
+
+def test_what_a_network_writes_over_an_output_is_not_the_layer_s() -> None:
+    apart, in_place = Adding(in_place=False).eval(), Adding(in_place=True).eval()
+    in_place.load_state_dict(apart.state_dict())
+    found = []
+    for model in (apart, in_place):
+        copied, _ = module("lrp").instrumented(job(model, Goal(speedup=1.1)))
+        found.append(module("lrp").relevance(copied, [copied.stem, copied.again], batch()))
+    for here, there in zip(*found, strict=True):
+        torch.testing.assert_close(here, there)
+
+
 def test_a_filter_that_has_decayed_to_nothing_does_no_harm() -> None:
     """Below the smallest normal numbers, with a shift behind it that keeps the channel alive."""
     model = lively("plain")
