@@ -23,15 +23,25 @@ Masks = Mapping[int, Tensor]
 
 
 def count(model: nn.Module, classifier: str, shape: tuple[int, int, int], masks: Masks) -> Counts:
-    """All counts of ``model`` under ``masks``; a layer without a mask is dense."""
+    """All counts of ``model`` under ``masks``; a layer without a mask is dense.
+
+    Raises:
+        GridError: the network has layers that cannot be counted, or operations through which no path can be followed.
+    """
     layers = prunable_layers(model, classifier)
     kept = {name: int(masks[i].sum()) for i, (name, _) in enumerate(layers) if i in masks}
-    _refuse_unknown(model)
+    refuse_unknown(model)
     seen = weight_uses(model, shape)
     sizes = {name: module.weight.numel() for name, module in _weighted(model)}
     uses = {name: seen.get(name, 0) for name in sizes}  # a layer that is never run costs nothing
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     dead, collapsed = _disconnected(model, classifier, shape, masks)
+    if dead and _lost(model, classifier, shape, uses):
+        raise GridError(
+            "its paths cannot be followed: without any mask, weights that are used seem to lead nowhere",
+            where=type(model).__name__,
+            fix="write norms and softmax as modules of torch.nn, without scales of its own; or teach evaluator/counting.py",
+        )
     remaining = parameters - sum(sizes[name] - number for name, number in kept.items())
     return Counts(
         parameters=parameters,
@@ -71,7 +81,7 @@ def weight_uses(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]
     return uses
 
 
-def _refuse_unknown(model: nn.Module) -> None:
+def refuse_unknown(model: nn.Module) -> None:
     """Counting part of a network would be worse than counting none of it."""
     unknown = (
         *(nn.Conv1d, nn.Conv3d, nn.modules.conv._ConvTransposeNd, nn.Bilinear, nn.Embedding, nn.RNNBase),
@@ -92,7 +102,7 @@ def _disconnected(model: nn.Module, classifier: str, shape: tuple[int, int, int]
     In a copy whose weights are positive and whose other operations let every positive signal pass, a weight lies on such
     a path exactly when the logits have a positive derivative with respect to it.
     """
-    probe = copy.deepcopy(model).to("cpu", torch.float64)
+    probe = copy.deepcopy(model).to("cpu", torch.float64).requires_grad_()
     _open_gates(probe)
     positions = {name: i for i, (name, _) in enumerate(prunable_layers(probe, classifier))}
     kept = {name: torch.ones_like(layer.weight, dtype=torch.bool) for name, layer in _weighted(probe)}
@@ -113,6 +123,12 @@ def _disconnected(model: nn.Module, classifier: str, shape: tuple[int, int, int]
     return dead, not bool(logits > 0)
 
 
+def _lost(model: nn.Module, classifier: str, shape: tuple[int, int, int], uses: Mapping[str, int]) -> bool:
+    """Whether something blocks signals even where nothing is pruned; layers that are not used aside."""
+    idle = sum(layer.weight.numel() for name, layer in _weighted(model) if not uses[name])
+    return _disconnected(model, classifier, shape, {})[0] > idle
+
+
 _GATES = (
     nn.modules.batchnorm._NormBase,
     nn.modules.dropout._DropoutNd,
@@ -123,7 +139,7 @@ _GATES = (
 
 
 class _Scaled(nn.Module):
-    """In place of a LayerNorm: lets every signal pass, and keeps attention, which multiplies signals, from overflowing."""
+    """In place of a norm of features: lets every signal pass, and keeps attention, which multiplies signals, in bounds."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x / x.detach().mean().clamp(min=torch.finfo(x.dtype).tiny)
@@ -164,7 +180,7 @@ def _open_gates(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.MaxPool2d):
             setattr(module, name, _MeanOfWindow(child))
-        elif isinstance(child, nn.LayerNorm):
+        elif isinstance(child, nn.LayerNorm | nn.RMSNorm):
             setattr(module, name, _Scaled())
         elif isinstance(child, nn.Softmax):
             setattr(module, name, _EvenShares())

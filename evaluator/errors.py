@@ -26,7 +26,10 @@ import difflib
 from collections.abc import Iterable
 from itertools import islice
 
-UNDIVIDED = "keep divisors, and what roots and logarithms are taken of, above zero, e.g. std().clamp(min=1e-12)"
+UNDIVIDED = (
+    "keep divisors, and what roots and logarithms are taken of, above zero, e.g. std().clamp(min=1e-12);"
+    " where the method trains, see that training did not diverge"
+)
 """The usual remedy for scores that are not finite."""
 
 

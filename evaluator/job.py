@@ -92,6 +92,8 @@ class Job:
         self._names = [name for name, _ in prunable_layers(model, classifier)]
         self._layers = [Layer(i, module) for i, (_, module) in enumerate(prunable_layers(model, classifier))]
         self._groups: list[ChannelGroup] | None = None
+        if goal.speedup is None and not self._layers:
+            raise InvalidOutcome("there is nothing to prune: this network has no Conv2d or Linear layer but its classifier")
         self._keep = goal.keep
         if goal.pattern is not None:
             self._keep = sum(int(mask.sum()) for mask in self._patterned(goal.pattern).values())

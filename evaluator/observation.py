@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluator.channels import ChannelGroup, Slice
+from evaluator.errors import GridError
 from evaluator.layers import Layer
 
 VisitInputs = Callable[[Layer, Tensor], None]
@@ -18,30 +19,46 @@ VisitChannels = Callable[[ChannelGroup, Slice, Tensor], None]
 
 def visit_inputs(model: nn.Module, layers: Sequence[Layer], images: Tensor, visit: VisitInputs) -> None:
     """See :meth:`evaluator.contract.Job.visit_inputs`."""
+    visited: set[int] = set()
 
     def watch(layer: Layer) -> Callable[..., None]:
-        def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            visit(layer, inputs[0])  # whatever it returns must not become the layer's input
+        def before(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            visited.add(layer.position)
+            visit(layer, _first(inputs, named))  # whatever it returns must not become the layer's input
 
         return before
 
-    _run(model, images, [layer.module.register_forward_pre_hook(watch(layer)) for layer in layers])
+    _run(model, images, [layer.module.register_forward_pre_hook(watch(layer), with_kwargs=True) for layer in layers])
+    names = {module: name for name, module in model.named_modules()}
+    for layer in layers:
+        if layer.position not in visited:
+            what = f"nothing enters layer {layer.position}: the network has it, but does not call it"
+            raise GridError(
+                what, where=names[layer.module], fix="leave the layer out of the network, or call it as a module"
+            )
 
 
 def visit_channels(model: nn.Module, groups: Sequence[ChannelGroup], images: Tensor, visit: VisitChannels) -> None:
     """See :meth:`evaluator.contract.Job.visit_channels`."""
 
     def watch(group: ChannelGroup, piece: Slice) -> Any:
-        def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            visit(group, piece, _maps(piece, inputs[0]))
+        def before(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            visit(group, piece, _maps(piece, _first(inputs, named)))
 
         def after(_: nn.Module, __: tuple[Tensor, ...], outputs: Tensor) -> None:
             visit(group, piece, _maps(piece, outputs))
 
         module = piece.module
-        return module.register_forward_pre_hook(before) if piece.side == "in" else module.register_forward_hook(after)
+        if piece.side == "in":
+            return module.register_forward_pre_hook(before, with_kwargs=True)
+        return module.register_forward_hook(after)
 
     _run(model, images, [watch(group, piece) for group in groups for piece in group.slices])
+
+
+def _first(inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> Tensor:
+    """What a layer was called with, by place or by name."""
+    return inputs[0] if inputs else named["input"]
 
 
 def _maps(piece: Slice, values: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from functools import cached_property
 from torch import nn
 
 from evaluator.channels.groups import ChannelGroup
-from evaluator.counting import weight_uses
+from evaluator.counting import refuse_unknown, weight_uses
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,12 @@ class Costs:
 
 
 def channel_costs(model: nn.Module, shape: tuple[int, int, int], groups: Sequence[ChannelGroup]) -> Costs:
-    """The costs of ``model`` for inputs of ``shape`` (C, H, W), as a function of what its ``groups`` keep."""
+    """The costs of ``model`` for inputs of ``shape`` (C, H, W), as a function of what its ``groups`` keep.
+
+    Raises:
+        GridError: the network has layers that cannot be counted.
+    """
+    refuse_unknown(model)
     rows: dict[str, int] = {}
     columns: dict[str, int] = {}
     for group in groups:

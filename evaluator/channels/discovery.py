@@ -8,6 +8,7 @@ silencing them gives. The groups are therefore a property of the architecture an
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,22 @@ class _Node:
     channels: list[int]
 
 
+_PATIENCE = 20
+"""How many dependencies a group may be followed along for each node of the graph; the most in any known network are 3."""
+
+
+class _Watched(list[Any]):
+    """The dependencies of a node, which tell ``step`` whenever they are gone through."""
+
+    def __init__(self, dependencies: list[Any], step: Callable[[], None]) -> None:
+        super().__init__(dependencies)
+        self._step = step
+
+    def __iter__(self) -> Iterator[Any]:
+        self._step()
+        return super().__iter__()
+
+
 def _traced(model: nn.Module, shape: Shape) -> list[list[_Node]]:
     """Every group of the dependency graph; the first node of each makes the group's channels."""
     import torch_pruning
@@ -106,14 +123,27 @@ def _traced(model: nn.Module, shape: Shape) -> list[list[_Node]]:
         makes = graph.is_out_channel_pruning_fn(dependency.handler)
         return _Node(names.get(what, ""), what, makes, sorted(channels))
 
-    with torch.enable_grad():
-        try:
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps > _PATIENCE * len(graph.module2node):  # as where a part of the channels is added to all of them
+            raise RuntimeError("a group has no end")
+
+    found = []
+    try:
+        with torch.enable_grad():
             graph.build_dependency(model, torch.zeros(1, *shape, dtype=torch.float64), verbose=False)
-        except Exception as error:  # it fails in many ways, e.g. divides by zero where channels are shuffled
-            message = f"torch-pruning cannot follow the channels of this network ({type(error).__name__}: {error})"
-            raise GridError(message, where=type(model).__name__, fix="leave it out of the structured division") from error
-        groups = graph.get_all_groups(root_module_types=(nn.Conv2d, nn.Linear))
-        return [[node(dependency, channels) for dependency, channels in group] for group in groups]
+            for entry in graph.module2node.values():
+                entry.dependencies = _Watched(entry.dependencies, step)
+            for group in graph.get_all_groups(root_module_types=(nn.Conv2d, nn.Linear)):
+                found.append([node(dependency, channels) for dependency, channels in group])
+                steps = 0
+    except Exception as error:  # it fails in many ways, e.g. divides by zero where channels are shuffled
+        message = f"torch-pruning cannot follow the channels of this network ({type(error).__name__}: {error})"
+        raise GridError(message, where=type(model).__name__, fix="leave it out of the structured division") from error
+    return found
 
 
 def _as_slices(nodes: list[_Node], classifier: str) -> list[Slice] | None:
@@ -185,5 +215,8 @@ def _agree(probe: nn.Module, groups: list[ChannelGroup], kept: Kept, images: Ten
             expected: Tensor = silent(images)
     except (RuntimeError, ValueError, AssertionError):  # shapes that no longer fit together
         return False
+    if not isinstance(expected, Tensor):
+        what = f"the network answers with a {type(expected).__name__}, where logits are one tensor"
+        raise GridError(what, where=type(probe).__name__, fix="let it return the logits alone in eval mode")
     answers = not torch.allclose(expected[1:], expected[:1])  # a network that is dead proves nothing
     return answers and smaller.shape == expected.shape and torch.allclose(smaller, expected, rtol=1e-8, atol=1e-8)

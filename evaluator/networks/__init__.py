@@ -54,12 +54,26 @@ def architecture(name: str) -> Architecture:
 
 
 def prunable_layers(model: nn.Module, classifier: str) -> list[tuple[str, Prunable]]:
-    """Conv and Linear layers except the classifier, in the network's order; a layer's index here is its *position*."""
-    return [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear) and name != classifier
-    ]
+    """Conv and Linear layers except the classifier, in the network's order; a layer's index here is its *position*.
+
+    Raises:
+        GridError: a layer's weight is not its own.
+    """
+    owners: dict[nn.Parameter, str] = {}
+    found = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weight = module._parameters.get("weight")
+            if weight is None:
+                raise GridError(
+                    "its weight is computed from other parameters", where=name, fix="let it be a plain parameter"
+                )
+            other = owners.setdefault(weight, name)
+            if other != name:
+                raise GridError(f"its weight is that of {other}, too", where=name, fix="call one layer twice instead")
+            if name != classifier:
+                found.append((name, module))
+    return found
 
 
 def floating_state(model: nn.Module) -> list[tuple[str, Tensor]]:
