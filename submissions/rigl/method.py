@@ -28,7 +28,8 @@ class RigL(PruningMethod):
     Erdos-Renyi-Kernel rule; which weights are active first is random.
 
     Deviations: the connections change after an ordinary step, by its gradient, where the paper changes them in place of a
-    step; a weight that is dropped and grown again at once keeps its value and its momentum; the classifier stays dense.
+    step; a weight that is dropped and grown again at once keeps its value and its momentum; the classifier stays dense;
+    a layer that gets no gradient keeps its connections.
     """
 
     fraction: float

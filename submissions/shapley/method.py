@@ -18,7 +18,10 @@ Worth = Callable[[Tensor], Tensor]
 
 @contextmanager
 def prefix_kept(model: nn.Module, readers: list[nn.Module], images: Tensor) -> Iterator[None]:
-    """Inside, modules that are done before any of ``readers`` begins return what they now return for ``images``."""
+    """Inside, modules that are done before any of ``readers`` begins return what they now return for ``images``.
+
+    Coalitions change nothing before the readers, and there are many: what comes before is computed once for all.
+    """
     calls: Counter[nn.Module] = Counter()
     done: dict[nn.Module, Tensor] = {}
 
