@@ -48,6 +48,8 @@ CRITERIA = (
     *("deepinversion", "lrp", "shapley"),
 )
 """By which channels are chosen after training; better than by chance, as long as the network tells classes apart."""
+LEARNED = ("set", "rigl", "gmp", "str", "movement", "targeted-dropout")
+"""In which training finds the mask; better than a random one that training has to do with."""
 ORDERS = (
     Order("random", "global-magnitude", (8, 16, 32)),
     Order("global-magnitude", "lamp", (8, 16, 32)),
@@ -62,6 +64,9 @@ ORDERS = (
     Order("global-magnitude", "lr-rewinding", (2, 4, 8, 16, 32), ("after",)),
     Order("global-magnitude", "lottery-ticket", (2, 4, 8, 16, 32), ("after",)),
     *(Order("random-filter", slug, (2, 3), ("before",)) for slug in CRITERIA),
+    *(Order("random-init", slug, (8, 16, 32, 64), ("after",)) for slug in LEARNED),
+    Order("set", "rigl", (8, 16, 32, 64), ("after",)),
+    Order("rigl", "gmp", (8, 16, 32, 64), ("after",)),
 )
 EXCEPTIONS = {
     Case(LENET_300_100, "lamp", "global-magnitude", "before"): (8, 16),
@@ -95,6 +100,7 @@ EXCEPTIONS = {
     Case(RESNET_20, "depgraph", "random-filter", "before"): (3,),
     Case(RESNET_56, "eagleeye", "random-filter", "before"): (3,),
     Case(RESNET_56, "lrp", "random-filter", "before"): (2, 3),
+    Case(LENET_300_100, "str", "random-init", "after"): (64,),
 }
 """Targets at which an order does not hold."""
 
