@@ -68,7 +68,8 @@ def tests(session: nox.Session) -> None:
     # backwards: long files come early, short ones late, and no worker waits for the other at the end
     folders = sorted((str(path.parent) for path in Path("tests").glob("*/__init__.py")), reverse=True)
     folders.remove(str(Path("tests/attacks")))
-    run(session, "pytest", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", *folders)
+    workers = (os.cpu_count() or 1) + 2  # some always wait: for a sandbox, a browser, or a kill
+    run(session, "pytest", "-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder", *folders)
     run(session, "pytest", "-n", "2", "tests/attacks")  # by themselves: they fill the machine
 
 
