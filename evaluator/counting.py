@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,15 +35,17 @@ def count(model: nn.Module, classifier: str, shape: tuple[int, int, int], masks:
     seen = weight_uses(model, shape)
     sizes = {name: module.weight.numel() for name, module in _weighted(model)}
     uses = {name: seen.get(name, 0) for name in sizes}  # a layer that is never run costs nothing
+    trained = {name for name, module in _weighted(model) if module.weight.requires_grad}
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    dead, collapsed = _disconnected(model, classifier, shape, masks)
-    if dead and _lost(model, classifier, shape, uses):
+    paths = _paths(model, classifier, shape, masks)
+    dead = sum(kept.get(name, sizes[name]) - number for name, number in paths.alive.items() if name in trained)
+    if dead and _lost(model, classifier, shape):
         raise GridError(
-            "its paths cannot be followed: without any mask, weights that are used seem to lead nowhere",
+            "its paths cannot be followed: without any mask, signals cancel out or a layer that is used leads nowhere",
             where=type(model).__name__,
             fix="write norms and softmax as modules of torch.nn, without scales of its own; or teach evaluator/counting.py",
         )
-    remaining = parameters - sum(sizes[name] - number for name, number in kept.items())
+    remaining = parameters - sum(sizes[name] - number for name, number in kept.items() if name in trained)
     return Counts(
         parameters=parameters,
         kept=remaining,
@@ -50,7 +53,7 @@ def count(model: nn.Module, classifier: str, shape: tuple[int, int, int], masks:
         macs=sum(sizes[name] * uses[name] for name in sizes),
         macs_kept=sum(kept.get(name, sizes[name]) * uses[name] for name in sizes),
         speedup_kind="mask",
-        collapsed=collapsed,
+        collapsed=paths.collapsed,
         layers=[
             LayerCount(position=i, shape=list(module.weight.shape), kept=kept.get(name, module.weight.numel()))
             for i, (name, module) in enumerate(layers)
@@ -73,12 +76,21 @@ def weight_uses(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]
     try:
         model.eval()
         with torch.no_grad():
-            model(torch.zeros(1, *shape, device=next(model.parameters()).device))
+            answer(model, torch.zeros(1, *shape, device=next(model.parameters()).device))
     finally:
         model.train(training)
         for hook in hooks:
             hook.remove()
     return uses
+
+
+def answer(model: nn.Module, images: Tensor) -> Tensor:
+    """The logits. Raises GridError where a network answers with anything else."""
+    logits = model(images)
+    if not isinstance(logits, Tensor):
+        what = f"the network answers with a {type(logits).__name__}, where logits are one tensor"
+        raise GridError(what, where=type(model).__name__, fix="let it return the logits alone in eval mode")
+    return logits
 
 
 def refuse_unknown(model: nn.Module) -> None:
@@ -96,8 +108,22 @@ def _weighted(model: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear]]:
     return [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
 
 
-def _disconnected(model: nn.Module, classifier: str, shape: tuple[int, int, int], masks: Masks) -> tuple[int, bool]:
-    """(kept weights that no path joins to both input and logits, whether no path is left at all).
+class _Paths(NamedTuple):
+    """Of a network under masks.
+
+    Args:
+        alive: by layer, how many kept weights some path joins to both input and logits.
+        collapsed: no path is left at all.
+        certain: signals only ever add up, as they do where paths can be followed.
+    """
+
+    alive: dict[str, int]
+    collapsed: bool
+    certain: bool
+
+
+def _paths(model: nn.Module, classifier: str, shape: tuple[int, int, int], masks: Masks) -> _Paths:
+    """Which weights lie on a path from the input to the logits.
 
     In a copy whose weights are positive and whose other operations let every positive signal pass, a weight lies on such
     a path exactly when the logits have a positive derivative with respect to it.
@@ -116,17 +142,28 @@ def _disconnected(model: nn.Module, classifier: str, shape: tuple[int, int, int]
     logits = probe.eval()(torch.ones(1, *shape, dtype=torch.float64)).sum()
     weights = [layer.weight for _, layer in _weighted(probe)]
     gradients = torch.autograd.grad(logits, weights, allow_unused=True) if logits.requires_grad else [None] * len(weights)
-    dead = 0
-    for (name, _), gradient in zip(_weighted(probe), gradients, strict=True):
-        mask = kept[name]
-        dead += int(mask.sum()) if gradient is None else int((mask & (gradient <= 0)).sum())
-    return dead, not bool(logits > 0)
+    alive = {
+        name: 0 if gradient is None else int((kept[name] & (gradient > 0)).sum())
+        for (name, _), gradient in zip(_weighted(probe), gradients, strict=True)
+    }
+    certain = all(gradient is None or bool((gradient >= 0).all()) for gradient in gradients)
+    return _Paths(alive, not bool(logits > 0), certain)
 
 
-def _lost(model: nn.Module, classifier: str, shape: tuple[int, int, int], uses: Mapping[str, int]) -> bool:
-    """Whether something blocks signals even where nothing is pruned; layers that are not used aside."""
-    idle = sum(layer.weight.numel() for name, layer in _weighted(model) if not uses[name])
-    return _disconnected(model, classifier, shape, {})[0] > idle
+def _lost(model: nn.Module, classifier: str, shape: tuple[int, int, int]) -> bool:
+    """Whether no path can be followed even where nothing is pruned: none is left, none through a layer on which the logits
+    depend, or signals cancel out. Of a kernel that mostly sees padding, some weights may truly be on none."""
+    whole = _paths(model, classifier, shape, {})
+    return whole.collapsed or not whole.certain or not all(whole.alive[name] for name in _reaching(model, shape))
+
+
+def _reaching(model: nn.Module, shape: tuple[int, int, int]) -> list[str]:
+    """Names of the layers on whose weights the logits depend."""
+    probe = copy.deepcopy(model).to("cpu", torch.float64).eval().requires_grad_()
+    logits = answer(probe, torch.zeros(1, *shape, dtype=torch.float64)).sum()
+    layers = _weighted(probe)
+    gradients = torch.autograd.grad(logits, [layer.weight for _, layer in layers], allow_unused=True)
+    return [name for (name, _), gradient in zip(layers, gradients, strict=True) if gradient is not None]
 
 
 _GATES = (

@@ -2,7 +2,7 @@
 
 EspalierError
 ├── UsageError          the command line was used wrongly (exit code 2)
-├── GridError           a file of the grid is invalid
+├── GridError           a file of the grid is invalid, or a network is not one that can be pruned and counted
 │   └── Unpinned        the grid does not name a base model or the digest of its data yet
 ├── SubmissionError     a submission cannot be used
 ├── DataError           a data set is missing or damaged

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from evaluator.channels import ChannelGroup, Costs, Kept, channel_costs, channel_groups, remove_channels, solve
 from evaluator.checkpoints import Checkpoints
 from evaluator.data.images import Images
-from evaluator.errors import ContractError, InvalidOutcome
+from evaluator.errors import ContractError, GridError, InvalidOutcome
 from evaluator.layers import Layer
 from evaluator.metadata import Needs
 from evaluator.method_training import Call, ForwardWeights, MethodTraining
@@ -93,7 +93,8 @@ class Job:
         self._layers = [Layer(i, module) for i, (_, module) in enumerate(prunable_layers(model, classifier))]
         self._groups: list[ChannelGroup] | None = None
         if goal.speedup is None and not self._layers:
-            raise InvalidOutcome("there is nothing to prune: this network has no Conv2d or Linear layer but its classifier")
+            what = "there is nothing to prune: this network has no Conv2d or Linear layer but its classifier"
+            raise GridError(what, where=type(model).__name__, fix="take a network with hidden layers")
         self._keep = goal.keep
         if goal.pattern is not None:
             self._keep = sum(int(mask.sum()) for mask in self._patterned(goal.pattern).values())

@@ -58,7 +58,7 @@ def visit_channels(model: nn.Module, groups: Sequence[ChannelGroup], images: Ten
 
 def _first(inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> Tensor:
     """What a layer was called with, by place or by name."""
-    return inputs[0] if inputs else named["input"]
+    return inputs[0] if inputs else next(iter(named.values()))
 
 
 def _maps(piece: Slice, values: Tensor) -> Tensor:

@@ -33,16 +33,17 @@ def carry(z: Tensor, output: Tensor, divisor: Tensor) -> Tensor:
 
 
 def signs_of_scales(model: nn.Module, images: Tensor) -> dict[nn.Module, Tensor]:
-    """For each layer that a BatchNorm follows: (channels,) the signs of its scales, as folding would give the weights."""
-    makers: dict[Tensor, nn.Module] = {}
+    """For each layer that a BatchNorm follows, the last if several do: (channels,) the signs that folding would give it."""
+    makers: dict[Tensor, tuple[nn.Module, int]] = {}
     signs = {}
 
     def remember(layer: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
-        makers[output] = layer
+        makers[output] = layer, output._version
 
     def look(norm: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
-        if inputs[0] in makers and norm.weight is not None:
-            signs[makers[inputs[0]]] = norm.weight.detach().sign()
+        layer, version = makers.get(inputs[0], (None, 0))
+        if layer is not None and inputs[0]._version == version and norm.weight is not None:  # not written over meanwhile
+            signs[layer] = norm.weight.detach().sign()
 
     layers = [module.register_forward_hook(remember) for module in model.modules() if isinstance(module, LAYERS)]
     norms = [module.register_forward_hook(look) for module in model.modules() if isinstance(module, BATCH_NORMS)]

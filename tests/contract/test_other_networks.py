@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from evaluator.channels import channel_groups
 from evaluator.counting import count
-from evaluator.errors import GridError, InvalidOutcome
+from evaluator.errors import GridError
 from evaluator.job import Goal
 from tests.submissions.specimens import CLASSES, images, job
 
@@ -53,8 +53,12 @@ def test_an_answer_that_is_no_tensor_is_told() -> None:
         def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
             return super().forward(images), images
 
-    with pytest.raises(GridError, match="answers with a tuple"):
-        channel_groups(Pair().eval(), "classifier", SHAPE)
+    for ask in (
+        lambda model: channel_groups(model, "classifier", SHAPE),
+        lambda model: count(model, "classifier", SHAPE, {}),
+    ):
+        with pytest.raises(GridError, match="answers with a tuple"):
+            ask(Pair().eval())
 
 
 def test_a_layer_that_cannot_be_counted_has_no_speedup() -> None:
@@ -122,7 +126,7 @@ def test_layers_may_be_called_by_name() -> None:
 def test_a_network_with_nothing_to_prune_is_refused(goal: Goal) -> None:
     alone = nn.Sequential(nn.Flatten())
     alone.add_module("classifier", nn.Linear(108, CLASSES))
-    with pytest.raises(InvalidOutcome, match="nothing to prune"):
+    with pytest.raises(GridError, match="nothing to prune"):
         job(alone.eval(), goal)
 
 
@@ -168,9 +172,18 @@ def test_a_layer_that_is_not_used_blocks_no_path() -> None:
     assert (found.kept - found.effective, found.collapsed) == (64, False)
 
 
-def test_frozen_layers_are_part_of_paths() -> None:
-    model = Network()
-    model.b.requires_grad_(False)
-    found = count(model.eval(), "classifier", SHAPE, {})
-    assert not found.collapsed
-    assert found.macs == count(Network().eval(), "classifier", SHAPE, {}).macs
+def test_a_kernel_that_sees_padding_alone_has_weights_on_no_path() -> None:
+    """Of 3x3 on a map of one point, all but the middle."""
+    found = count(Network(lambda x: x.mean((2, 3), keepdim=True)).eval(), "classifier", SHAPE, {})
+    assert (found.kept - found.effective, found.collapsed) == (8 * 8 * 8, False)
+
+
+def test_frozen_layers_are_on_paths_and_hold_no_parameters_that_count() -> None:
+    frozen, free = Network().eval(), Network().eval()
+    frozen.b.requires_grad_(False)
+    weights = frozen.b.weight.numel()
+    masks = {1: torch.rand(8, 8, 3, 3, generator=torch.Generator().manual_seed(0)) < 0.5}
+    here, there = (count(model, "classifier", SHAPE, masks) for model in (frozen, free))
+    assert (here.macs, here.macs_kept, here.collapsed) == (there.macs, there.macs_kept, False)
+    assert here.parameters == there.parameters - weights - len(frozen.b.bias)
+    assert here.kept == here.effective == here.parameters

@@ -185,6 +185,19 @@ def test_what_a_network_writes_over_an_output_is_not_the_layer_s() -> None:
         torch.testing.assert_close(here, there)
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_only_what_a_norm_takes_as_it_was_made_has_the_signs_of_its_scales(in_place: bool) -> None:
+    model = sequential(
+        *(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=in_place), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        classifier=nn.Linear(4, 5),
+    )
+    for norm in (model[2], model[4]):
+        norm.weight.data[1::2] = -1
+    signs = module("lrp").signs_of_scales(model, torch.ones(1, 3, 6, 6))
+    assert {layer: found.tolist() for layer, found in signs.items()} == {model[3]: [1, -1, 1, -1]}
+
+
 def test_a_filter_that_has_decayed_to_nothing_does_no_harm() -> None:
     """Below the smallest normal numbers, with a shift behind it that keeps the channel alive."""
     model = lively("plain")

@@ -49,7 +49,7 @@ CRITERIA = (
 )
 """By which channels are chosen after training; better than by chance, as long as the network tells classes apart."""
 LEARNED = ("set", "rigl", "gmp", "str", "movement", "targeted-dropout")
-"""In which training finds the mask; better than a random one that training has to do with."""
+"""In which training finds the mask; better than a random one that training has to make do with."""
 ORDERS = (
     Order("random", "global-magnitude", (8, 16, 32)),
     Order("global-magnitude", "lamp", (8, 16, 32)),
