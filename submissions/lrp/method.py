@@ -34,15 +34,15 @@ def carry(z: Tensor, output: Tensor, divisor: Tensor) -> Tensor:
 
 def signs_of_scales(model: nn.Module, images: Tensor) -> dict[nn.Module, Tensor]:
     """For each layer that a BatchNorm follows, the last if several do: (channels,) the signs that folding would give it."""
-    makers: dict[Tensor, tuple[nn.Module, int]] = {}
+    makers: dict[Tensor, tuple[nn.Module, Tensor]] = {}
     signs = {}
 
     def remember(layer: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
-        makers[output] = layer, output._version
+        makers[output] = layer, output.clone()
 
     def look(norm: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
-        layer, version = makers.get(inputs[0], (None, 0))
-        if layer is not None and inputs[0]._version == version and norm.weight is not None:  # not written over meanwhile
+        layer, made = makers.get(inputs[0], (None, None))
+        if layer is not None and torch.equal(inputs[0], made) and norm.weight is not None:  # not written over meanwhile
             signs[layer] = norm.weight.detach().sign()
 
     layers = [module.register_forward_hook(remember) for module in model.modules() if isinstance(module, LAYERS)]
@@ -76,7 +76,7 @@ def share_one_to_one(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Ten
 def instrumented(job: Job) -> tuple[nn.Module, list[ChannelGroup]]:
     """A copy of the model in which value times gradient is relevance, and its groups."""
     model, groups = copy.deepcopy((job.model, job.groups()))
-    signs = signs_of_scales(model, torch.zeros(1, *job.shape, device=job.device))
+    signs = signs_of_scales(model, torch.ones(1, *job.shape, device=job.device))
     for module in model.requires_grad_(False).modules():
         if hasattr(module, "inplace"):
             module.inplace = False
