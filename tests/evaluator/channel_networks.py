@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -68,12 +67,16 @@ def vgg_cifar() -> nn.Module:
     return model
 
 
-vision = torchvision.models
+def vision(name: str) -> nn.Module:
+    """One of torchvision, whose import takes as long as many a test: workers that need none of its networks do without."""
+    from torchvision import models
+
+    return models.get_model(name, weights=None)
 
 
 def vgg_narrow() -> nn.Module:
     """VGG-16 with hidden layers of 64 rather than 4096: their weights are slow to draw, and too many to test with."""
-    model = vision.vgg16_bn()
+    model = vision("vgg16_bn")
     for name, inputs, outputs in (("0", 512 * 49, 64), ("3", 64, 64), ("6", 64, 1000)):
         model.classifier.set_submodule(name, nn.Linear(inputs, outputs))
     return model
@@ -84,17 +87,17 @@ BUILD: dict[str, tuple[Callable[[], nn.Module], str, Shape]] = {
     **{name: (build, "classifier", (3, 6, 6)) for name, build in NETWORKS.items()},
     "transformer": (Transformer, "classifier", (3, 6, 6)),
     "vgg-cifar": (vgg_cifar, "classifier", (3, 32, 32)),
-    "resnet18": (vision.resnet18, "fc", (3, 64, 64)),
-    "resnet50": (vision.resnet50, "fc", (3, 64, 64)),
-    "mobilenet_v2": (vision.mobilenet_v2, "classifier.1", (3, 64, 64)),
+    "resnet18": (partial(vision, "resnet18"), "fc", (3, 64, 64)),
+    "resnet50": (partial(vision, "resnet50"), "fc", (3, 64, 64)),
+    "mobilenet_v2": (partial(vision, "mobilenet_v2"), "classifier.1", (3, 64, 64)),
     "vgg16_bn": (vgg_narrow, "classifier.6", (3, 64, 64)),
-    "densenet121": (vision.densenet121, "classifier", (3, 64, 64)),
-    "mobilenet_v3": (vision.mobilenet_v3_small, "classifier.3", (3, 64, 64)),
+    "densenet121": (partial(vision, "densenet121"), "classifier", (3, 64, 64)),
+    "mobilenet_v3": (partial(vision, "mobilenet_v3_small"), "classifier.3", (3, 64, 64)),
 }
 SMALL = ["digits-cnn", "lenet-5-caffe", "resnet-20", *NETWORKS, "transformer"]
 
 
-@functools.cache
+@cache
 def network(name: str) -> tuple[nn.Module, str, Shape]:
     """(the network in eval mode with random weights and statistics, its classifier, its input's shape)."""
     build, classifier, shape = BUILD[name]
@@ -110,12 +113,12 @@ def network(name: str) -> tuple[nn.Module, str, Shape]:
     return model.eval(), classifier, shape
 
 
-@functools.cache
+@cache
 def groups(name: str) -> list[ChannelGroup]:
     return channel_groups(*network(name))
 
 
-@functools.cache
+@cache
 def costs(name: str) -> Costs:
     model, _, shape = network(name)
     return channel_costs(model, shape, groups(name))

@@ -114,7 +114,7 @@ def test_what_the_graph_misunderstands_is_left_out_by_the_trial() -> None:
 
 def test_a_network_that_the_graph_cannot_follow_is_refused() -> None:
     with pytest.raises(GridError, match="cannot follow"):
-        channel_groups(vision.shufflenet_v2_x0_5().eval(), "fc", (3, 64, 64))
+        channel_groups(vision("shufflenet_v2_x0_5").eval(), "fc", (3, 64, 64))
 
 
 def test_groups_depend_on_the_architecture_alone_and_leave_the_model_as_it_was() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision import transforms
 
 from evaluator.data import Prepared, prepare
 from evaluator.data.images import Images
@@ -60,6 +59,8 @@ def test_a_list_says_path_and_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(40, 50), (50, 40), (37, 37), (32, 300), (33, 34)])
 def test_the_middle_is_torchvisions(size: tuple[int, int]) -> None:
+    from torchvision import transforms
+
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
     picture = Image.fromarray(noise)
     theirs = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])(picture)
@@ -93,6 +94,8 @@ def test_random_parts_lie_within_the_picture(size: tuple[int, int]) -> None:
 
 
 def test_random_parts_are_distributed_like_torchvisions() -> None:
+    from torchvision import transforms
+
     random = torch.Generator().manual_seed(0)
     picture, number = Image.new("RGB", (500, 400)), 3000
     torch.manual_seed(1)
