@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -17,6 +17,10 @@ ChannelScope = Literal["global", "group"]
 
 CLOSE = 0.02
 """How far from the speedup, as a share of it, the plain order of scores may end before channels are passed over."""
+FAR = 0.05
+"""How far it may be after that, before single channels are given back and others go: as much as the grid's tolerance."""
+PATIENCE = 5000
+"""How many numbers of channels are tried at most before none is looked for farther away."""
 
 
 def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: ChannelScope) -> dict[int, Tensor]:
@@ -24,7 +28,7 @@ def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: Cha
 
     The best channel of every group always stays. Ties go to the channel that comes first in the network. Where channels are
     so few that the next one to go would overshoot widely, it is passed over for later ones that cost less, if that comes
-    closer; networks of usual width never need it.
+    closer. Where even that ends far away, a few are given back for others. Networks of usual width never need either.
 
     Args:
         scores: position of a group -> tensor (size,), finite; higher is kept longer.
@@ -46,19 +50,15 @@ def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: Cha
         )
     if scope not in ("global", "group"):
         raise ContractError(f"no scope {scope!r}", fix='"global" or "group"')
+    if not given:
+        return {}
     ranks = {position: _ranks(score) for position, score in given.items()}
     worth = given if scope == "global" else {p: -(rank + 0.5) / len(rank) for p, rank in ranks.items()}
-    free = {position: rank > 0 for position, rank in ranks.items()}
-    owners = torch.cat([torch.full((len(rank),), position)[free[position]] for position, rank in ranks.items()])
-    values = torch.cat([worth[position][free[position]] for position in ranks])
+    owners = torch.cat([torch.full((len(rank) - 1,), position) for position, rank in ranks.items()])
+    values = torch.cat([worth[position][rank > 0] for position, rank in ranks.items()])
     removal = torch.sort(values, descending=True, stable=True).indices.flip(0)
-    stays = torch.ones(len(values), dtype=torch.bool)
-    stays[removal[_leaving(owners[removal].tolist(), costs, speedup)]] = False
-    kept = {}
-    for position, rank in ranks.items():
-        kept[position] = rank == 0
-        kept[position][free[position]] = stays[owners == position]
-    return {position: mask.to(scores[position].device) for position, mask in kept.items()}
+    numbers = _numbers(owners[removal].tolist(), costs, speedup)
+    return {position: (rank < numbers[position]).to(scores[position].device) for position, rank in ranks.items()}
 
 
 def _exact(scores: Mapping[int, Tensor], costs: Costs) -> dict[int, Tensor]:
@@ -77,41 +77,56 @@ def _ranks(score: Tensor) -> Tensor:
     return ranks
 
 
-def _leaving(owners: list[int], costs: Costs, speedup: float) -> list[int]:
-    """Which to remove of the channels whose groups are ``owners``, in the order of removal: places in that order."""
+def _numbers(removal: list[int], costs: Costs, speedup: float) -> Counter[int]:
+    """Group -> how many of its channels stay; ``removal`` names the group of each channel, in the order in which they go."""
 
-    def after(number: int) -> float:
-        removed = Counter(owners[:number])
-        return costs.speedup({position: size - removed[position] for position, size in costs.sizes.items()})
+    def after(number: int) -> Counter[int]:
+        kept = Counter(costs.sizes)
+        kept.subtract(removal[:number])
+        return kept
 
-    low, high = 0, len(owners)
+    def miss(kept: Counter[int]) -> float:
+        return abs(costs.speedup(kept) - speedup)
+
+    low, high = 0, len(removal)
     while low < high:  # the smallest number that reaches the speedup, which only grows
         middle = (low + high) // 2
-        low, high = (low, middle) if after(middle) >= speedup else (middle + 1, high)
+        low, high = (low, middle) if costs.speedup(after(middle)) >= speedup else (middle + 1, high)
     below = max(low - 1, 0)
-    nearest = below if speedup - after(below) <= after(low) - speedup else low
-    miss = abs(after(nearest) - speedup)
-    if miss > CLOSE * speedup:
-        leaving, reached = _passing_over(owners, below, costs, speedup)
-        if speedup - reached < miss:
-            return leaving
-    return list(range(nearest))
+    kept = min(after(below), after(low), key=miss)
+    if miss(kept) > CLOSE * speedup:
+        kept = min(kept, _passing_over(removal[below:], after(below), costs, speedup), key=miss)
+    return kept if miss(kept) <= FAR * speedup else _nearest(kept, costs, speedup)
 
 
-def _passing_over(owners: list[int], number: int, costs: Costs, speedup: float) -> tuple[list[int], float]:
-    """The first ``number`` and whatever later ones do not exceed the speedup; and the speedup that they give."""
-    kept = Counter(costs.sizes)
-    kept.subtract(owners[:number])
-    leaving = list(range(number))
+def _passing_over(removal: list[int], kept: Counter[int], costs: Costs, speedup: float) -> Counter[int]:
+    """Without those of ``removal`` too that do not exceed the speedup; of a group none after one that does."""
     closed: set[int] = set()
-    for place in range(number, len(owners)):
-        group = owners[place]
-        if group in closed:
-            continue
-        kept[group] -= 1
-        if costs.speedup(kept) <= speedup:
-            leaving.append(place)
-        else:
-            kept[group] += 1
-            closed.add(group)
-    return leaving, costs.speedup(kept)
+    for group in removal:
+        if group not in closed:
+            kept[group] -= 1
+            if costs.speedup(kept) > speedup:
+                kept[group] += 1
+                closed.add(group)
+    return kept
+
+
+def _nearest(kept: Counter[int], costs: Costs, speedup: float) -> Counter[int]:
+    """By giving back or removing single channels, as few as bring the speedup near; otherwise the nearest that was seen."""
+
+    def miss(numbers: tuple[int, ...]) -> float:
+        return abs(costs.speedup(dict(zip(costs.sizes, numbers, strict=True))) - speedup)
+
+    best = tuple(kept.values())
+    ring, seen = {best}, {best}
+    while ring and miss(best) > FAR * speedup and len(seen) < PATIENCE:
+        ring = {further for numbers in ring for further in _steps(numbers, costs)} - seen
+        seen |= ring
+        best = min([best, *sorted(ring)], key=miss)
+    return Counter(dict(zip(costs.sizes, best, strict=True)))
+
+
+def _steps(numbers: tuple[int, ...], costs: Costs) -> Iterator[tuple[int, ...]]:
+    """With one channel less or more in one group."""
+    for place, (number, size) in enumerate(zip(numbers, costs.sizes.values(), strict=True)):
+        yield from ((*numbers[:place], n, *numbers[place + 1 :]) for n in (number - 1, number + 1) if 1 <= n <= size)

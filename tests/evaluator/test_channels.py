@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from unittest import mock
 
 import pytest
 import torch
@@ -18,11 +17,9 @@ from evaluator.channels import (
     channel_groups,
     remove_channels,
     silence,
-    solve,
-    solving,
 )
 from evaluator.counting import count
-from evaluator.errors import ContractError, GridError, InvalidOutcome
+from evaluator.errors import GridError, InvalidOutcome
 from tests.evaluator.channel_networks import BUILD, SMALL, Shape, costs, drawn, groups, network, numbers, vision
 from tests.evaluator.grids import GRID
 
@@ -261,116 +258,3 @@ def test_uniform_pruning_of_resnet_56_gives_the_published_speedups(share: float,
 def test_the_grid_states_the_highest_speedup_that_channels_allow(name: str) -> None:
     """Rounded down, so that a target at the very end is not taken for feasible."""
     assert GRID.architectures[name].highest_speedup == math.floor(costs(name).highest_speedup * 1000) / 1000
-
-
-# -- solving --------------------------------------------------------------------------------------------------------------
-
-
-def scores(name: str, seed: int = 0) -> dict[int, Tensor]:
-    random = torch.Generator().manual_seed(seed)
-    return {group.position: torch.rand(group.size, generator=random) for group in groups(name)}
-
-
-@pytest.mark.parametrize("scope", ["global", "group"])
-@pytest.mark.parametrize("speedup", [1.5, 2, 3, 4])
-@pytest.mark.parametrize("name", ["resnet-20", "resnet-56", "vgg-cifar", "mobilenet_v2"])
-def test_targets_are_met(name: str, speedup: float, scope: str) -> None:
-    kept = solve(scores(name), costs(name), speedup, scope)
-    assert costs(name).speedup(numbers(kept)) == pytest.approx(speedup, rel=0.02)
-    again = solve(scores(name), costs(name), speedup, scope)
-    assert all(torch.equal(kept[position], again[position]) for position in kept)
-
-
-@pytest.mark.parametrize("scope", ["global", "group"])
-@pytest.mark.parametrize("speedup", [1, 1.5, 3, 7])
-def test_the_highest_scores_stay(speedup: float, scope: str) -> None:
-    found = scores("vgg-cifar")
-    kept = solve(found, costs("vgg-cifar"), speedup, scope)
-    assert all(mask.any() for mask in kept.values())
-    removed = [found[position][~mask] for position, mask in kept.items() if not mask.all()]
-    if speedup == 1:
-        assert removed == []
-    elif scope == "global":
-        lowest = min(float(found[p][mask].min()) for p, mask in kept.items())
-        assert lowest > max(float(part.max()) for part in removed)
-    else:
-        for position, mask in kept.items():
-            assert found[position][mask].min() > found[position][~mask].max()
-        shares = {p: float(mask.float().mean()) for p, mask in kept.items()}
-        assert all(abs(shares[p] - shares[0]) <= 0.5 / len(kept[p]) + 0.5 / len(kept[0]) + 1e-6 for p in kept)
-
-
-@pytest.mark.parametrize("scope", ["global", "group"])
-def test_the_best_channel_of_every_group_stays(scope: str) -> None:
-    found = scores("resnet-20")
-    found[4] = found[4] - 100  # the worst group of all
-    kept = solve(found, costs("resnet-20"), costs("resnet-20").highest_speedup, scope)
-    assert numbers(kept) == dict.fromkeys(found, 1)
-    assert all(bool(kept[position][score.argmax()]) for position, score in found.items())
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.sampled_from(SMALL), st.sampled_from(["global", "group"]), st.integers(0, 2**32 - 1), st.floats(0, 1))
-def test_a_higher_speedup_keeps_a_subset(name: str, scope: str, seed: int, height: float) -> None:
-    found = {position: (score * 4).round() for position, score in scores(name, seed).items()}  # with many ties
-    highest = costs(name).highest_speedup
-    with mock.patch.object(solving, "CLOSE", math.inf):  # nothing is passed over
-        fast = solve(found, costs(name), 1 + height * (highest - 1), scope)
-        slow = solve(found, costs(name), 1 + height * (highest - 1) / 2, scope)
-    assert all(bool((slow[position] | ~fast[position]).all()) for position in found)
-    assert costs(name).speedup(numbers(fast)) >= costs(name).speedup(numbers(slow))
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.sampled_from(SMALL), st.sampled_from(["global", "group"]), st.integers(0, 2**32 - 1), st.floats(0, 1))
-def test_passing_over_only_comes_closer(name: str, scope: str, seed: int, height: float) -> None:
-    found, speedup = scores(name, seed), 1 + height * (costs(name).highest_speedup - 1)
-    kept = solve(found, costs(name), speedup, scope)
-    with mock.patch.object(solving, "CLOSE", math.inf):
-        plain = solve(found, costs(name), speedup, scope)
-    misses = [abs(costs(name).speedup(numbers(masks)) - speedup) for masks in (kept, plain)]
-    assert misses[0] <= misses[1]
-    assert all(bool(kept[position][score.argmax()]) for position, score in found.items())
-    for position, mask in kept.items():  # within a group it is still the highest that stay
-        assert mask.all() or found[position][mask].min() > found[position][~mask].max()
-
-
-@pytest.mark.parametrize("scope", ["global", "group"])
-@pytest.mark.parametrize("name", ["digits-cnn", "digits-mlp", "lenet-5-caffe", "lenet-300-100"])
-def test_narrow_networks_meet_their_targets(name: str, scope: str) -> None:
-    """LeNet-5 has 20 channels in its first convolution: one more or less is 7 % of the MACs that are left at 8."""
-    for speedup in (1.5, 2, 3, *((4, 6, 8) if name != "digits-cnn" else ())):
-        for seed in range(20):
-            kept = solve(scores(name, seed), costs(name), speedup, scope)
-            assert costs(name).speedup(numbers(kept)) == pytest.approx(speedup, rel=0.05)
-
-
-@pytest.mark.parametrize("scope", ["global", "group"])
-def test_ties_go_to_the_channel_that_comes_first(scope: str) -> None:
-    kept = solve({p: torch.zeros(g.size) for p, g in enumerate(groups("plain"))}, costs("plain"), 3, scope)
-    for mask in kept.values():
-        assert torch.equal(mask, torch.arange(len(mask)) < mask.sum())
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({0: torch.full((30,), math.nan)}, "NaN"),
-        ({1: torch.zeros(30)}, "shape"),
-        ({7: torch.zeros(3)}, "do not exist"),
-        ({0: None}, "no score"),
-    ],
-)
-def test_scores_that_are_none_are_refused(change: dict[int, Tensor | None], message: str) -> None:
-    changed = {p: s for p, s in {**scores("linear"), **change}.items() if s is not None}
-    with pytest.raises(InvalidOutcome, match=message):
-        solve(changed, costs("linear"), 2, "global")
-
-
-def test_a_speedup_beyond_the_highest_is_refused() -> None:
-    """The first convolution and the classifier of resnet-20 stay, and one channel of each group."""
-    assert costs("resnet-20").highest_speedup == pytest.approx(20.95, abs=0.01)
-    with pytest.raises(InvalidOutcome, match=r"20\.95 at most"):
-        solve(scores("resnet-20"), costs("resnet-20"), 21, "global")
-    with pytest.raises(ContractError, match="no scope"):
-        solve(scores("linear"), costs("linear"), 2, "layer")
