@@ -5,20 +5,26 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+from collections.abc import Generator
 
 import pytest
 
 from evaluator.sandbox import available
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported: tests run side by side, and networks are small
-gc.disable()  # until the tests are known: thousands are made, none goes
 
 REQUIRED = frozenset(filter(None, os.environ.get("ESPALIER_REQUIRE", "").split(",")))
 """Parts of a machine that must be there: tests that need them then fail instead of being skipped."""
 
 
-def pytest_collection_finish() -> None:
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Without looking for garbage: thousands of tests are made, and all stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def need(part: str, present: bool, why: str) -> None:

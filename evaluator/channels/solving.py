@@ -18,24 +18,25 @@ ChannelScope = Literal["global", "group"]
 CLOSE = 0.02
 """How far from the speedup, as a share of it, the plain order of scores may end before channels are passed over."""
 FAR = 0.05
-"""How far it may be after that, before single channels are given back and others go: as much as the grid's tolerance."""
-PATIENCE = 5000
-"""How many numbers of channels are tried at most before none is looked for farther away."""
+"""How far both may end before numbers of channels are tried that follow no order: as far as the grid tolerates."""
+PATIENCE = 10_000
+"""How many of these are tried at most."""
 
 
 def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: ChannelScope) -> dict[int, Tensor]:
     """Keep the highest-scored channels such that the MACs shrink by ``speedup``, as closely as whole channels allow.
 
-    The best channel of every group always stays. Ties go to the channel that comes first in the network. Where channels are
-    so few that the next one to go would overshoot widely, it is passed over for later ones that cost less, if that comes
-    closer. Where even that ends far away, a few are given back for others. Networks of usual width never need either.
+    The best channel of every group always stays, and within a group those of the highest scores. Ties go to the channel that
+    comes first in the network. Where channels are so few that the next one to go would overshoot widely, it is passed over
+    for later ones that cost less, if that comes closer. Where both end farther than ``FAR`` from the speedup, a few channels
+    are given back, or more removed: as few as come near.
 
     Args:
         scores: position of a group -> tensor (size,), finite; higher is kept longer.
         costs: of the network that the groups are of.
         speedup: dense MACs over kept MACs, 1 or more.
         scope: ``"global"``, all channels compete with each other; ``"group"``, every group keeps the same share of its
-            channels, rounded to the nearest whole number.
+            channels, rounded to the nearest whole number, as long as the order of scores is followed.
 
     Returns:
         Position -> boolean tensor (size,), True where the channel stays.
@@ -44,7 +45,7 @@ def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: Cha
         InvalidOutcome: a score is missing, has another shape or is not finite, or the groups do not allow the speedup.
     """
     given = _exact(scores, costs)
-    if speedup > costs.highest_speedup:
+    if not speedup <= costs.highest_speedup:
         raise InvalidOutcome(
             f"a speedup of {speedup:g} is out of reach: the channels allow {costs.highest_speedup:.2f} at most"
         )
@@ -93,15 +94,17 @@ def _numbers(removal: list[int], costs: Costs, speedup: float) -> Counter[int]:
         middle = (low + high) // 2
         low, high = (low, middle) if costs.speedup(after(middle)) >= speedup else (middle + 1, high)
     below = max(low - 1, 0)
-    kept = min(after(below), after(low), key=miss)
+    plain = kept = min(after(below), after(low), key=miss)
     if miss(kept) > CLOSE * speedup:
         kept = min(kept, _passing_over(removal[below:], after(below), costs, speedup), key=miss)
-    return kept if miss(kept) <= FAR * speedup else _nearest(kept, costs, speedup)
+    if miss(kept) > FAR * speedup:
+        kept = min(kept, _nearby(plain, costs, speedup), key=miss)
+    return kept
 
 
 def _passing_over(removal: list[int], kept: Counter[int], costs: Costs, speedup: float) -> Counter[int]:
-    """Without those of ``removal`` too that do not exceed the speedup; of a group none after one that does."""
-    closed: set[int] = set()
+    """``kept`` without what goes next and does not exceed the speedup; of a group nothing after the first that does."""
+    kept, closed = kept.copy(), set[int]()
     for group in removal:
         if group not in closed:
             kept[group] -= 1
@@ -111,18 +114,18 @@ def _passing_over(removal: list[int], kept: Counter[int], costs: Costs, speedup:
     return kept
 
 
-def _nearest(kept: Counter[int], costs: Costs, speedup: float) -> Counter[int]:
-    """By giving back or removing single channels, as few as bring the speedup near; otherwise the nearest that was seen."""
+def _nearby(kept: Counter[int], costs: Costs, speedup: float) -> Counter[int]:
+    """As few channels more or less as come within ``FAR`` of the speedup; or the closest of what was tried."""
 
     def miss(numbers: tuple[int, ...]) -> float:
         return abs(costs.speedup(dict(zip(costs.sizes, numbers, strict=True))) - speedup)
 
     best = tuple(kept.values())
     ring, seen = {best}, {best}
-    while ring and miss(best) > FAR * speedup and len(seen) < PATIENCE:
+    while ring and miss(best) > FAR * speedup and len(seen) + 2 * len(costs.sizes) * len(ring) <= PATIENCE:
         ring = {further for numbers in ring for further in _steps(numbers, costs)} - seen
         seen |= ring
-        best = min([best, *sorted(ring)], key=miss)
+        best = min([best, *sorted(ring, reverse=True)], key=miss)  # of equals the one that keeps more of the first groups
     return Counter(dict(zip(costs.sizes, best, strict=True)))
 
 

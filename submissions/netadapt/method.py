@@ -45,7 +45,8 @@ class NetAdapt(PruningMethod):
     channels go together, not from layers; only the one that is taken is trained; at most ``steps`` steps of equal size,
     which take the share ``share`` of the epochs, where the paper has a schedule of its own; a budget is met as closely as
     whole channels allow, and a group that cannot meet it alone takes the smallest filters of others along; ties go to the
-    lower cross-entropy; at least one channel of every group stays.
+    lower cross-entropy; at least one channel of every group stays; in a network of few channels one that went may come back
+    where a budget would be missed widely.
     """
 
     steps: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from unittest import mock
 
 import pytest
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from evaluator.channels import channel_costs, channel_groups, solve, solving
+from evaluator.channels.costs import Costs, _Term
 from evaluator.errors import ContractError, InvalidOutcome
 from tests.evaluator.channel_networks import SMALL, costs, groups, numbers
+from tests.evaluator.grids import GRID
 
 
 def scores(name: str, seed: int = 0) -> dict[int, Tensor]:
@@ -93,19 +96,51 @@ def chain(sizes: list[int], pixels: list[int]) -> nn.Module:
 def test_of_a_narrow_network_what_can_be_met_is_met(
     sizes: list[int], pixels: list[int], scope: str, seed: int, speedup: float
 ) -> None:
-    """Held against all numbers of channels that there are."""
+    """By the fewest changes to the order of scores, of all numbers of channels that there are; and only where need be."""
     model = chain(sizes, pixels)
     found = channel_costs(model, (3, 8, 8), channel_groups(model, "classifier", (3, 8, 8)))
     assume(speedup <= found.highest_speedup)
     random = torch.Generator().manual_seed(seed)
     ranked = {position: torch.rand(size, generator=random) for position, size in found.sizes.items()}
     kept = solve(ranked, found, speedup, scope)
-    every = itertools.product(*(range(1, size + 1) for size in found.sizes.values()))
-    nearest = min(abs(found.speedup(dict(zip(found.sizes, kept_, strict=True))) - speedup) for kept_ in every)
-    assert abs(found.speedup(numbers(kept)) - speedup) <= max(nearest, solving.FAR * speedup) + 1e-9
+    with mock.patch.object(solving, "FAR", math.inf):
+        passed = solve(ranked, found, speedup, scope)
+        with mock.patch.object(solving, "CLOSE", math.inf):
+            plain = numbers(solve(ranked, found, speedup, scope))
+
+    def miss(kept: Mapping[int, int]) -> float:
+        return abs(found.speedup(kept) - speedup)
+
+    def changes(kept: Mapping[int, int]) -> int:
+        return sum(abs(kept[position] - plain[position]) for position in plain)
+
+    ranges = (range(1, size + 1) for size in found.sizes.values())
+    every = [dict(zip(found.sizes, kept, strict=True)) for kept in itertools.product(*ranges)]
+    near = [kept for kept in every if miss(kept) <= solving.FAR * speedup]
+    if miss(numbers(passed)) <= solving.FAR * speedup:
+        assert all(torch.equal(kept[position], passed[position]) for position in kept)
+    elif near:
+        assert numbers(kept) in near
+        assert changes(numbers(kept)) == min(map(changes, near))
+    else:
+        assert miss(numbers(kept)) == min(map(miss, every))
     for position, mask in kept.items():  # within a group it is still the highest that stay
         assert mask.any()
         assert mask.all() or ranked[position][mask].min() > ranked[position][~mask].max()
+
+
+def test_what_cannot_be_met_is_not_looked_for_without_end() -> None:
+    """Two channels of one group cost nearly all there is: no speedup lies near 1.5."""
+    sizes = {0: 2, **dict.fromkeys(range(1, 49), 40)}
+    terms = (_Term(100_000, (0,)), *(_Term(1, (position,)) for position in range(1, 49)))
+    with mock.patch.object(Costs, "speedup", autospec=True, side_effect=Costs.speedup) as asked:
+        kept = solve({p: torch.rand(size) for p, size in sizes.items()}, Costs(sizes, terms, terms), 1.5, "global")
+    assert all(mask.any() for mask in kept.values())
+    assert asked.call_count <= solving.PATIENCE + 4 * sum(sizes.values())
+
+
+def test_channels_are_given_back_only_beyond_what_the_grid_tolerates() -> None:
+    assert GRID.targets["structured"].tolerance == solving.FAR
 
 
 @settings(max_examples=40, deadline=None)
@@ -126,7 +161,7 @@ def test_passing_over_only_comes_closer(name: str, scope: str, seed: int, height
 @pytest.mark.parametrize("name", ["digits-cnn", "digits-mlp", "lenet-5-caffe", "lenet-300-100"])
 def test_narrow_networks_meet_their_targets(name: str, scope: str) -> None:
     """LeNet-5 has 20 channels in its first convolution: one more or less is 7 % of the MACs that are left at 8."""
-    for speedup in (1.5, 2, 3, *((4, 6, 8) if name != "digits-cnn" else ())):
+    for speedup in (1.5, 2, 3, 4, 6, 8):
         for seed in range(20):
             kept = solve(scores(name, seed), costs(name), speedup, scope)
             assert costs(name).speedup(numbers(kept)) == pytest.approx(speedup, rel=0.05)

@@ -39,8 +39,8 @@ from tests.submissions.specimens import (
     total,
 )
 
-CLOSE = 0.06
-"""How close to a speedup networks come of which one has but a dozen channels to remove; others come to within 5 %."""
+CLOSE = {"depthwise": 0.06}
+"""How close to a speedup networks come, if not to the grid's 5 %: here there are but a dozen channels to remove."""
 every_submission = pytest.mark.parametrize("slug", SLUGS)
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 
@@ -83,7 +83,7 @@ def test_reaches_the_speedup_and_leaves_every_group_a_channel(slug, kind, speedu
     assert {position: len(mask) for position, mask in channels.items()} == costs.sizes, f"{slug}: one mask for each group"
     kept = {position: int(mask.sum()) for position, mask in channels.items()}
     assert min(kept.values()) > 0, f"{slug} removes a whole group of channels"
-    assert costs.speedup(kept) == pytest.approx(speedup, rel=CLOSE), f"{slug}: use job.keep_channels"
+    assert costs.speedup(kept) == pytest.approx(speedup, rel=CLOSE.get(kind, 0.05)), f"{slug}: use job.keep_channels"
 
 
 @every_submission
@@ -178,7 +178,7 @@ def test_survives_a_network_that_is_dead(slug):
     found = method(slug).prune(work)
     if found.channels:
         numbers = {position: int(mask.sum()) for position, mask in found.channels.items()}
-        assert work.costs().speedup(numbers) == pytest.approx(work.speedup, rel=CLOSE)
+        assert work.costs().speedup(numbers) == pytest.approx(work.speedup, rel=0.05)
     else:
         assert sum(int(mask.sum()) for mask in found.masks.values()) == work.keep
 
