@@ -89,6 +89,7 @@ EXCEPTIONS = {
     Case(RESNET_56, "magnitude-activation", "uniform-magnitude", "before"): (2, 4, 8, 16, 32),
     Case(LENET_300_100, "synflow", "snip", "after"): (2, 4, 8, 16, 32),
     Case(LENET_5, "synflow", "snip", "after"): (4,),
+    Case(LENET_5, "random-init", "magnitude-init", "after"): (32,),
     Case(LENET_300_100, "lottery-ticket", "global-magnitude", "after"): (2, 4, 8),
     Case(RESNET_56, "sparsegpt", "uniform-magnitude", "before"): (8, 16, 32),
     **{Case(LENET_300_100, slug, "random-filter", "before"): (2, 3) for slug in ("hrank", "deepinversion")},
