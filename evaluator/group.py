@@ -105,7 +105,7 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk, scorers: Scorers) -> Iter
         recipe=setting.recipe,
         device=setting.device,
         todo=[clerk.todo(planned) for planned in scorable],
-        known=_known(group.benchmark, setting),
+        known=_known(group, setting),
     )
     waiting = {(planned.cell, variant): None for planned in scorable for variant in planned.todo}
     try:
@@ -120,11 +120,31 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk, scorers: Scorers) -> Iter
             yield clerk.failure(cell, variant, "infrastructure", error.what)
 
 
-def _known(benchmark: str, setting: Setting) -> dict[str, Measurement]:
-    """What was measured on a benchmark in this environment, by score key: who keeps the same weights shares the score."""
-    records = (record for store in setting.reuse for record in store.of(benchmark))
-    here = (record for record in records if record.environment == setting.environment and record.status == "ok")
-    return {record.score_key: Measurement.of(record) for record in here if record.score_key}
+def _known(group: Group, setting: Setting) -> dict[str, Measurement]:
+    """What was measured on a benchmark in this environment, by score key: who keeps the same weights shares the score.
+
+    Of the submission itself also what is published from another environment, so that code that changes without changing
+    what it removes keeps its figures. The dense control is measured anew: there is one in every environment.
+    """
+    tier = setting.grid.tiers[setting.grid.benchmarks[group.benchmark].tier]
+
+    def stands(record: Record, *, published: bool) -> bool:
+        own = record.submission == group.planned[0].slug and group.submission is not None
+        same = record.environment.device_class == setting.environment.device_class
+        return published and own and same and tier.accepts_torch(record.environment.torch)
+
+    here: dict[str, Measurement] = {}
+    elsewhere: dict[str, Measurement] = {}
+    for store in setting.reuse:
+        published = store.folder == setting.repository.published
+        for record in store.of(group.benchmark):
+            if record.status != "ok" or record.score_key is None:
+                continue
+            if record.environment == setting.environment:
+                here[record.score_key] = Measurement.of(record)
+            elif stands(record, published=published):
+                elsewhere[record.score_key] = Measurement.of(record)
+    return elsewhere | here
 
 
 @dataclass(frozen=True)
@@ -149,7 +169,8 @@ class _Clerk:
     def record(self, reply: Reply) -> Record:
         cell, found = reply.cell, reply.measurement
         pruning = self.prunings.get(cell) if reply.variant == "method" else None
-        slug = self.group.planned[0].slug
+        slug, here = self.group.planned[0].slug, self.setting.environment
+        measured_in = (found and found.environment) or here
         return Record(
             **cell._asdict(),
             submission=slug,
@@ -176,6 +197,7 @@ class _Clerk:
             artifact=reply.artifact,
             prune_key=self.keys[cell],
             score_key=reply.score_key,
-            environment=self.setting.environment,
+            environment=measured_in,
+            pruned_in=here if measured_in != here else None,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from evaluator.grid import Cell
-from evaluator.records import Counts, Inputs, Latency, Record, Score, Status, Variant
+from evaluator.records import Counts, Environment, Inputs, Latency, Record, Score, Status, Variant
 
 
 class Message(BaseModel):
@@ -27,6 +27,8 @@ class Measurement(Message):
     retraining_seconds: float = 0
     retraining_epochs: int = 0
     scoring_seconds: float = 0
+    environment: Environment | None = None
+    """Where it was measured; None for here and now."""
 
     @classmethod
     def of(cls, record: Record) -> Measurement:
@@ -41,6 +43,7 @@ class Measurement(Message):
             retraining_seconds=record.cost.retraining_seconds,
             retraining_epochs=record.cost.retraining_epochs,
             scoring_seconds=record.cost.scoring_seconds,
+            environment=record.environment,
         )
 
 

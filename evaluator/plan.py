@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from packaging.specifiers import SpecifierSet
-
 from evaluator.errors import Unpinned
 from evaluator.expectation import Expectation, of_variant
 from evaluator.grid import Cell, Grid
@@ -272,10 +270,11 @@ class _Judge:
         reasons = stale_reasons(record.inputs, expected, control=is_control(record.variant))
         grid = self.expectation.grid
         tier = grid.tiers[grid.benchmarks[record.benchmark].tier]
-        if not SpecifierSet(tier.torch).contains(record.environment.torch, prereleases=True):
-            reasons.append(f"measured with torch {record.environment.torch}, the tier accepts {tier.torch}")
-        if self.published and record.environment.device_class != tier.device_class:
-            reasons.append(f"measured on {record.environment.device_class}, the tier accepts {tier.device_class}")
-        if self.published and record.environment.sandbox == "none":
-            reasons.append("measured without a sandbox")
+        for environment in record.environments:
+            if not tier.accepts_torch(environment.torch):
+                reasons.append(f"measured with torch {environment.torch}, the tier accepts {tier.torch}")
+            if self.published and environment.device_class != tier.device_class:
+                reasons.append(f"measured on {environment.device_class}, the tier accepts {tier.device_class}")
+            if self.published and environment.sandbox == "none":
+                reasons.append("measured without a sandbox")
         return ("stale", reasons) if reasons else None

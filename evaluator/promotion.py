@@ -8,6 +8,7 @@ from evaluator.grid import Cell, Grid
 from evaluator.metadata import Submission
 from evaluator.plan import DONE, Planned, Selection, make_plan
 from evaluator.records import Record, Store
+from evaluator.records.soundness import unpublishable
 from evaluator.repository import Repository
 
 
@@ -40,6 +41,5 @@ def _records(store: Store, wanted: set[tuple[str, Cell]]) -> list[Record]:
 
 
 def _may_be_published(record: Record, grid: Grid, recipe: str | None) -> bool:
-    tier = grid.tiers[grid.benchmarks[record.benchmark].tier]
     meant = record.recipe == grid.recipe_name(record.benchmark, record.track, recipe)
-    return meant and record.environment.sandbox != "none" and record.environment.device_class == tier.device_class
+    return meant and not any(unpublishable(record, grid))

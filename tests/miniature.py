@@ -88,6 +88,13 @@ class Miniature:
             (root / folder).symlink_to(ROOT / folder)
         share(root / ".espalier")
 
+    def copy(self, root: Path) -> Miniature:
+        """Another checkout of the same kind, that a test may change."""
+        other = object.__new__(Miniature)
+        other.root = root
+        shutil.copytree(self.root, root, symlinks=True)
+        return other
+
     def read(self, part: str) -> dict[str, Any]:
         """A file of the grid."""
         content: dict[str, Any] = yaml.safe_load((self.root / "evaluator" / "grid" / f"{part}.yaml").read_text())

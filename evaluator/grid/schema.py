@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
+from packaging.specifiers import SpecifierSet
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evaluator.grid.cells import Division, Track
@@ -147,6 +148,9 @@ class Tier(Entry):
     device_class: Annotated[str, Field(description="published numbers come from this class of device")]
     torch: Annotated[str, Field(description="accepted torch versions, as in packaging")]
     limits: Limits
+
+    def accepts_torch(self, version: str) -> bool:
+        return SpecifierSet(self.torch).contains(version, prereleases=True)
 
 
 class Benchmark(Entry):

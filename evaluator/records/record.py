@@ -200,11 +200,23 @@ class Record(Part):
     prune_key: str
     score_key: str | None = None
     environment: Environment
+    pruned_in: Annotated[
+        Environment | None,
+        Field(
+            description="where its masks were made, when the same network had been measured elsewhere before",
+            exclude_if=lambda environment: environment is None,
+        ),
+    ] = None
     created: Annotated[str, Field(description="UTC, ISO 8601")]
 
     @property
     def cell(self) -> Cell:
         return Cell(self.benchmark, self.track, self.division, self.target, self.seed)
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """Where its masks were made first, then where it was measured: mostly the same."""
+        return (self.pruned_in, self.environment) if self.pruned_in else (self.environment,)
 
     @property
     def identity(self) -> tuple[str, str, str, Cell]:

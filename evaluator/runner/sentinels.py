@@ -91,7 +91,7 @@ class Sentinels:
 
     def _vouch_for(self, record: Record, known: Iterable[str]) -> bool:
         """A benchmark of which no sentinel is published has nothing to be compared with yet."""
-        return record.benchmark not in self._watched or place(record.environment) in known
+        return record.benchmark not in self._watched or place(record.environments[0]) in known
 
     def _remember(self, environments: Iterable[str], *, well: bool) -> None:
         known = {one: when for one, when in read_ledger(self.path).items() if one not in environments}

@@ -37,6 +37,13 @@ def _count(field: str) -> Callable[[Record], Any]:
     return lambda record: None if record.counts is None else getattr(record.counts, field)
 
 
+def _pruned_in(record: Record) -> str | None:
+    if (where := record.pruned_in) is None:
+        return None
+    software = {"PyTorch": where.torch, "CUDA": where.cuda, "driver": where.driver, "Espalier": where.espalier}
+    return ", ".join([where.device, *(f"{name} {version}" for name, version in software.items() if version)])
+
+
 def _times(value: Callable[[Latency], Any]) -> Callable[[Record], Any]:
     return lambda record: [value(time) for time in record.latency] or None
 
@@ -128,8 +135,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("python", "string", "version of Python", lambda r: r.environment.python),
     Column("platform", "string", "operating system", lambda r: r.environment.platform),
     Column("espalier", "string", "version of Espalier", lambda r: r.environment.espalier),
-    Column("sandbox", "string", "bubblewrap, or none: then the record is not published", lambda r: r.environment.sandbox),
-    Column("created", "string", "when it was measured, UTC", lambda r: r.created),
+    Column("sandbox", "string", "bubblewrap, or none: then the record is not published",
+           lambda r: r.environments[0].sandbox),
+    Column("pruned_in", "string", "where the masks were made, when the network that is left had been measured elsewhere",
+           _pruned_in),
+    Column("created", "string", "when the record was made, UTC", lambda r: r.created),
     Column("input_contract", "int64", "version of the contract", lambda r: r.inputs.contract),
     Column("input_submission", "string", "SHA-256 of code and functional metadata", lambda r: r.inputs.submission),
     Column("input_train_data", "string", "SHA-256 of training and validation data", lambda r: r.inputs.train_data),

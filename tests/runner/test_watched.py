@@ -65,6 +65,22 @@ def test_only_environments_in_which_they_passed_are_published(
     assert sifted() == [two, free]
 
 
+def test_what_was_measured_elsewhere_is_vouched_for_where_it_was_pruned(
+    a_pass: Callable[[], Sentinels], stage: Stage, record: Record, tmp_path: Path
+) -> None:
+    """Only what is published is used again elsewhere."""
+    here, there = record.environment, moved(record, "22").environment
+    kept = record.model_copy(update={"environment": there, "pruned_in": here})
+    odd = moved(record, "22").model_copy(update={"environment": here, "pruned_in": there})
+    store = Store(tmp_path / "local")
+    store.add([kept, odd])
+    stage.environments = [place(here)]
+    sentinels = a_pass()
+    assert sentinels.are_well()
+    sentinels.sift(store, ["lamp"])
+    assert list(store) == [kept]
+
+
 def test_they_are_measured_once_a_pass(a_pass: Callable[[], Sentinels], stage: Stage) -> None:
     sentinels = a_pass()
     assert sentinels.are_well()
