@@ -15,11 +15,12 @@ from evaluator.expectation import Expectation, of_variant
 from evaluator.grid import Cell
 from evaluator.grid.cells import SETUP
 from evaluator.launch import ScorerDied, Scorers
-from evaluator.messages import Measurement, Reply, Request, Todo
+from evaluator.messages import Reply, Request, Todo
 from evaluator.metadata import Submission
 from evaluator.plan import Planned
 from evaluator.pruning import Pruning, prune
 from evaluator.records import Cost, Inputs, Record, Status, Variant, controls_of, prune_key
+from evaluator.reuse import measured_before
 from evaluator.setting import Setting
 
 
@@ -105,7 +106,7 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk, scorers: Scorers) -> Iter
         recipe=setting.recipe,
         device=setting.device,
         todo=[clerk.todo(planned) for planned in scorable],
-        known=_known(group, setting),
+        known=measured_before(group.planned[0].slug, group.benchmark, setting),
     )
     waiting = {(planned.cell, variant): None for planned in scorable for variant in planned.todo}
     try:
@@ -118,33 +119,6 @@ def _score(scorable: Sequence[Planned], clerk: _Clerk, scorers: Scorers) -> Iter
     except ScorerDied as error:
         for cell, variant in waiting:
             yield clerk.failure(cell, variant, "infrastructure", error.what)
-
-
-def _known(group: Group, setting: Setting) -> dict[str, Measurement]:
-    """What was measured on a benchmark in this environment, by score key: who keeps the same weights shares the score.
-
-    Of the submission itself also what is published from another environment, so that code that changes without changing
-    what it removes keeps its figures. The dense control is measured anew: there is one in every environment.
-    """
-    tier = setting.grid.tiers[setting.grid.benchmarks[group.benchmark].tier]
-
-    def stands(record: Record, *, published: bool) -> bool:
-        own = record.submission == group.planned[0].slug and group.submission is not None
-        same = record.environment.device_class == setting.environment.device_class
-        return published and own and same and tier.accepts_torch(record.environment.torch)
-
-    here: dict[str, Measurement] = {}
-    elsewhere: dict[str, Measurement] = {}
-    for store in setting.reuse:
-        published = store.folder == setting.repository.published
-        for record in store.of(group.benchmark):
-            if record.status != "ok" or record.score_key is None:
-                continue
-            if record.environment == setting.environment:
-                here[record.score_key] = Measurement.of(record)
-            elif stands(record, published=published):
-                elsewhere[record.score_key] = Measurement.of(record)
-    return elsewhere | here
 
 
 @dataclass(frozen=True)

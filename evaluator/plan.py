@@ -11,6 +11,7 @@ from evaluator.errors import Unpinned
 from evaluator.expectation import Expectation, of_variant
 from evaluator.grid import Cell, Grid
 from evaluator.grid.cells import Division
+from evaluator.messages import Measurement
 from evaluator.metadata import Submission
 from evaluator.pace import Pace, Work
 from evaluator.records import Inputs, Record, Store, Variant, controls_of, stale_reasons
@@ -185,9 +186,11 @@ def _judges(
     expectation: Expectation, stores: Sequence[Store], benchmark: str, slug: str, *, recipe: str | None, force: bool
 ) -> list[_Judge]:
     """One for each store; one that knows nothing where there is no store."""
-    published = expectation.repository.published
-    read = [(store.read(benchmark, slug), store.folder == published) for store in stores] or [({}, False)]
-    return [_Judge(expectation, records, force, is_published, recipe) for records, is_published in read]
+    published = Store(expectation.repository.published)
+    read = [(store.read(benchmark, slug), store.folder == published.folder) for store in stores] or [({}, False)]
+    again = any(record.pruned_in for records, _ in read for record in records.values())
+    there = [Measurement.of(r) for r in published.read(benchmark, slug).values() if r.status == "ok"] if again else []
+    return [_Judge(expectation, records, force, is_published, recipe, there) for records, is_published in read]
 
 
 def _verdict(verdicts: Sequence[Planned], *, alone: bool) -> Planned:
@@ -225,6 +228,8 @@ class _Judge:
     force: bool
     published: bool
     recipe: str | None
+    there: Sequence[Measurement]
+    """What is published of it, where some of it was used again."""
 
     def __call__(self, subject: Submission | None, cell: Cell) -> Planned:
         try:
@@ -275,6 +280,8 @@ class _Judge:
                 reasons.append(f"measured with torch {environment.torch}, the tier accepts {tier.torch}")
             if self.published and environment.device_class != tier.device_class:
                 reasons.append(f"measured on {environment.device_class}, the tier accepts {tier.device_class}")
-            if self.published and environment.sandbox == "none":
-                reasons.append("measured without a sandbox")
+        if self.published and record.sandbox == "none":
+            reasons.append("measured without a sandbox")
+        if record.pruned_in and not self.published and Measurement.of(record) not in self.there:
+            reasons.append("measured elsewhere, and no longer published")
         return ("stale", reasons) if reasons else None

@@ -67,7 +67,7 @@ class Repository:
 
     @property
     def local(self) -> Path:
-        """Records measured on this machine; they overlay the published ones and never mix with them in a table."""
+        """Records made on this machine; they overlay the published ones and never mix with them in a table."""
         return self.state / "results"
 
     @property

@@ -48,7 +48,7 @@ def _is_sentinel(record: Record, grid: Grid) -> bool:
 def elsewhere(published: Store, benchmark: str, here: Environment) -> list[str]:
     """How this environment differs from that of a benchmark's newest record, in words; empty where it does not."""
     last = max(published.of(benchmark), key=lambda record: record.created, default=None)
-    return moves(last.environments[0], here) if last is not None else []
+    return moves(last.made_in, here) if last is not None else []
 
 
 def deviations(published: Iterable[Record], measured: Iterable[Record]) -> list[str]:

@@ -160,7 +160,7 @@ class Cost(Part):
 
 
 class Environment(Part):
-    """Where it was measured: provenance, not part of a key."""
+    """Where something was pruned or measured: provenance, not part of a key."""
 
     device_class: str
     device: str
@@ -214,9 +214,19 @@ class Record(Part):
         return Cell(self.benchmark, self.track, self.division, self.target, self.seed)
 
     @property
+    def made_in(self) -> Environment:
+        """Where its masks were made, and the record itself: mostly where it was measured too."""
+        return self.pruned_in or self.environment
+
+    @property
     def environments(self) -> tuple[Environment, ...]:
-        """Where its masks were made first, then where it was measured: mostly the same."""
-        return (self.pruned_in, self.environment) if self.pruned_in else (self.environment,)
+        """Where its masks were made and where it was measured, each once."""
+        return tuple(dict.fromkeys((self.made_in, self.environment)))
+
+    @property
+    def sandbox(self) -> SandboxKind:
+        """None, where it was made or measured without."""
+        return "none" if any(environment.sandbox == "none" for environment in self.environments) else "bubblewrap"
 
     @property
     def identity(self) -> tuple[str, str, str, Cell]:

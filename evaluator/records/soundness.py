@@ -57,11 +57,11 @@ def unlike_grid(record: Record, grid: Grid) -> Iterator[str]:
 def unpublishable(record: Record, grid: Grid) -> Iterator[str]:
     """Why a record may not stand among the published ones of a benchmark, however true it may be."""
     tier = grid.tiers[grid.benchmarks[record.benchmark].tier]
-    for environment in record.environments:
-        if environment.sandbox == "none":
-            yield "it was measured without a sandbox"
-        if environment.device_class != tier.device_class:
-            yield f"it was measured on {environment.device_class}, the tier publishes {tier.device_class} only"
+    if record.sandbox == "none":
+        yield "it was measured without a sandbox"
+    for device_class in dict.fromkeys(environment.device_class for environment in record.environments):
+        if device_class != tier.device_class:
+            yield f"it was measured on {device_class}, the tier publishes {tier.device_class} only"
 
 
 def _names(record: Record) -> Iterator[str]:
@@ -98,8 +98,10 @@ def _keys(record: Record) -> Iterator[str]:
 
 def _completeness(record: Record) -> Iterator[str]:
     """Which parts there must be, by how the cell ended."""
-    if record.pruned_in and (record.status != "ok" or record.pruned_in == record.environment):
-        yield "it was measured elsewhere than pruned only if it is ok, and the two are not the same"
+    if record.pruned_in and (record.status != "ok" or record.submission == DENSE):
+        yield "measured elsewhere can only be what is ok and was pruned"
+    if record.pruned_in == record.environment:
+        yield "it was pruned where it was measured, and says that these are two places"
     scores = {"before": record.before is not None, "after": record.after is not None}
     if record.status != "ok":
         if any(scores.values()) or record.latency or record.score_key:

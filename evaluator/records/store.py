@@ -63,9 +63,13 @@ class Store:
         """Every file of records, in a fixed order."""
         return [path for folder in sorted(self.folder.glob("*/")) for path in sorted(folder.glob("*.jsonl"))]
 
+    def files_of(self, benchmark: str) -> list[Path]:
+        """Those of a benchmark."""
+        return sorted((self.folder / benchmark).glob("*.jsonl"))
+
     def of(self, benchmark: str) -> Iterator[Record]:
         """Every record of a benchmark, in a fixed order."""
-        for path in sorted((self.folder / benchmark).glob("*.jsonl")):
+        for path in self.files_of(benchmark):
             yield from read_file(path)
 
     def by(self, submission: str) -> list[Record]:

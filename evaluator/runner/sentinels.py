@@ -1,6 +1,7 @@
 """Whether this machine measures what it did: asked once a pass, before anything is measured, and remembered.
 
-A record is published only where the sentinels of its benchmark were as they were in the environment that it comes from.
+A record is published only where the sentinels of its benchmark were as they were in the environment that made it. Where it
+says again what is published, from another environment, that is the environment in which it was pruned.
 """
 
 from __future__ import annotations
@@ -79,19 +80,19 @@ class Sentinels:
             raise
 
     def sift(self, store: Store, slugs: Iterable[str]) -> None:
-        """Take out what comes from an environment in which they never passed: it is measured anew."""
+        """Take out what was made in an environment in which they never passed: it is measured anew."""
         known = read_ledger(self.path)  # what is forgotten is measured anew
         for slug in slugs:
             odd = [record for record in store.by(slug) if not self._vouch_for(record, known)]
             if odd:
-                log.warning("measured where no sentinel has passed, so it is measured anew",
+                log.warning("made where no sentinel has passed, so it is measured anew",
                             extra={"submission": slug, "records": len(odd)})  # fmt: skip
                 with store.writing():
                     store.discard(odd)
 
     def _vouch_for(self, record: Record, known: Iterable[str]) -> bool:
         """A benchmark of which no sentinel is published has nothing to be compared with yet."""
-        return record.benchmark not in self._watched or place(record.environments[0]) in known
+        return record.benchmark not in self._watched or place(record.made_in) in known
 
     def _remember(self, environments: Iterable[str], *, well: bool) -> None:
         known = {one: when for one, when in read_ledger(self.path).items() if one not in environments}

@@ -40,8 +40,9 @@ def _count(field: str) -> Callable[[Record], Any]:
 def _pruned_in(record: Record) -> str | None:
     if (where := record.pruned_in) is None:
         return None
-    software = {"PyTorch": where.torch, "CUDA": where.cuda, "driver": where.driver, "Espalier": where.espalier}
-    return ", ".join([where.device, *(f"{name} {version}" for name, version in software.items() if version)])
+    software = {"PyTorch": where.torch, "CUDA": where.cuda, "driver": where.driver, "Python": where.python}
+    named = [f"{name} {version}" for name, version in (software | {"Espalier": where.espalier}).items() if version]
+    return ", ".join([where.device, *named, where.platform])
 
 
 def _times(value: Callable[[Latency], Any]) -> Callable[[Record], Any]:
@@ -118,7 +119,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("latency_runs", "list[int64]", "runs behind each median", _times(lambda t: t.runs)),
     Column("latency_sparse_layers", "list[int64]", "layers run by kernels for 2:4 sparsity",
            _times(lambda t: t.sparse_layers)),
-    Column("pruning_seconds", "float64", "time that the method took, measured from outside",
+    Column("pruning_seconds", "float64", "time that the method took, measured from outside, where it was pruned",
            lambda r: r.cost.pruning_seconds),
     Column("pruning_epochs", "float64", "training that the method used, in epochs", lambda r: r.cost.pruning_epochs),
     Column("pruning_memory_mb", "float64", "peak memory of the method's processes, MB; the host's, on a GPU too",
@@ -136,7 +137,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("platform", "string", "operating system", lambda r: r.environment.platform),
     Column("espalier", "string", "version of Espalier", lambda r: r.environment.espalier),
     Column("sandbox", "string", "bubblewrap, or none: then the record is not published",
-           lambda r: r.environments[0].sandbox),
+           lambda r: r.sandbox),
     Column("pruned_in", "string", "where the masks were made, when the network that is left had been measured elsewhere",
            _pruned_in),
     Column("created", "string", "when the record was made, UTC", lambda r: r.created),

@@ -55,7 +55,7 @@ def test_only_environments_in_which_they_passed_are_published(
 
     stage.environments = [place(one.environment)]
     assert sifted() == [one, free]
-    assert [line["records"] for line in lines.of("measured where no sentinel has passed, so it is measured anew")] == [1]
+    assert [line["records"] for line in lines.of("made where no sentinel has passed, so it is measured anew")] == [1]
     stage.environments = [place(two.environment)]
     assert sifted() == [one, two, free], "it is remembered where they passed before"
     stage.deviations = ["random on digits-mlp: its count of parameters or MACs changed"]
