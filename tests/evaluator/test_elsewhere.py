@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,18 @@ def test_what_is_taken_out_of_the_published_records_does_not_come_back(published
     assert "measured elsewhere, and no longer published" in str(plan)
     published.run("evaluate", "largest")
     assert not any("pruned_in" in record for record in of(published.records(), "largest").values())
+
+
+def test_masks_made_without_a_sandbox_are_not_published(published: Miniature, tmp_path: Path) -> None:
+    (empty := tmp_path / "bin").mkdir()
+    published.submit("largest", EDITED)
+    published.run("evaluate", "largest", PATH=str(empty))
+    found = of(published.records(), "largest").values()
+    assert {(r["environment"]["sandbox"], r["pruned_in"]["sandbox"]) for r in found} == {("bubblewrap", "none")}
+    before = published.records("results")
+    published.run("promote", "largest")
+    assert published.records("results") == before
+    shutil.copytree(published.root / ".espalier" / "results", published.root / "results", dirs_exist_ok=True)
+    plan = published.json("plan", "largest", "--published")
+    assert plan["states"]["stale"] == 6
+    assert "measured without a sandbox" in str(plan)
