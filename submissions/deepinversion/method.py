@@ -68,13 +68,14 @@ class DeepInversion(PruningMethod):
         """What the images minimise."""
         distances: list[Tensor] = []
 
-        def watch(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            distances.append(mismatch(norm, inputs[0]))
+        def watch(norm: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            (values,) = (*inputs, *named.values())
+            distances.append(mismatch(norm, values))
 
         with ExitStack() as hooks:
             for module in job.model.modules():
-                if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                    hooks.enter_context(module.register_forward_pre_hook(watch))
+                if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is not None:
+                    hooks.enter_context(module.register_forward_pre_hook(watch, with_kwargs=True))
             error = F.cross_entropy(job.model(images), labels)
         priors = self.smoothness * variation(images) + self.size * images.flatten(1).norm(dim=1).mean()
         return error + priors + self.statistics * sum(distances)

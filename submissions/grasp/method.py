@@ -28,8 +28,8 @@ class Grasp(PruningMethod):
     suffers. g is of all convolutions and linear layers, the classifier too, though that one stays whole. The logits are
     divided by a temperature. BatchNorm uses the statistics of the batch.
 
-    Deviations: one random batch, where the authors take ten images of each class; the network is scored as it will be
-    trained, where they draw new weights for its linear layers.
+    Deviations: one random batch, where the authors take ten images of each class, in two halves; the network is scored as
+    it will be trained, where they draw new weights for its linear layers; the classifier is not pruned, theirs is.
     """
 
     batch_size: int

@@ -1,14 +1,17 @@
-"""LRP: channels through which little of a decision's relevance flows go."""
+"""LRP: channels through which little of a decision's relevance flows go.
+
+Hooks give a copy of the network such a gradient that value times gradient is relevance; what it computes stays as it is.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from functools import partial
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.func import functional_call
 
 from evaluator.contract import Batch, ChannelGroup, Job, Pruned, PruningMethod
 
@@ -32,6 +35,11 @@ def carry(z: Tensor, output: Tensor, divisor: Tensor) -> Tensor:
     return output.detach() + (z - z.detach()) * (output / divisor).detach()
 
 
+def speckle(*shape: int) -> Tensor:
+    """An image of values from -3 to 3 without a pattern, so that hardly a sum is positive everywhere; nothing is drawn."""
+    return 3 * torch.arange(math.prod(shape), dtype=torch.float64).square().sin().view(1, *shape).float()
+
+
 def signs_of_scales(model: nn.Module, images: Tensor) -> dict[nn.Module, Tensor]:
     """For each layer that a BatchNorm follows, the last if several do: (channels,) the signs that folding would give it."""
     makers: dict[Tensor, tuple[nn.Module, Tensor]] = {}
@@ -40,13 +48,16 @@ def signs_of_scales(model: nn.Module, images: Tensor) -> dict[nn.Module, Tensor]
     def remember(layer: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
         makers[output] = layer, output.clone()
 
-    def look(norm: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
-        layer, made = makers.get(inputs[0], (None, None))
-        if layer is not None and torch.equal(inputs[0], made) and norm.weight is not None:  # not written over meanwhile
+    def look(norm: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor], _: Tensor) -> None:
+        (read,) = (*inputs, *named.values())
+        layer, made = makers.get(read, (None, None))
+        if layer is not None and torch.equal(read, made) and norm.weight is not None:  # not written over meanwhile
             signs[layer] = norm.weight.detach().sign()
 
     layers = [module.register_forward_hook(remember) for module in model.modules() if isinstance(module, LAYERS)]
-    norms = [module.register_forward_hook(look) for module in model.modules() if isinstance(module, BATCH_NORMS)]
+    norms = [
+        module.register_forward_hook(look, with_kwargs=True) for module in model.modules() if isinstance(module, BATCH_NORMS)
+    ]
     with torch.no_grad():
         model(images)
     for hook in (*layers, *norms):
@@ -54,36 +65,42 @@ def signs_of_scales(model: nn.Module, images: Tensor) -> dict[nn.Module, Tensor]
     return signs
 
 
-def share_by_positive_parts(signs: Tensor | None, layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+def share_by_positive_parts(layer: nn.Module, signs: Tensor | None) -> Callable[..., Tensor]:
     """A hook for the z+ rule: z_j = sum_i (x_i w_ij)^+, of weights with the ``signs`` of scales; biases get nothing."""
-
-    def times(x: Tensor, weight: Tensor) -> Tensor:
-        if isinstance(layer, nn.Conv2d):
-            return F.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
-        return F.linear(x, weight)
-
-    x, w = inputs[0], layer.weight
+    bare, w = copy.deepcopy(layer), layer.weight
+    bare.bias = None
     if signs is not None:
         w = w * signs.view(-1, *[1] * (w.ndim - 1))
-    z = times(x.clamp(min=0), w.clamp(min=0)) + times(x.clamp(max=0), w.clamp(max=0))
-    return carry(z, output, z + EPSILON * z.mean().clamp(min=1e-12))
+
+    def times(x: Tensor, weight: Tensor) -> Tensor:
+        made: Tensor = functional_call(bare, {"weight": weight}, x)
+        return made
+
+    def share(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor) -> Tensor:
+        (x,) = (*inputs, *named.values())
+        z = times(x.clamp(min=0), w.clamp(min=0)) + times(x.clamp(max=0), w.clamp(max=0))
+        return carry(z, output, z + EPSILON * z.mean().clamp(min=1e-12))
+
+    return share
 
 
-def share_one_to_one(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-    return carry(inputs[0], output, never_zero(inputs[0]))
+def share_one_to_one(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor) -> Tensor:
+    (x,) = (*inputs, *named.values())
+    return carry(x, output, never_zero(x))
 
 
 def instrumented(job: Job) -> tuple[nn.Module, list[ChannelGroup]]:
     """A copy of the model in which value times gradient is relevance, and its groups."""
     model, groups = copy.deepcopy((job.model, job.groups()))
-    signs = signs_of_scales(model, torch.ones(1, *job.shape, device=job.device))
     for module in model.requires_grad_(False).modules():
         if hasattr(module, "inplace"):
             module.inplace = False
+    signs = signs_of_scales(model, speckle(*job.shape).to(job.device))
+    for module in model.modules():
         if isinstance(module, LAYERS):
-            module.register_forward_hook(partial(share_by_positive_parts, signs.get(module)))
+            module.register_forward_hook(share_by_positive_parts(module, signs.get(module)), with_kwargs=True)
         elif isinstance(module, PASSING):
-            module.register_forward_hook(share_one_to_one)
+            module.register_forward_hook(share_one_to_one, with_kwargs=True)
     return model, groups
 
 
@@ -113,7 +130,7 @@ class LRP(PruningMethod):
 
     Layer-wise relevance propagation hands an output's relevance back: R_i = sum_j (x_i w_ij)^+ / sum_k (x_k w_kj)^+ R_j
     through convolutions and linear layers (alpha 1, beta 0; biases get none), unchanged through activations and BatchNorm,
-    the signs of whose scales the weights before it take, as if it were folded in, to the winner of a maximum, and in
+    the signs of whose scales the weights before it take as if it were folded in, to the winner of a maximum, and in
     proportion through averages and sums, as around a shortcut. Each image starts with 1 at the logit of its label. Along
     a chain every layer conserves it, as far as something positive enters its sums, which makes layers comparable, and
     there is one threshold; beside a shortcut a branch holds a part of it alone. A channel's score is sum |R| over
@@ -123,8 +140,8 @@ class LRP(PruningMethod):
     of linear layers compete as well, where the authors' code ranks filters of convolutions alone, and can divide by a
     layer's sum; positive parts in linear layers too, where that code takes the epsilon rule; what the layers that make
     a channel get is added up; relevance is lost where nothing positive enters a sum, and a millionth of the mean is
-    added to all sums; LayerNorm is passed as BatchNorm is, and attention, which is not in the paper, hands on value
-    times gradient; convolutions pad with zeros; of every group at least one channel stays.
+    added to all sums; LayerNorm is passed as BatchNorm is; attention, and activations that are no modules, hand on
+    value times gradient; 256 images are enough; of every group at least one channel stays.
     """
 
     batches: int

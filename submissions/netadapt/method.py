@@ -18,7 +18,7 @@ def norms(group: ChannelGroup) -> Tensor:
 
 
 def proposal(job: Job, payer: ChannelGroup, speedup: float) -> Mapping[int, Tensor]:
-    """What stays when ``payer`` loses as many of its smallest filters as the speedup takes, and others only if it must."""
+    """What stays when ``payer`` loses as many of its smallest filters as the speedup takes; others if it misses by far."""
     scores = {}
     for group in job.groups():
         score = norms(group) + (0 if group.position == payer.position else 2)
@@ -44,9 +44,9 @@ class NetAdapt(PruningMethod):
     Deviations: the budget is of MACs, not of measured latency; proposals come from groups, where layers that make the same
     channels go together, not from layers; only the one that is taken is trained; at most ``steps`` steps of equal size,
     which take the share ``share`` of the epochs, where the paper has a schedule of its own; a budget is met as closely as
-    whole channels allow, and a group that cannot meet it alone takes the smallest filters of others along; ties go to the
-    lower cross-entropy; at least one channel of every group stays; in a network of few channels one that went may come back
-    where a budget would be missed widely.
+    whole channels allow, and where a group alone misses it by more than 2 % the smallest filters of others may go along, or
+    in their stead; ties go to the lower cross-entropy; at least one channel of every group stays; in a network of few
+    channels one that went may come back where a budget would be missed widely.
     """
 
     steps: int

@@ -6,6 +6,7 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,28 +24,38 @@ def prefix_kept(model: nn.Module, readers: list[nn.Module], images: Tensor) -> I
     Coalitions change nothing before the readers, and there are many: what comes before is computed once for all.
     """
     calls: Counter[nn.Module] = Counter()
+    entered: dict[nn.Module, list[Tensor]] = {}
     done: dict[nn.Module, Tensor] = {}
 
-    def before(module: nn.Module, _: tuple[Tensor]) -> None:
-        calls[module] += 1
+    def tensors(inputs: tuple[Any, ...], named: dict[str, Any]) -> list[Tensor]:
+        return [value for value in (*inputs, *named.values()) if isinstance(value, Tensor)]
 
-    def after(module: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
-        if not any(calls[reader] for reader in readers):
+    def before(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        calls[module] += 1
+        entered[module] = [value.clone() for value in tensors(inputs, named)]
+
+    def after(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: object) -> None:
+        as_it_was = all(
+            map(torch.equal, entered.pop(module), tensors(inputs, named))
+        )  # what it writes over it must do again
+        if isinstance(output, Tensor) and as_it_was and not any(calls[reader] for reader in readers):
             for part in module.modules():
                 done.pop(part, None)
             done[module] = output.clone()  # the network may write over it
 
     with ExitStack() as stack:
         for module in model.modules():
-            stack.callback(module.register_forward_pre_hook(before).remove)
-            stack.callback(module.register_forward_hook(after).remove)
+            stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+            stack.callback(module.register_forward_hook(after, with_kwargs=True).remove)
         model(images)
     once = [module for module in done if calls[module] == 1]
     for module in once:
-        module.forward = lambda *_, kept=done[module]: kept.clone()
-    yield
-    for module in once:
-        del module.forward
+        module.forward = lambda *_, kept=done[module], **__: kept.clone()
+    try:
+        yield
+    finally:
+        for module in once:
+            del module.forward
 
 
 @contextmanager
@@ -55,11 +66,13 @@ def game(model: nn.Module, group: ChannelGroup, batch: Batch) -> Iterator[Worth]
     present = torch.ones(len(images), group.size, device=images.device)
 
     def gate(piece: Slice) -> Callable[..., Tensor]:
-        def before(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+        def before(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> tuple[tuple[Tensor], dict]:
+            (values,) = (*inputs, *named.values())
             features = present.repeat_interleave(piece.width, dim=1)
-            ones = (1,) * (inputs[0].dim() - 2)
+            features = features.repeat_interleave(len(values) // len(images), dim=0)  # several tokens of each image
+            ones = (1,) * (values.dim() - 2)
             shape = (*ones, -1) if isinstance(piece.module, nn.Linear) else (-1, *ones)
-            return inputs[0] * features.view(len(images), *shape)
+            return (values * features.view(len(values), *shape),), {}
 
         return before
 
@@ -69,7 +82,7 @@ def game(model: nn.Module, group: ChannelGroup, batch: Batch) -> Iterator[Worth]
 
     with torch.no_grad(), prefix_kept(model, [piece.module for piece in readers], images), ExitStack() as stack:
         for piece in readers:
-            stack.callback(piece.module.register_forward_pre_hook(gate(piece)).remove)
+            stack.callback(piece.module.register_forward_pre_hook(gate(piece), with_kwargs=True).remove)
         yield worth
 
 

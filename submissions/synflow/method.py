@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluator.contract import Job, Pruned, PruningMethod
 
@@ -35,7 +35,8 @@ class Synflow(PruningMethod):
     def prune(self, job: Job) -> Pruned:
         state = job.snapshot()
         job.model.double()
-        for tensor in (*job.model.parameters(), *job.model.buffers()):
+        statistics = [part for part in job.model.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+        for tensor in (*job.model.parameters(), *(one for norm in statistics for one in norm.buffers())):
             tensor.detach().abs_()
         masks = {i: torch.ones_like(weight, dtype=torch.bool) for i, weight in job.weights()}
         for number in range(1, self.rounds + 1):

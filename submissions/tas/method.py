@@ -85,12 +85,13 @@ class Tas(PruningMethod):
             chances = perturbed().detach().softmax(1).clamp(min=1e-30).cpu()
             job.memory["drawn"] = torch.multinomial(chances, 2, generator=job.generator).to(job.device)
 
-        def aggregate(group: ChannelGroup, piece: Slice) -> Callable[[nn.Module, tuple[Tensor, ...]], Tensor]:
-            def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        def aggregate(group: ChannelGroup, piece: Slice) -> Callable[..., tuple[tuple[Tensor], dict[str, Tensor]]]:
+            def before(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> tuple[tuple[Tensor], dict]:
+                (values,) = (*inputs, *named.values())
                 drawn = job.memory["drawn"][group.position]
                 shares = perturbed()[group.position, drawn].softmax(0)
                 fragments = widths[group.position, drawn].int().tolist()
-                return across(aggregation(fragments, shares, group.size), piece, inputs[0])
+                return (across(aggregation(fragments, shares, group.size), piece, values),), {}
 
             return before
 
@@ -106,7 +107,7 @@ class Tas(PruningMethod):
         readers = [(group, piece) for group in job.groups() for piece in group.slices if piece.side == "in"]
         with ExitStack() as hooks:
             for group, piece in readers:
-                hooks.enter_context(piece.module.register_forward_pre_hook(aggregate(group, piece)))
+                hooks.enter_context(piece.module.register_forward_pre_hook(aggregate(group, piece), with_kwargs=True))
             epochs = max(round(self.share * job.epochs), 1)
             job.train(epochs, penalty=price, after_step=lambda step: draw(step.progress), learn=[logits])
         return likeliest()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from evaluator.contract import ChannelGroup, Job, Pruned, PruningMethod, Slice
+from evaluator.contract import ChannelGroup, Job, Layer, Pruned, PruningMethod, Slice
 
 
 def windows(piece: Slice, maps: Tensor) -> Tensor:
     """(images, channels, kernel, positions): what the reader multiplies with one channel's kernel, at all its positions."""
     if isinstance(conv := piece.module, nn.Conv2d):
-        columns = F.unfold(maps, conv.kernel_size, conv.dilation, conv.padding, conv.stride)
-        return columns.unflatten(1, (maps.shape[1], -1))
+        patches = Layer(0, conv).patches(maps)  # padded as the layer pads
+        return patches.view(len(maps), -1, maps.shape[1], conv.weight[0, 0].numel()).permute(0, 2, 3, 1)
     return maps.reshape(*maps.shape[:2], piece.width, -1)
 
 
@@ -51,8 +50,7 @@ class ThiNet(PruningMethod):
 
     Deviations: all groups are judged in the whole network and go at once, without training after each; remaining channels
     are not rescaled by least squares; all readers of a group count together, where the paper leaves the channels of
-    shortcuts whole; linear layers are pruned as well; the number of images does not depend on that of classes; convolutions
-    are taken to pad with zeros.
+    shortcuts whole; linear layers are pruned as well; the number of images does not depend on that of classes.
     """
 
     batches: int

@@ -194,8 +194,29 @@ def test_only_what_a_norm_takes_as_it_was_made_has_the_signs_of_its_scales(in_pl
     )
     for norm in (model[2], model[4]):
         norm.weight.data[1::2] = -1
-    signs = module("lrp").signs_of_scales(model, torch.ones(1, 3, 6, 6))
+    lrp = module("lrp")
+    signs = lrp.signs_of_scales(model, lrp.speckle(3, 6, 6))
     assert {layer: found.tolist() for layer, found in signs.items()} == {model[3]: [1, -1, 1, -1]}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_relevance_is_the_same_where_a_relu_works_in_place(seed: int) -> None:
+    """Also where nothing of its input is negative, so that what it writes is what was there."""
+
+    def model(*, in_place: bool) -> nn.Sequential:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            parts = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=in_place), nn.BatchNorm2d(4), nn.ReLU6(inplace=in_place)
+            made = sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), classifier=nn.Linear(4, 5))
+        made[0].bias.data.fill_(5.0 if seed % 2 else 0.0)
+        made[2].weight.data[1::2] = -1
+        return made
+
+    flows = []
+    for in_place in (False, True):
+        copied, _ = module("lrp").instrumented(job(model(in_place=in_place), Goal(speedup=1.5)))
+        flows.append(module("lrp").relevance(copied, [copied[0]], batch())[0])
+    torch.testing.assert_close(*flows)
 
 
 def test_a_filter_that_has_decayed_to_nothing_does_no_harm() -> None:
@@ -269,14 +290,14 @@ def test_values_sum_to_what_all_channels_achieve_together(kind: str) -> None:
 @every_network
 def test_a_coalition_is_worth_what_the_network_does_with_the_others_silenced(kind: str) -> None:
     """Whatever is computed once only, in front of the readers of the group."""
-    work, one = structured(kind), batch(12)
+    work, plain, one = structured(kind), structured(kind), batch(12)
     random = torch.Generator().manual_seed(6)
     for group in work.groups():
         with module("shapley").game(work.model, group, one) as worth:
             for _ in range(3):
                 present = torch.rand(group.size, generator=random) < 0.5
                 found = float(worth(present.float().expand(12, -1)).mean())
-                assert found == pytest.approx(achieved_by(work, group, present, one), rel=1e-4, abs=1e-6)
+                assert found == pytest.approx(achieved_by(plain, group, present, one), rel=1e-4, abs=1e-6)
 
 
 def exact_values(work: Job, group: ChannelGroup, one: Batch) -> Tensor:
@@ -362,11 +383,12 @@ def test_a_module_that_is_used_again_behind_the_group_is_not_kept_from_running()
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        work = job(Shared().eval(), Goal(speedup=2))
+        model = Shared().eval()
+    work, plain = job(model, Goal(speedup=2)), job(copy.deepcopy(model), Goal(speedup=2))
     for group in work.groups():
         with module("shapley").game(work.model, group, batch(8)) as worth:
             for channel in range(group.size):
                 present = torch.arange(group.size) != channel
                 for _ in range(2):
                     found = float(worth(present.float().expand(8, -1)).mean())
-                    assert found == pytest.approx(achieved_by(work, group, present, batch(8)), rel=1e-4)
+                    assert found == pytest.approx(achieved_by(plain, group, present, batch(8)), rel=1e-4)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from evaluator.contract import ChannelGroup, Job, Slice
 from evaluator.job import Goal
@@ -92,11 +93,16 @@ def test_channels_of_highest_mean_rank_stay(kind: str) -> None:
     channels = method("hrank", batches=2, batch_size=20).prune(structured(kind)).channels
     work = structured(kind)
     inputs = torch.cat([one for one, _ in work.train_batches(2, 20)])
-    hrank = module("hrank")
-    for group in work.groups():
-        if all(piece.side == "in" for piece in hrank.places(group)):
-            ranks = sum(ranks_one_by_one(read_by(work, piece, inputs)) for piece in hrank.places(group))
-            assert_highest_stay(ranks, channels[group.position])
+    ranks = {group.position: torch.zeros(group.size) for group in work.groups()}
+
+    def visit(group: ChannelGroup, piece: Slice, maps: Tensor) -> None:
+        """What the layer or its BatchNorm makes is seen before the activation."""
+        if piece in module("hrank").places(group):
+            ranks[group.position] += ranks_one_by_one(maps if piece.side == "in" else F.relu(maps))
+
+    work.visit_channels(inputs, visit)
+    for position, mask in channels.items():
+        assert_highest_stay(ranks[position], mask)
 
 
 def test_among_equal_ranks_the_first_channels_stay() -> None:
@@ -190,6 +196,27 @@ def greedy(added: Tensor) -> list[int]:
         left = [c for c in range(added.shape[1]) if c not in gone]
         gone.append(min(left, key=lambda c: float(added[:, [*gone, c]].sum(1).square().sum())))
     return gone
+
+
+@every_network
+def test_thinet_samples_a_few_outputs_of_every_image_and_reader(kind: str) -> None:
+    """What is drawn for two batches, drawn again; the outcome is that of all these outputs together."""
+    channels = method("thinet", batches=2, batch_size=5, samples=4).prune(structured(kind)).channels
+    work, thinet = structured(kind), module("thinet")
+    added: dict[int, list[Tensor]] = {group.position: [] for group in work.groups()}
+
+    def visit(group: ChannelGroup, piece: Slice, maps: Tensor) -> None:
+        if piece.side == "in":
+            positions, filters = thinet.windows(piece, maps).shape[3], len(piece.module.weight)
+            draws = [torch.randint(number, (5, 4), generator=work.generator) for number in (positions, filters)]
+            added[group.position].append(thinet.contributions(piece, maps, *draws).flatten(0, 1))
+
+    for inputs, _ in work.train_batches(2, 5):
+        work.visit_channels(inputs, visit)
+    for group in work.groups():
+        rows = torch.cat(added[group.position])
+        assert len(rows) == 2 * 5 * 4 * len(readers(group))
+        assert_highest_stay(thinet.removal_order(rows.T @ rows), channels[group.position])
 
 
 @every_network

@@ -160,6 +160,22 @@ def test_each_step_of_netadapt_meets_its_budget_at_the_cost_of_one_group(
     assert speedup(work, channels) == pytest.approx(target, rel=0.02)
 
 
+def test_others_pay_for_a_group_of_netadapt_only_where_it_misses_the_budget_by_far() -> None:
+    """More than 2 %, whatever number of its own channels goes."""
+    along = 0
+    for kind in ("plain", "residual", "depthwise"):
+        work = training(kind)
+        work.channels = {g.position: torch.ones(g.size, dtype=torch.bool) for g in work.groups()}
+        whole = {g.position: g.size for g in work.groups()}
+        for payer, wanted in itertools.product(work.groups(), (1.05, 1.1, 1.15, 1.2, 1.3)):
+            kept = module("netadapt").proposal(work, payer, wanted)
+            if any(not mask.all() for position, mask in kept.items() if position != payer.position):
+                alone = (work.costs().speedup(whole | {payer.position: left}) for left in range(1, payer.size + 1))
+                assert min(abs(found / wanted - 1) for found in alone) > 0.02
+                along += 1
+    assert along
+
+
 @pytest.mark.parametrize("kind", ["linear", "plain", "residual"])
 def test_netadapt_takes_the_proposal_that_validates_best(kind: str) -> None:
     """Tried out one by one, on a network whose channels are really removed."""

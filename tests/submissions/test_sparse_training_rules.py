@@ -148,6 +148,32 @@ def test_rigl_moves_the_fraction_that_its_schedule_says_and_stops_in_time(kind, 
 
 
 @two_networks
+def test_rigl_drops_by_weight_and_grows_by_the_gradient_of_the_step(kind, monkeypatch):
+    work, moved = sparse_training(kind, 4, epochs=5), []
+    train = work.train
+
+    def spy(epochs, after_step):
+        def look(step: Step) -> None:
+            before, weights = dict(work.masks), {i: weight.clone() for i, weight in work.weights()}
+            slopes = {layer.position: layer.parameter.grad.clone() for layer in work.layers()}
+            after_step(step)
+            due = step.number % 4 == 0 and 0 < step.progress < 0.75
+            share = 0.15 * (1 + math.cos(math.pi * step.progress / 0.75)) if due else 0
+            for i, mask in before.items():
+                number, left = int(share * int(mask.sum())), mask.flatten().clone()
+                left[weights[i].abs().masked_fill(~mask, torch.inf).flatten().argsort()[:number]] = False
+                left[slopes[i].abs().flatten().masked_fill(left, -1).argsort(descending=True)[:number]] = True
+                assert torch.equal(work.masks[i].flatten(), left)
+                moved.append(int((left & ~mask.flatten()).sum()))
+
+        return train(epochs, after_step=look)
+
+    monkeypatch.setattr(work, "train", spy)
+    method("rigl", every=4).prune(work)
+    assert sum(moved) > 10
+
+
+@two_networks
 def test_set_replaces_the_weights_nearest_to_zero_after_each_epoch(kind):
     work = sparse_training(kind, 4, epochs=2)
     draw = {i: torch.rand(weight.shape, generator=work.generator) for i, weight in work.weights()}

@@ -20,18 +20,19 @@ class Block(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(8, 12, 3, **({"padding": 1} | padding))  # type: ignore[arg-type]
         self.norm = nn.BatchNorm2d(12, track_running_stats=False)
+        self.scale = nn.BatchNorm2d(12)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         made = self.conv(x)
-        return torch.relu(self.norm(made)), [made]
+        return torch.relu(self.scale(input=self.norm(made))), [made]
 
 
 class Unusual(nn.Module):
-    """Padding by a word, more on one side than on the other, and by what lies within; no running statistics."""
+    """Padding by a word, more on one side than on the other, and by what lies within; no running statistics; layers that
+    are called by name."""
 
-    def __init__(self, *, by_name: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.by_name = by_name
         self.stem = nn.Conv2d(3, 8, (2, 3), padding="same")
         self.block = Block(padding_mode="reflect")
         self.after = nn.Conv2d(12, 8, (3, 2), dilation=2, padding="same", bias=False)
@@ -39,32 +40,45 @@ class Unusual(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x, _ = self.block(x=torch.relu(self.stem(images)))
-        return self.classifier(torch.relu(self.after(input=x) if self.by_name else self.after(x)).mean((2, 3)))
+        return self.classifier(torch.relu(self.after(input=x)).mean((2, 3)))
 
 
-def unusual(*, by_name: bool = False) -> nn.Module:
+class Tokens(nn.Module):
+    """Linear layers that read the tokens of all images as so many rows; buffers of which some are masks; a sum behind which
+    the activation writes over what enters it, which the shortcut takes then."""
+
+    seen: Tensor
+    hidden: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.first, self.second = nn.Linear(8, 40), nn.Linear(40, 8)
+        self.relu, self.branch = nn.ReLU(inplace=True), nn.Conv2d(8, 8, 1)
+        self.classifier = nn.Linear(8, CLASSES)
+        self.register_buffer("seen", torch.arange(36) < 30)
+        self.register_buffer("hidden", torch.where(torch.arange(36) < 30, 0.0, -torch.inf))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stem(images)
+        x = self.branch(self.relu(x)) + x
+        tokens = x.flatten(2).transpose(1, 2)
+        rows = self.second(torch.relu(self.first(tokens.flatten(0, 1))))
+        tokens = (tokens + rows.view_as(tokens)).masked_fill(~self.seen[:, None], 0)
+        shares = (tokens.mean(2) + self.hidden).softmax(1)
+        return self.classifier((tokens * shares[:, :, None]).sum(1))
+
+
+def unusual(kind: type[nn.Module] = Unusual) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
-        return Unusual(by_name=by_name).eval()
+        return kind().eval()
 
 
-WANTING = {
-    "deepinversion": "compares with running statistics that a BatchNorm need not have",
-    "shapley": "keeps what modules return, and takes that for tensors",
-    "thinet": "takes padding for a number",
-}
-"""What is known, and will be mended with the next measurement: whoever changes a method's code makes its records stale."""
-
-
-@pytest.mark.parametrize(
-    "slug",
-    [
-        pytest.param(slug, marks=[pytest.mark.xfail(reason=WANTING[slug], strict=True)] if slug in WANTING else [])
-        for slug in SLUGS
-    ],
-)
-def test_every_method_takes_what_networks_of_the_grid_do_not_have(slug: str) -> None:
-    model = unusual()
+@pytest.mark.parametrize("kind", [Unusual, Tokens])
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_method_takes_what_networks_of_the_grid_do_not_have(slug: str, kind: type[nn.Module]) -> None:
+    model = unusual(kind)
     work = job(model, wanted := goal(slug, model), needs=submission(slug).metadata.needs)
     found = method(slug).prune(work)
     if wanted.keep:
@@ -76,7 +90,6 @@ def test_every_method_takes_what_networks_of_the_grid_do_not_have(slug: str) -> 
         assert found.masks
 
 
-@pytest.mark.xfail(reason=WANTING["thinet"], strict=True)
 def test_thinet_sees_what_a_layer_pads_with() -> None:
     thinet, work = module("thinet"), job(unusual(), Goal(speedup=2))
     inputs, seen = images().take(torch.arange(5))[0], []
@@ -98,10 +111,11 @@ def test_thinet_sees_what_a_layer_pads_with() -> None:
     assert seen == ["block.conv", "after"]
 
 
-@pytest.mark.xfail(reason=WANTING["shapley"], strict=True)
-@pytest.mark.parametrize("by_name", [False, True])
-def test_shapley_values_add_up_whatever_a_module_answers_with(by_name: bool) -> None:
-    shapley, work = module("shapley"), job(unusual(by_name=by_name), Goal(speedup=2))
+@pytest.mark.parametrize("kind", [Unusual, Tokens])
+def test_shapley_values_add_up_whatever_a_module_answers_with(kind: type[nn.Module]) -> None:
+    shapley, work = module("shapley"), job(unusual(kind), Goal(speedup=2))
+    with torch.no_grad():
+        whole = unusual(kind)(images().take(torch.arange(6))[0])
     sample = images().take(torch.arange(6))
     random = torch.Generator().manual_seed(2)
     for group in work.groups():
@@ -109,8 +123,41 @@ def test_shapley_values_add_up_whatever_a_module_answers_with(by_name: bool) -> 
         with shapley.game(work.model, group, sample) as worth:
             everyone, nobody = worth(torch.ones(orders.shape)), worth(torch.zeros(orders.shape))
             found = shapley.mean_contributions(worth, orders)
-        with torch.no_grad():
-            whole = work.model(sample[0]).softmax(1).gather(1, sample[1].unsqueeze(1)).squeeze(1).double()
-        torch.testing.assert_close(everyone, whole)
+        torch.testing.assert_close(everyone, whole.softmax(1).gather(1, sample[1].unsqueeze(1)).squeeze(1).double())
         torch.testing.assert_close(found.sum(), (everyone - nobody).mean())
         assert found.abs().min() > 0
+
+
+def test_relevance_reaches_what_a_layer_pads_with() -> None:
+    """As it does where a module pads and the layer does not."""
+
+    def network(*middle: nn.Module) -> nn.Sequential:
+        ends = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, CLASSES)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), *middle, nn.ReLU(), *ends).eval()
+
+    inside = network(nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"))
+    before = network(nn.ReflectionPad2d(1), nn.Conv2d(4, 6, 3))
+    before.load_state_dict(dict(zip(before.state_dict(), inside.state_dict().values(), strict=True)))
+    flows = []
+    for model in (inside, before):
+        copied, _ = module("lrp").instrumented(job(model, Goal(speedup=1.5)))
+        convolutions = [part for part in copied if isinstance(part, nn.Conv2d)]
+        flows.append(module("lrp").relevance(copied, convolutions, images().take(torch.arange(5))))
+    for here, there in zip(*flows, strict=True):
+        torch.testing.assert_close(here, there)
+        assert here.abs().sum() > 0
+
+
+def test_a_norm_that_is_called_by_name_gives_its_signs_to_the_layer_before() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+            self.norm.weight.data[1::2] = -1
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.norm(input=self.conv(images))
+
+    lrp, model = module("lrp"), Named().eval()
+    (signs,) = lrp.signs_of_scales(model, lrp.speckle(3, 6, 6)).items()
+    assert (signs[0], signs[1].tolist()) == (model.conv, [1, -1, 1, -1])
