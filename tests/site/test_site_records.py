@@ -45,7 +45,7 @@ def test_every_record_has_a_place_with_its_digests(site, places):
         assert all(one in text for one in digests if one), place
         assert f"espalier evaluate {row.submission} --cell {row.cell} --force" in text
         assert row.log.strip() in text
-        assert ("Another CPU, PyTorch 2.11.0, Espalier 0.1.0" in text) is (row.pruned_in is not None)
+        assert ("Another CPU, PyTorch 2.11.0, Python 3.11.2, Espalier 0.1.0, Linux" in text) is (row.pruned_in is not None)
         if row.status != "ok":
             assert row.status.replace("_", " ") in text
             assert row.reason in text
