@@ -225,7 +225,7 @@ class Record(Part):
 
     @property
     def sandbox(self) -> SandboxKind:
-        """None, where it was made or measured without."""
+        """``none`` where its masks were made, or it was measured, without one."""
         return "none" if any(environment.sandbox == "none" for environment in self.environments) else "bubblewrap"
 
     @property
