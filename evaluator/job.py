@@ -198,7 +198,8 @@ class Job:
     def visit_inputs(self, images: Tensor, visit: VisitInputs) -> None:
         """Run ``images`` through the model and call ``visit(layer, inputs)`` just before each prunable layer, in order.
 
-        What ``visit`` does to the layer's weight holds for the layers behind it, so that they see pruned inputs.
+        A layer that the network uses several times is visited at its first use. What ``visit`` does to the layer's weight
+        holds for the layers behind it, so that they see pruned inputs.
         """
         visit_inputs(self.model, self._layers, images, visit)
 

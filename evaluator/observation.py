@@ -23,8 +23,9 @@ def visit_inputs(model: nn.Module, layers: Sequence[Layer], images: Tensor, visi
 
     def watch(layer: Layer) -> Callable[..., None]:
         def before(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-            visited.add(layer.position)
-            visit(layer, _first(inputs, named))  # whatever it returns must not become the layer's input
+            if layer.position not in visited:
+                visited.add(layer.position)
+                visit(layer, _first(inputs, named))  # whatever it returns must not become the layer's input
 
         return before
 

@@ -23,7 +23,7 @@ from evaluator.errors import GridError
 Shape = tuple[int, int, int]
 
 _OBSTACLES = (
-    *("ConstantPadNd", "Slice", "Split", "Unbind", "Cat", "Stack", "Expand", "Select", "Index"),  # channels move
+    *("ConstantPadNd", "Slice", "Split", "Unbind", "CatBackward", "Stack", "Expand", "Select", "Index"),  # channels move
     *("Bmm", "ScaledDotProduct", "Softmax", "LogSoftmax", "NormBackward"),  # channels mix
     *("Sigmoid", "Hardsigmoid", "LogSigmoid", "Softplus", "Exp", "Cos"),  # silence does not stay silent
 )
@@ -34,7 +34,7 @@ def channel_groups(model: nn.Module, classifier: str, shape: Shape) -> list[Chan
     """The groups whose channels can each be removed without changing anything else, in the network's order.
 
     Left out: the logits, and channels that pass grouped convolutions, LayerNorm or GroupNorm, concatenations, attention
-    heads, padded shortcuts, or activations that do not keep zero at zero.
+    heads, padded shortcuts, activations that do not keep zero at zero, or a PReLU.
 
     Args:
         model: neither it nor its mode is changed; the slices refer to its modules.

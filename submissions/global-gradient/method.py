@@ -17,7 +17,7 @@ class GlobalGradient(PruningMethod):
 
     Blalock et al. 2020, section 7 ("global gradient"); the score goes back to Mozer and Smolensky 1988. Deviations: the
     gradient is taken in eval mode, so that BatchNorm uses its stored statistics and does not move them, where ShrinkBench
-    took it in training mode; biases, which ShrinkBench prunes along, stay.
+    took it in training mode; biases, which ShrinkBench prunes along, stay; 64 images also where it took 256.
     """
 
     batch_size: int

@@ -29,7 +29,7 @@ class RigL(PruningMethod):
 
     Deviations: the connections change after an ordinary step, by its gradient, where the paper changes them in place of a
     step; a weight that is dropped and grown again at once keeps its value and its momentum; the classifier stays dense;
-    a layer that gets no gradient keeps its connections; the authors' T_end is a little later.
+    a layer without any gradient keeps its connections; the authors' T_end is a little later.
     """
 
     fraction: float

@@ -109,7 +109,8 @@ class Shapley(PruningMethod):
 
     Deviations: the authors take accuracy, and all validation images for each of their orders, where here a few images have
     one each; every group keeps the same share, where they choose widths by hand; channels that several layers make, as
-    around a shortcut, are one player; their estimates from small coalitions and by regression are left out.
+    around a shortcut, are one player; without it nothing reaches who reads it, where they leave what a BatchNorm adds; their
+    estimates from small coalitions and by regression are left out.
     """
 
     batches: int

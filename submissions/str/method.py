@@ -25,8 +25,9 @@ class Str(PruningMethod):
     d_t = d + (1 - d) (1 - x)^3 of all weights, x from 0 to 1 between the shares ``begin`` and ``end`` of the training.
 
     Deviations: the paper has no c and no schedule, but finds by search the weight decay, and the first value of the s_l,
-    that lead to a sparsity; all s_l start at 0; their weight decay is ``decay``, which can but draw them together, whatever
-    the recipe's, where in the authors' code both are one unless set apart.
+    that lead to a sparsity; thresholds end at 1, and weights that are larger go by the final choice alone; all s_l start at
+    0; their weight decay is ``decay``, which can but draw them together, whatever the recipe's, where in the authors' code
+    both are one unless set apart.
     """
 
     begin: float

@@ -122,6 +122,36 @@ def test_layers_may_be_called_by_name() -> None:
     assert all(torch.equal(here, there) for here, there in zip(*seen, strict=True))
 
 
+class Recurrent(Network):
+    """Uses a layer three times, each time on what it made before."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = torch.relu(self.a(images))
+        for _ in range(3):
+            x = torch.relu(self.b(x))
+        return self.classifier(torch.relu(self.c(x)).mean((2, 3)))
+
+
+def test_a_layer_that_is_used_several_times_is_visited_at_its_first_use() -> None:
+    model = Recurrent().eval()
+    work, inputs = job(model, Goal(keep=500)), images().take(torch.arange(4))[0]
+    seen: list[tuple[int, Tensor]] = []
+    work.visit_inputs(inputs, lambda layer, entered: seen.append((layer.position, entered.clone())))
+    assert [position for position, _ in seen] == [0, 1, 2]
+    with torch.no_grad():
+        torch.testing.assert_close(seen[1][1], torch.relu(model.a(inputs)))
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+def test_channels_pass_what_pads_with_what_lies_within(mode: str) -> None:
+    """But for circular padding, which takes the rim apart and strings it together again."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3, padding=1, padding_mode=mode), nn.ReLU())
+    model.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten()])
+    model.add_module("classifier", nn.Linear(6, CLASSES))
+    found = job(model.eval(), Goal(speedup=1.5)).groups()
+    assert [group.size for group in found] == ([6] if mode == "circular" else [8, 6])
+
+
 @pytest.mark.parametrize("goal", [Goal(keep=0), Goal(pattern=(2, 4))])
 def test_a_network_with_nothing_to_prune_is_refused(goal: Goal) -> None:
     alone = nn.Sequential(nn.Flatten())

@@ -23,8 +23,8 @@ def iterative(kind: str, ratio: float, epochs: int):
 def test_the_survivors_of_a_lottery_are_reset_to_step_k_exactly(kind):
     """Step k: as many epochs of the same schedule from the initial weights, whatever the base model."""
     work = iterative(kind, 8, epochs=11)
-    lottery = method("lottery-ticket", rounds=4, rewind=1)
-    lottery.find(work, length=3)
+    lottery = method("lottery-ticket", rewind=1)
+    lottery.find(work, rounds=4, length=3)
     reference = iterative(kind, 2, epochs=11)
     reference.initialise()
     reference.train(1, schedule=(0, 3))
@@ -84,6 +84,17 @@ def test_lr_rewinding_keeps_the_weights_and_rewinds_the_rate(kind, monkeypatch):
     assert all(found == rates[0] for found in rates)
     assert rates[0][0] == 0.05 > rates[0][-1]
     assert sum(int(mask.sum()) for mask in outcome.masks.values()) == work.keep
+
+
+@pytest.mark.parametrize(
+    ("slug", "epochs"), [("lottery-ticket", 3), ("lottery-ticket", 5), ("lr-rewinding", 1), ("lr-rewinding", 3)]
+)
+def test_of_few_epochs_come_fewer_rounds(slug, epochs):
+    """As many as there are whole epochs for; the budget is used to its end."""
+    work = iterative("plain", 8, epochs)
+    found = method(slug, rounds=4).prune(work).masks
+    assert sum(int(mask.sum()) for mask in found.values()) == work.keep
+    assert work.epochs_left == 0
 
 
 def test_lr_rewinding_starts_from_the_base_model():
