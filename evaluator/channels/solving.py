@@ -15,20 +15,17 @@ from evaluator.scores import checked
 
 ChannelScope = Literal["global", "group"]
 
-CLOSE = 0.02
-"""How far from the speedup, as a share of it, the plain order of scores may end before channels are passed over."""
 FAR = 0.05
-"""How far both may end before numbers of channels are tried that follow no order: as far as the grid tolerates."""
+"""How far from the speedup, as a share of it, the order of scores may end and still be kept to: what the grid tolerates."""
 PATIENCE = 10_000
-"""How many of these are tried at most."""
+"""How many numbers of channels that follow no order are tried at most."""
 
 
 def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: ChannelScope) -> dict[int, Tensor]:
     """Keep the highest-scored channels such that the MACs shrink by ``speedup``, as closely as whole channels allow.
 
     The best channel of every group always stays, and within a group those of the highest scores. Ties go to the channel that
-    comes first in the network. Where channels are so few that the next one to go would overshoot widely, it is passed over
-    for later ones that cost less, if that comes closer. Where both end farther than ``FAR`` from the speedup, a few channels
+    comes first in the network. Where channels are so few that their order ends farther than ``FAR`` from the speedup, a few
     are given back, or more removed: as few as come near.
 
     Args:
@@ -36,7 +33,7 @@ def solve(scores: Mapping[int, Tensor], costs: Costs, speedup: float, scope: Cha
         costs: of the network that the groups are of.
         speedup: dense MACs over kept MACs, 1 or more.
         scope: ``"global"``, all channels compete with each other; ``"group"``, every group keeps the same share of its
-            channels, rounded to the nearest whole number, as long as the order of scores is followed.
+            channels, rounded to the nearest whole number, as long as their order is followed.
 
     Returns:
         Position -> boolean tensor (size,), True where the channel stays.
@@ -93,25 +90,8 @@ def _numbers(removal: list[int], costs: Costs, speedup: float) -> Counter[int]:
     while low < high:  # the smallest number that reaches the speedup, which only grows
         middle = (low + high) // 2
         low, high = (low, middle) if costs.speedup(after(middle)) >= speedup else (middle + 1, high)
-    below = max(low - 1, 0)
-    plain = kept = min(after(below), after(low), key=miss)
-    if miss(kept) > CLOSE * speedup:
-        kept = min(kept, _passing_over(removal[below:], after(below), costs, speedup), key=miss)
-    if miss(kept) > FAR * speedup:
-        kept = min(kept, _nearby(plain, costs, speedup), key=miss)
-    return kept
-
-
-def _passing_over(removal: list[int], kept: Counter[int], costs: Costs, speedup: float) -> Counter[int]:
-    """``kept`` without what goes next and does not exceed the speedup; of a group nothing after the first that does."""
-    kept, closed = kept.copy(), set[int]()
-    for group in removal:
-        if group not in closed:
-            kept[group] -= 1
-            if costs.speedup(kept) > speedup:
-                kept[group] += 1
-                closed.add(group)
-    return kept
+    plain = min(after(max(low - 1, 0)), after(low), key=miss)
+    return _nearby(plain, costs, speedup) if miss(plain) > FAR * speedup else plain
 
 
 def _nearby(kept: Counter[int], costs: Costs, speedup: float) -> Counter[int]:

@@ -18,7 +18,7 @@ def norms(group: ChannelGroup) -> Tensor:
 
 
 def proposal(job: Job, payer: ChannelGroup, speedup: float) -> Mapping[int, Tensor]:
-    """What stays when ``payer`` loses as many of its smallest filters as the speedup takes; others if it misses by far."""
+    """What stays when ``payer`` loses as many of its smallest filters as the speedup takes; then of others."""
     scores = {}
     for group in job.groups():
         score = norms(group) + (0 if group.position == payer.position else 2)
@@ -44,9 +44,9 @@ class NetAdapt(PruningMethod):
     Deviations: the budget is of MACs, not of measured latency; proposals come from groups, where layers that make the same
     channels go together, not from layers; only the one that is taken is trained; at most ``steps`` steps of equal size,
     which take the share ``share`` of the epochs, where the paper has a schedule of its own; a budget is met as closely as
-    whole channels allow, and where a group alone misses it by more than 2 % the smallest filters of others may go along, or
-    in their stead; ties go to the lower cross-entropy; at least one channel of every group stays; in a network of few
-    channels one that went may come back where a budget would be missed widely.
+    whole channels allow, and where a group alone cannot, the smallest filters of others go along; ties go to the lower
+    cross-entropy; at least one channel of every group stays; in a network of few channels, where a budget would be missed
+    by more than 5 %, a filter of any group may go in their stead, or one that went come back, without its weights.
     """
 
     steps: int

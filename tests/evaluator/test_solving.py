@@ -1,4 +1,4 @@
-"""From scores to channels: targets are met, the highest scores stay, and what is passed over comes closer."""
+"""From scores to channels: targets are met, the highest scores stay, and their order is left where it leads too far."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_best_channel_of_every_group_stays(scope: str) -> None:
 def test_a_higher_speedup_keeps_a_subset(name: str, scope: str, seed: int, height: float) -> None:
     found = {position: (score * 4).round() for position, score in scores(name, seed).items()}  # with many ties
     highest = costs(name).highest_speedup
-    with mock.patch.multiple(solving, CLOSE=math.inf, FAR=math.inf):  # nothing is passed over or given back
+    with mock.patch.object(solving, "FAR", math.inf):  # nothing is given back
         fast = solve(found, costs(name), 1 + height * (highest - 1), scope)
         slow = solve(found, costs(name), 1 + height * (highest - 1) / 2, scope)
     assert all(bool((slow[position] | ~fast[position]).all()) for position in found)
@@ -104,9 +104,7 @@ def test_of_a_narrow_network_what_can_be_met_is_met(
     ranked = {position: torch.rand(size, generator=random) for position, size in found.sizes.items()}
     kept = solve(ranked, found, speedup, scope)
     with mock.patch.object(solving, "FAR", math.inf):
-        passed = solve(ranked, found, speedup, scope)
-        with mock.patch.object(solving, "CLOSE", math.inf):
-            plain = numbers(solve(ranked, found, speedup, scope))
+        plain = numbers(solve(ranked, found, speedup, scope))
 
     def miss(kept: Mapping[int, int]) -> float:
         return abs(found.speedup(kept) - speedup)
@@ -117,9 +115,7 @@ def test_of_a_narrow_network_what_can_be_met_is_met(
     ranges = (range(1, size + 1) for size in found.sizes.values())
     every = [dict(zip(found.sizes, kept, strict=True)) for kept in itertools.product(*ranges)]
     near = [kept for kept in every if miss(kept) <= solving.FAR * speedup]
-    if miss(numbers(passed)) <= solving.FAR * speedup:
-        assert all(torch.equal(kept[position], passed[position]) for position in kept)
-    elif near:
+    if near:
         assert numbers(kept) in near
         assert changes(numbers(kept)) == min(map(changes, near))
     else:
@@ -143,18 +139,18 @@ def test_channels_are_given_back_only_beyond_what_the_grid_tolerates() -> None:
     assert GRID.targets["structured"].tolerance == solving.FAR
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.sampled_from(SMALL), st.sampled_from(["global", "group"]), st.integers(0, 2**32 - 1), st.floats(0, 1))
-def test_passing_over_only_comes_closer(name: str, scope: str, seed: int, height: float) -> None:
-    found, speedup = scores(name, seed), 1 + height * (costs(name).highest_speedup - 1)
-    kept = solve(found, costs(name), speedup, scope)
-    with mock.patch.multiple(solving, CLOSE=math.inf, FAR=math.inf):
-        plain = solve(found, costs(name), speedup, scope)
-    misses = [abs(costs(name).speedup(numbers(masks)) - speedup) for masks in (kept, plain)]
-    assert misses[0] <= misses[1]
-    assert all(bool(kept[position][score.argmax()]) for position, score in found.items())
-    for position, mask in kept.items():  # within a group it is still the highest that stay
-        assert mask.all() or found[position][mask].min() > found[position][~mask].max()
+@pytest.mark.parametrize("name", ["lenet-5-caffe", "lenet-300-100", "resnet-20", "resnet-56"])
+@pytest.mark.parametrize("speedup", [1.5, 2, 3, 4, 6, 8])
+def test_groups_keep_the_same_share_at_the_targets(name: str, speedup: float) -> None:
+    """To the channel, but on LeNet-5 at 8x, where one of the first convolution is 7 % of what is left."""
+    found = costs(name)
+    with mock.patch.object(solving, "FAR", math.inf):
+        equal = numbers(solve(scores(name), found, speedup, "group"))
+    kept = numbers(solve(scores(name), found, speedup, "group"))
+    changed = sum(abs(kept[position] - equal[position]) for position in equal)
+    assert changed == 0 or (name, speedup) == ("lenet-5-caffe", 8)
+    for (one, size), (other, further) in itertools.combinations(found.sizes.items(), 2):
+        assert abs(equal[one] / size - equal[other] / further) <= 0.5 / size + 0.5 / further + 1e-6
 
 
 @pytest.mark.parametrize("scope", ["global", "group"])

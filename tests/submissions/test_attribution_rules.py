@@ -257,7 +257,7 @@ def test_channels_of_largest_relevance_stay(kind: str) -> None:
     removed = [scores[p][~mask] for p, mask in channels.items()]
     kept = [scores[p][mask & (torch.arange(len(mask)) != scores[p].argmax())] for p, mask in channels.items()]
     inversions = sum(int((torch.cat(kept) < score * (1 - 1e-4)).any()) for score in torch.cat(removed))
-    assert inversions <= 0.1 * sum(len(mask) for mask in channels.values())  # channels that would overshoot are passed over
+    assert inversions <= 0.1 * sum(len(mask) for mask in channels.values())  # where the order of scores would overshoot
 
 
 # -- Shapley values -------------------------------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def norm_of(group: ChannelGroup, channel: int) -> float:
 def test_each_step_of_netadapt_meets_its_budget_at_the_cost_of_one_group(
     name: str, target: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MACs fall by the same number in each step; the smallest filters of one group go, and no more than it takes."""
+    """MACs fall by the same number in each step, as closely as channels allow; the smallest filters of one group go."""
     work = on_the_grid(name, target, "netadapt")
     rule = method("netadapt")
     adapt, speedups = rule.adapt, []
@@ -143,12 +143,18 @@ def test_each_step_of_netadapt_meets_its_budget_at_the_cost_of_one_group(
         before = dict(work.channels)
         adapt(work, wanted, validation)
         speedups.append(wanted)
-        assert speedup(work, work.channels) == pytest.approx(wanted, rel=0.02)
+        assert speedup(work, work.channels) == pytest.approx(wanted, rel=0.05)
         (payer,) = [g for g in work.groups() if not torch.equal(before[g.position], work.channels[g.position])]
         stays, was = work.channels[payer.position], before[payer.position]
         assert not (stays & ~was).any()
         norms = torch.tensor([norm_of(payer, k) for k in range(payer.size)])
         assert float(norms[was & ~stays].max()) <= float(norms[stays].min()) * (1 + 1e-6)
+        kept = numbers(work.channels)
+        misses = [
+            abs(work.costs().speedup({**kept, payer.position: max(kept[payer.position] + more, 1)}) - wanted)
+            for more in (-1, 0, 1)
+        ]
+        assert misses[1] == min(misses), "as closely as whole channels allow"
 
     monkeypatch.setattr(rule, "adapt", spy)
     calls = spied(work, monkeypatch, lambda _, __: None)
@@ -157,7 +163,7 @@ def test_each_step_of_netadapt_meets_its_budget_at_the_cost_of_one_group(
         [dense - i / 3 * (dense - dense / target) for i in (1, 2, 3)]
     )
     assert calls == [1, 1, 4]
-    assert speedup(work, channels) == pytest.approx(target, rel=0.02)
+    assert speedup(work, channels) == pytest.approx(target, rel=0.05)
 
 
 def test_others_pay_for_a_group_of_netadapt_only_where_it_misses_the_budget_by_far() -> None:
