@@ -127,11 +127,14 @@ def norm_of(group: ChannelGroup, channel: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("name", "target"),
-    [("digits-mlp", 1.5), ("digits-mlp", 3), ("lenet-300-100", 1.5), ("lenet-300-100", 3), ("lenet-5-caffe", 1.5)],
+    ("name", "target", "near"),
+    [
+        *(("digits-mlp", 1.5, 0.02), ("digits-mlp", 3, 0.02), ("lenet-300-100", 1.5, 0.02), ("lenet-300-100", 3, 0.02)),
+        ("lenet-5-caffe", 1.5, 0.031),  # half a channel of its first convolution, of what is left
+    ],
 )
 def test_each_step_of_netadapt_meets_its_budget_at_the_cost_of_one_group(
-    name: str, target: float, monkeypatch: pytest.MonkeyPatch
+    name: str, target: float, near: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MACs fall by the same number in each step, as closely as channels allow; the smallest filters of one group go."""
     work = on_the_grid(name, target, "netadapt")
@@ -143,7 +146,7 @@ def test_each_step_of_netadapt_meets_its_budget_at_the_cost_of_one_group(
         before = dict(work.channels)
         adapt(work, wanted, validation)
         speedups.append(wanted)
-        assert speedup(work, work.channels) == pytest.approx(wanted, rel=0.05)
+        assert speedup(work, work.channels) == pytest.approx(wanted, rel=near)
         (payer,) = [g for g in work.groups() if not torch.equal(before[g.position], work.channels[g.position])]
         stays, was = work.channels[payer.position], before[payer.position]
         assert not (stays & ~was).any()
@@ -163,7 +166,7 @@ def test_each_step_of_netadapt_meets_its_budget_at_the_cost_of_one_group(
         [dense - i / 3 * (dense - dense / target) for i in (1, 2, 3)]
     )
     assert calls == [1, 1, 4]
-    assert speedup(work, channels) == pytest.approx(target, rel=0.05)
+    assert speedup(work, channels) == pytest.approx(target, rel=near)
 
 
 def test_others_pay_for_a_group_of_netadapt_only_where_it_misses_the_budget_by_far() -> None:
