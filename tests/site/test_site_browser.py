@@ -1,9 +1,17 @@
-"""The built site in a real Chromium, from file://."""
+"""The built site in a real Chromium, from file:// and over a slow line."""
 
 from __future__ import annotations
 
 import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from html import unescape
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,15 +201,53 @@ def test_works_without_javascript(site, visit):
 @pytest.mark.parametrize("path", ["index.html", BENCHMARK, "methods/lamp.html", "methods.html", "compare.html"])
 def test_nothing_moves(site, browser, path, width):
     """Neither when scripts start nor when charts come alive."""
+    page = watched(browser, width)
+    page.goto((site.folder / path).as_uri())
+    draw_all(page)
+    assert page.evaluate("window.moved") < 0.001
+    page.close()
+
+
+@pytest.mark.parametrize("path", ["literature/pairs.html", "literature/papers.html"])
+def test_columns_do_not_widen_while_a_table_is_read(site, browser, path):
+    """Over a slow line a page comes in pieces, and the longest word of a column may be in the last."""
+    page = watched(browser, 1280)
+    with served_slowly(site.folder) as address:
+        page.goto(f"{address}/{path}")
+        page.wait_for_selector("thead button")
+        page.wait_for_timeout(100)  # shifts are told after the frame in which they happen
+    assert page.evaluate("window.moved") < 0.001
+    page.close()
+
+
+def watched(browser: Any, width: int) -> Any:
+    """A new page that adds up its layout shifts in ``window.moved``."""
     page = browser.new_page()
     page.set_viewport_size({"width": width, "height": 900})
     page.add_init_script("""window.moved = 0; new PerformanceObserver(list => {
       for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.moved += shift.value;
     }).observe({type: 'layout-shift', buffered: true});""")
-    page.goto((site.folder / path).as_uri())
-    draw_all(page)
-    assert page.evaluate("window.moved") < 0.001
-    page.close()
+    return page
+
+
+@contextmanager
+def served_slowly(folder: Path) -> Iterator[str]:
+    """The address of a server that pauses after every 8 kB of a page."""
+
+    class Slow(SimpleHTTPRequestHandler):
+        def copyfile(self, source: Any, target: Any) -> None:
+            pause = 0.05 if self.path.endswith(".html") else 0
+            while piece := source.read(8192):
+                target.write(piece)
+                time.sleep(pause)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Slow, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def test_dark_and_light(site, visit):
