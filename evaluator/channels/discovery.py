@@ -34,7 +34,7 @@ def channel_groups(model: nn.Module, classifier: str, shape: Shape) -> list[Chan
     """The groups whose channels can each be removed without changing anything else, in the network's order.
 
     Left out: the logits, and channels that pass grouped convolutions, LayerNorm or GroupNorm, concatenations, attention
-    heads, padded shortcuts, activations that do not keep zero at zero, or a PReLU.
+    heads, padded shortcuts, activations that do not keep zero at zero, or a PReLU with a slope for each channel.
 
     Args:
         model: neither it nor its mode is changed; the slices refer to its modules.
@@ -155,6 +155,8 @@ def _as_slices(nodes: list[_Node], classifier: str) -> list[Slice] | None:
         if not node.name:
             if _is_obstacle(node.what):
                 return None
+            continue
+        if isinstance(node.what, nn.PReLU) and node.what.num_parameters == 1:
             continue
         side = _side(node.what, node.makes)
         if side is None or (node.name == classifier and side != "in"):

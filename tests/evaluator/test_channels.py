@@ -95,6 +95,19 @@ def test_channels_that_cannot_simply_be_removed_are_left_out(between: nn.Module)
     assert [(piece.name, piece.side) for piece in group.slices] == [("2", "out"), ("5", "in")]
 
 
+@pytest.mark.parametrize(
+    "between",
+    [nn.PReLU(), nn.LeakyReLU(), nn.ReLU6(), nn.ELU(), nn.SiLU(), nn.GELU(), nn.Tanh(), nn.Hardswish(), nn.Dropout(),
+     nn.AvgPool2d(2), nn.ReflectionPad2d(1)],
+    ids=lambda module: type(module).__name__,
+)  # fmt: skip
+def test_channels_pass_what_treats_them_alike_and_keeps_zero(between: nn.Module) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), between, nn.LazyConv2d(6, 1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2)).eval()
+    model(torch.zeros(2, 3, 6, 6))
+    first, _ = channel_groups(model, "5", (3, 6, 6))
+    assert [(piece.name, piece.side) for piece in first.slices] == [("0", "out"), ("2", "in")]
+
+
 def test_what_the_graph_misunderstands_is_left_out_by_the_trial() -> None:
     """Adding one is an addition like any other to the graph; and tokens are flattened with the channels last."""
 
