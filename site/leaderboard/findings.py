@@ -44,7 +44,9 @@ def score_or_allocation(site: Site, boards: list[Standings]) -> Finding | None:
         f"in {one.better or 'none'} of {one.contests} comparisons {_when(phase)}" for phase, one in totals.items()
     )
     losses = " and ".join(f"{one.worse or 'none'} {_when(phase)}" for phase, one in totals.items())
-    sentence = f"With the same densities by layer, a method's score beats plain magnitude {wins}; it loses in {losses}."
+    sentence = (
+        f"With the same densities by layer, or widths, a method's score beats plain magnitude {wins}; it loses in {losses}."
+    )
     title = "Is it the score, or only the allocation?"
     more = f"{_certain(totals)}{_worth(gains)}"
     return Finding("score-or-allocation", title, sentence, _DUEL, _DUEL_COLUMNS, lines, more)
@@ -58,7 +60,10 @@ def random_allocation(site: Site, boards: list[Standings]) -> Finding | None:
     lines, totals, _ = found
     ties = " and ".join(f"in {one.tied + one.worse} of {one.contests} comparisons {_when(phase)}"
                         for phase, one in totals.items())  # fmt: skip
-    sentence = f"Random weights at the densities that a method chose are not significantly worse than its own choice {ties}."
+    sentence = (
+        "Random weights at the densities that a method chose, or random channels at its widths, are not significantly worse "
+        f"than its own choice {ties}."
+    )
     more = _certain(totals)
     return Finding("random-allocation", "How far does chance get?", sentence, _DUEL, _DUEL_COLUMNS, lines, more)
 
@@ -173,7 +178,8 @@ def nearly_dense(site: Site, boards: list[Standings]) -> Finding | None:
         best: tuple[float, str, list[str]] | None = None
         for position, target in enumerate(standing.frame.targets):
             drops = {entry.slug: entry.points[position].drop for entry in standing.methods}
-            kept = [slug for slug, drop in drops.items() if drop.n > 1 and drop.low > -WITHIN]
+            whole = max(len(standing.frame.seeds), 2)
+            kept = [slug for slug, drop in drops.items() if drop.n >= whole and drop.low > -WITHIN]
             if kept:
                 best = (target.factor, asked(target.label), kept)
         if best is not None:
@@ -236,7 +242,8 @@ _DUEL = (
     "Every method at every target against the control with its own densities (or widths), paired by base model and "
     "seed: better or worse where the 95 % t interval of the difference leaves out zero, which chance alone does in 5 "
     "of 100 comparisons. The last column counts those that remain so after Holm's correction over the board. Where "
-    "method and control are the same network, there is nothing to compare."
+    "method and control are the same network, there is nothing to compare. Left out are methods that draw at random, which "
+    "have no score, and the tracks on which a method trains for epochs that its control does not get."
 )
 _DUEL_COLUMNS = ("Score", "Better", "Cannot be told apart", "Worse", "Same network", "After Holm")
 
@@ -285,11 +292,11 @@ def _worth(gains: Gains) -> str:
 
 def _certain(totals: dict[Phase, Tally]) -> str:
     counts = " and ".join(f"{one.certain or 'none'} {_when(phase)}" for phase, one in totals.items())
-    return f"With Holm's correction over each board, {counts} of these differences remain."
+    return f"With Holm's correction over each board, {counts} of the significant differences remain."
 
 
 def _when(phase: Phase) -> str:
-    return {"after": "after retraining", "before": "as pruned"}[phase]
+    return {"after": "after (re)training", "before": "as pruned"}[phase]
 
 
 def _kind(standing: Standing) -> str:

@@ -157,10 +157,11 @@ def _templates() -> str:
 
 
 def sampling(view: BoardView) -> str:
-    """Standard error of an accuracy by the choice of test images, points, at the dense network's accuracy."""
+    """Standard error of an accuracy by the choice of test images, in words: at the dense one, and where it is largest."""
     standing = view.panels[0].standing
     images = view.board.images
     share = standing.dense[standing.frame.phase].mean / 100
     if images is None or not math.isfinite(share):
-        return "0.1 to 1"
-    return f"{100 * math.sqrt(share * (1 - share) / images):.2f}"
+        return "0.1 to 1 points"
+    at_dense, at_half = (100 * math.sqrt(p * (1 - p) / images) for p in (share, 0.5))
+    return f"about {at_dense:.2f} points where it is the dense network's, up to {at_half:.2f} at 50 %"

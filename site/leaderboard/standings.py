@@ -51,8 +51,9 @@ class Standing:
 
     @property
     def variants(self) -> list[str]:
-        """Kinds of controls that stand beside its methods, in the order of the tables."""
-        present = {control.variant for controls in self.controls.values() for control in controls}
+        """Kinds of controls with an accuracy beside its methods, in the order of the tables."""
+        every = (control for controls in self.controls.values() for control in controls)
+        present = {control.variant for control in every if any(point.accuracy.n for point in control.points)}
         return [name for name in CONTROLS if name in present]
 
     def ranking(self) -> dict[str, Range]:

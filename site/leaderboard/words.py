@@ -148,7 +148,7 @@ RANKS = (
 
 COLUMNS = {
     "Mean drop": "mean over the targets of accuracy minus the dense control's, paired by seed; drawn: the root of the "
-    "loss at each target",
+    "loss at each target; a collapsed network counts as chance",
     "Its epochs": "epochs that the method itself trained for, fewest and most over the targets",
     "Cost": "what pruning one network takes at the costliest target, without retraining, mean over seeds, on the machine "
     "that measured it",

@@ -117,7 +117,9 @@ def test_a_method_says_how_far_it_is_measured(site):
     assert replace(whole, pairs=3, large=1).minimum == "met"
     assert not replace(whole, pairs=3, large=0).enough
     assert f"Minimum of Blalock et al. (2020): {whole.minimum}" in text(site, "methods/global-magnitude.html")
-    assert "none of them large" in whole.minimum
+    assert (
+        whole.minimum == "1 pair of data and network with 5 points and 3 seeds, where 3 are asked for; none of them is large"
+    )
     assert ">Trainability</th>" in text(site, "methods/global-magnitude.html")
 
 

@@ -139,6 +139,20 @@ def test_nearly_dense_names_only_methods_whose_interval_is_inside(gathered):
         assert not [low for low in later if low > -1]
 
 
+def test_nearly_dense_waits_for_all_seeds(tmp_path):
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=3, controls=False))
+    path = repository.published / "digits-mlp" / "lamp.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for kept in (rows, [row for row in rows if row["seed"] < 2]):
+        for row in kept:
+            row["after"] = row["after"] | {"correct": row["after"]["images"] - 9}
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        site = gather(repository)
+        found = nearly_dense(site, telling(site))
+        assert (found is not None and site.titles["lamp"] in found.lines[0].figures[2]) == (kept is rows)
+
+
 @pytest.mark.filterwarnings("ignore:Precision loss")
 def test_harm_is_counted_class_by_class(gathered, monkeypatch):
     """By scipy from the records alone; the whole test set hides a class that goes while it loses little itself."""

@@ -89,6 +89,16 @@ def test_boards_are_listed_in_the_protocols_order(folder):
     ]  # fmt: skip
 
 
+def test_a_panel_names_the_controls_that_it_shows(folder):
+    """Before retraining there is nothing of Scratch, which starts from new weights."""
+    _, *panels = board(folder, "one-shot", "structured").split('<div class="panel ')
+    assert {part.split('"')[0]: "and Scratch" in part for part in panels} == {"after": True, "before": False}
+    assert {part.split('"')[0]: "Scratch-B" in part.split("<table")[0] for part in panels} == {
+        "after": True,
+        "before": False,
+    }
+
+
 def board_nav(folder):
     text = page(folder, address(folder, "one-shot", "structured"))
     return text[text.index('<nav class="boards"') :].split("</nav>")[0]
@@ -216,7 +226,7 @@ def test_latency_has_its_circumstances(folder):
     """Device, threads, batch and type; median, quartiles, and the ratio to dense, paired by seed."""
     text = page(folder, "methods/one-shot-structured-1.html")
     table = text[text.index("<h3>Latency") :].split("</table>")[0]
-    assert "cpu, 1 thread, float32, 10 runs" in table
+    assert "Synthetic CPU, 1 thread, float32, 10 runs" in table
     assert "Batch 1, ms" in table
     assert "Batch 128, ms" in table
     assert "does other work meanwhile" in table
@@ -226,14 +236,22 @@ def test_latency_has_its_circumstances(folder):
     assert "<h3>Latency" not in page(folder, "methods/global-magnitude.html")
 
 
-def test_latency_without_a_dense_network_has_no_ratio(tmp_path):
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_latency_without_a_dense_network_has_no_ratio(tmp_path, elsewhere):
+    """Nor has one whose dense network another processor ran: how much faster that is says nothing of the method."""
     repository = make_repository(tmp_path)
     fill(repository, Plan(benchmarks=(NAME,), methods=1, kinds=(("one-shot", "structured"),)))
     dense = repository.published / NAME / "dense.jsonl"
-    records = [{**json.loads(line), "latency": []} for line in dense.read_text().splitlines()]
+    records = [json.loads(line) for line in dense.read_text().splitlines()]
+    for record in records:
+        if elsewhere:
+            record["environment"]["device"] = "Another CPU"
+        else:
+            record["latency"] = []
     dense.write_text("".join(json.dumps(record) + "\n" for record in records))
     text = page(build(repository, tmp_path / "public").folder, "methods/one-shot-structured-0.html")
-    assert "The dense network was not timed, so there is no ratio." in text
+    assert "The dense network was not timed there, so there is no ratio." in text
+    assert f"{2.0:.2f}" not in text[text.index("<h3>Latency") :].split("</table>")[0]
 
 
 def test_latency_by_the_kernels_of_a_pattern_says_so(tmp_path):

@@ -33,8 +33,12 @@ class Group:
 
 
 class Way(NamedTuple):
-    """How a forward pass was timed; only times of the same way are compared."""
+    """How a forward pass was timed; only times of the same way are compared.
 
+    ``processor`` tells which one the device "cpu" was, where it is known: it is not of what a GPU's host timed beside it.
+    """
+
+    processor: str
     device: str
     threads: int
     dtype: str
@@ -129,7 +133,8 @@ def _ways(row: Row) -> list[Way]:
     if not isinstance(row.latency_batch, list):
         return []
     parts = zip(row.latency_device, row.latency_threads, row.latency_dtype, row.latency_batch, strict=True)
-    return [Way(*part) for part in parts]
+    processor = {"cpu": row.device} if row.device_class == "cpu" else {}
+    return [Way(processor.get(part[0], ""), *part) for part in parts]
 
 
 def _runs(row: Row) -> list[tuple[Way, int]]:

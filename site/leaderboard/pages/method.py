@@ -86,8 +86,11 @@ class Coverage:
         """How it stands with what they ask for, in words."""
         if self.enough:
             return "met"
-        pairs = f"{self.pairs} of {PAIRS} pairs of data and network with {POINTS} points and {SEEDS} seeds"
-        return pairs if self.large or not self.pairs else f"{pairs}, none of them large"
+        pairs = (
+            f"{self.pairs} pair{'s' if self.pairs != 1 else ''} of data and network with {POINTS} points and {SEEDS} seeds"
+        )
+        large = "" if self.large or not self.pairs else "; none of them is large"
+        return f"{pairs}, where {PAIRS} are asked for{large}"
 
     @property
     def enough(self) -> bool:
