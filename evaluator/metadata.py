@@ -107,7 +107,7 @@ class Facets(Part):
 
 
 class Needs(Part):
-    """What the method asks of the evaluator; it gets nothing else."""
+    """What the method asks of the evaluator: its ``Job`` refuses the rest."""
 
     data: Annotated[bool, Field(description="reads training or validation images")]
     labels: Annotated[bool, Field(description="reads their labels")]

@@ -41,7 +41,7 @@ PACKAGE = Path(__file__).parent
 
 
 CONSTANTS = "constants of the grid"
-_READ = ("datasets", "architectures", "benchmarks", "protocol")
+_READ = ("datasets", "architectures", "benchmarks", "targets", "protocol")
 
 
 def sources() -> dict[str, dict[str, str]]:
@@ -54,13 +54,14 @@ def sources() -> dict[str, dict[str, str]]:
 
 
 def _constants() -> dict[str, Any]:
-    """How pixels become numbers, how networks are trained together, and over which batches they are tested."""
+    """How pixels become numbers, how networks are trained together and tested, and how far a target may be missed."""
     grid = PACKAGE / "grid"
     read = {name: yaml.safe_load((grid / f"{name}.yaml").read_text()) for name in _READ}
     chosen = {
         "datasets": ("mean", "std", "maximum"),
         "architectures": ("memory_format", "together", "gpu_form"),
         "benchmarks": ("recalibration_batches", "evaluation_batch"),
+        "targets": ("tolerance",),
     }
     found = {
         part: {name: {key: entry[key] for key in keys if key in entry} for name, entry in read[part].items()}

@@ -192,7 +192,10 @@ class Record(Part):
     counts: Counts | None = None
     before: Annotated[Score | None, Field(description="after recalibration of BatchNorm, before retraining")] = None
     after: Annotated[Score | None, Field(description="after the last epoch of retraining")] = None
-    trainability: Annotated[float | None, Field(description="mean test accuracy over the first third of retraining")] = None
+    trainability: Annotated[
+        float | None,
+        Field(description="mean test accuracy over the first third of retraining; at a constant rate, all of it"),
+    ] = None
     latency: list[Latency] = []
     cost: Cost
     inputs: Inputs

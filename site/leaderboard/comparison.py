@@ -187,7 +187,7 @@ def _sum(standing: Standing, axis: Axis | None) -> Column:
     figures = {entry.slug: entry.mean_drop if axis is None else entry.area[axis] for entry in standing.methods}
     found = {slug: figure.per_seed for slug, figure in figures.items() if figure.gap is None}
     if axis is None:
-        return Column("Mean", "mean over the targets of accuracy, points", 2, found)
+        return Column("Mean drop", "mean over the targets of accuracy minus the dense control's, points", 2, found)
     span = standing.frame.span(axis)
     over = f" from {span[0]:g} to {span[1]:g}" if span else ""
     return Column("NAUC", f"area under accuracy against log2 of {axis}{over}, chance 0, dense 1", 4, found)

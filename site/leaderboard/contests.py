@@ -33,9 +33,11 @@ class Contest:
 
     @property
     def verdict(self) -> Verdict:
-        """By its 95 % interval."""
+        """By its 95 % interval, which says nothing where the difference does not vary."""
         if self.same:
             return "same"
+        if self.difference.sd < statistics.STILL:
+            return "tied"
         if self.difference.low > 0:
             return "better"
         return "worse" if self.difference.high < 0 else "tied"

@@ -93,12 +93,14 @@ class Standing:
 
     def front(self, axis: Axis) -> list[str]:
         """Slugs with a point on the Pareto front of mean accuracy against a factor: as asked for on the targets' own axis,
-        where the realised one differs by rounding alone, and as realised on the other."""
+        where the realised one differs by rounding alone, and as realised on the other. Of points with all seeds, none of
+        them collapsed."""
         asked = axis == self.frame.primary
         points = [
             (p.target.factor if asked else getattr(p, axis), p.accuracy.mean, entry.slug)
             for entry in self.methods
             for p in entry.points
+            if p.accuracy.n == len(self.frame.seeds) and not p.collapsed
         ]
         if not points:
             return []

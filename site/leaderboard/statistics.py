@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 Points = list[tuple[float, float]]
 """Points in the order of their places: log2 of a factor, and the accuracy there."""
 LEVEL = 0.95
+STILL = 1e-9
+"""Differences that vary by less do not vary: whole images over a few seeds are equal too often for that to be certainty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,11 @@ def across(benchmarks: Sequence[ArrayLike], draws: int = 10_000) -> tuple[float,
 
 
 def paired_p(difference: Interval) -> float:
-    """Two-sided p of the t test behind an interval of paired differences; nan where there is too little to test."""
+    """Two-sided p of the t test behind an interval of paired differences; 1 where they do not vary, nan of a single one."""
     if difference.n < 2:
         return math.nan
-    if difference.sd == 0:
-        return 1.0 if difference.mean == 0 else 0.0
+    if difference.sd < STILL:
+        return 1.0
     t = abs(difference.mean) * math.sqrt(difference.n) / difference.sd
     return float(2 * special.stdtr(difference.n - 1, -t))
 
@@ -223,14 +225,18 @@ def welch(one: ArrayLike, other: ArrayLike) -> Floats:
 
 
 def pairwise_p(values: Floats) -> Floats:
-    """Two-sided p of the paired t test for every pair of rows of ``values`` (method x seed), as a square."""
+    """Two-sided p of the paired t test for every pair of rows of ``values`` (method x seed), as a square.
+
+    1 where their difference does not vary.
+    """
     difference = values[:, None, :] - values[None, :, :]
     n = values.shape[1]
     mean = difference.mean(axis=2)
     error = difference.std(axis=2, ddof=1) / math.sqrt(n) if n > 1 else np.full(mean.shape, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(mean) / error
-    p = np.where(np.isnan(t), 1.0, 2 * special.stdtr(max(n - 1, 1), -np.nan_to_num(t, nan=0.0, posinf=np.inf)))
+    still = np.isnan(t) | (np.ptp(difference, axis=2) < STILL)
+    p = np.where(still, 1.0, 2 * special.stdtr(max(n - 1, 1), -np.nan_to_num(t, nan=0.0, posinf=np.inf)))
     np.fill_diagonal(p, np.nan)
     return np.asarray(p, dtype=np.float64)
 

@@ -151,7 +151,7 @@ COLUMNS = {
     "loss at each target; a collapsed network counts as chance",
     "Its epochs": "epochs that the method itself trained for, fewest and most over the targets",
     "Cost": "what pruning one network takes at the costliest target, without retraining, mean over seeds, on the machine "
-    "that measured it",
+    "that measured it; a processor does other work meanwhile, so that small differences mean nothing",
 }
 """Heading of a column of a board's table -> what stands below it."""
 

@@ -215,7 +215,7 @@ def test_patterns_are_compared_too(tmp_path):
     fill(repository, Plan(benchmarks=("digits-cnn",), methods=2, kinds=(("one-shot", "semi-structured"),)))
     standing = next(iter(gather(repository).standings[0].values()))
     [view] = comparison.views(standing)
-    assert [column.label for column in view.columns] == ["2:4", "1:4", "4:8", "Mean"]
+    assert [column.label for column in view.columns] == ["2:4", "1:4", "4:8", "Mean drop"]
 
 
 def test_links_lead_to_a_board(site):

@@ -14,7 +14,7 @@ from leaderboard.build import build, gather
 from leaderboard.evidence import telling
 from leaderboard.findings import class_harm, findings, nearly_dense, retraining_order, score_or_allocation, tied_best
 from leaderboard.forgetting import Forgetting
-from leaderboard.pages.site import board_of
+from leaderboard.pages.site import board_of, first_of
 from leaderboard.rows import to_frame
 from scipy import stats
 
@@ -139,7 +139,7 @@ def test_nearly_dense_names_only_methods_whose_interval_is_inside(gathered):
         assert not [low for low in later if low > -1]
 
 
-def test_nearly_dense_waits_for_all_seeds(tmp_path):
+def test_nearly_dense_and_the_front_wait_for_all_seeds(tmp_path):
     repository = make_repository(tmp_path)
     fill(repository, Plan(benchmarks=("digits-mlp",), methods=3, controls=False))
     path = repository.published / "digits-mlp" / "lamp.jsonl"
@@ -151,6 +151,7 @@ def test_nearly_dense_waits_for_all_seeds(tmp_path):
         site = gather(repository)
         found = nearly_dense(site, telling(site))
         assert (found is not None and site.titles["lamp"] in found.lines[0].figures[2]) == (kept is rows)
+        assert ("lamp" in first_of(site.standings[0]).front("compression")) == (kept is rows)
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from leaderboard import statistics as s
+from scipy import stats
 
 DENSE = 92.94
 COMPRESSION = [2, 4, 8, 16, 32]
@@ -103,6 +104,26 @@ def test_the_first_rank_rests_on_the_comparisons_with_the_best_alone():
     """Eleven methods, ten of them clearly below the best (p = 0.003): Holm over all 55 pairs would tell nobody apart."""
     table = [[10.0, 10.0, 10.0]] + [[8.9, 9.0, 9.1]] * 10
     assert s.rank_ranges(table) == [(1, 1)] + [(2, 11)] * 10
+
+
+def test_one_image_at_every_seed_is_no_certainty():
+    """A difference that does not vary has no error to be measured by, not one of zero; nor has one of rounding."""
+    table = [[98.46, 98.44, 98.45], [98.45, 98.43, 98.44], [90.0, 90.2, 90.1]]
+    assert s.rank_ranges(table) == [(1, 2), (1, 2), (3, 3)]
+    assert s.paired_p(s.paired(table[0], table[1])) == 1
+    assert s.paired_p(s.paired(table[0], table[2])) == pytest.approx(stats.ttest_rel(table[0], table[2]).pvalue)
+
+
+def test_ranks_are_corrected_and_paired():
+    """A second that is worse at 5 % alone (p = 0.03) shares the first place of three; seeds differ more than methods do."""
+    best, second = np.array([98.0, 98.5, 99.0]), np.array([97.0, 97.1, 97.1])
+    third = best - [0.1, -0.3, 0.4]
+    assert 0.025 < stats.ttest_rel(best, second).pvalue < 0.05
+    assert s.rank_ranges([best, second]) == [(1, 1), (2, 2)]
+    assert s.rank_ranges([best, second, third])[1][0] == 1
+    wild = np.array([50.0, 80.0, 99.0])
+    assert stats.ttest_ind(wild, wild - [1.0, 1.1, 0.9]).pvalue > 0.9
+    assert s.rank_ranges([wild, wild - [1.0, 1.1, 0.9]]) == [(1, 1), (2, 2)]
 
 
 def test_pareto_and_hypervolume():

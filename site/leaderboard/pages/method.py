@@ -12,7 +12,7 @@ from leaderboard import costs, words
 from leaderboard.code import highlight
 from leaderboard.entries import Axis, Phase
 from leaderboard.harm import Case, at_first, cases
-from leaderboard.load import LOCAL, Board
+from leaderboard.load import LOCAL, PUBLISHED, Board
 from leaderboard.pages import beside, result
 from leaderboard.pages.changes import Revision, revisions
 from leaderboard.pages.progress import Tally, states
@@ -135,7 +135,8 @@ def _content(site: Site, slug: str, boards: list[Standings], history: list[Revis
 def coverage(site: Site, slug: str) -> Coverage:
     """Over all benchmarks on which it belongs."""
     tallies = [tally for one in states(site).values() if (tally := one.tallies.get(slug)) is not None and tally.cells]
-    full = {board_of(one).key.benchmark for one in site.standings if _has_enough(one, slug)}
+    published = (one for one in site.standings if board_of(one).key.origin == PUBLISHED)
+    full = {board_of(one).key.benchmark for one in published if _has_enough(one, slug)}
     large = sum(site.grid.benchmarks[name].tier == "scale" for name in full)
     return Coverage(sum(tallies, Tally()), len(tallies), sum(tally.measured > 0 for tally in tallies), len(full), large)
 
