@@ -76,8 +76,8 @@ def test_the_guide_gives_the_limits_of_every_tier():
             (f"{b['limits']['wall_seconds']:g} s", f"{b['limits']['memory_mb'] / 1024:g} GB") for b in listed
         }
         for track, number in zip(TRAINING, epochs, strict=True):
-            wanted = {str(b["method_epochs"][track]) for b in listed if track in b["tracks"]}
-            assert {number} == (wanted or {"none"}), (tier, track)
+            wanted = dict.fromkeys(str(b["method_epochs"][track]) for b in listed if track in b["tracks"])
+            assert number == (" or ".join(wanted) or "none"), (tier, track)
 
 
 @pytest.mark.parametrize("kind", [contract.Layer, contract.ChannelGroup, contract.Slice, contract.Step, contract.Pruned])

@@ -97,6 +97,7 @@ EXCEPTIONS = {
     Case(LENET_300_100, "grasp", "random-init", "after"): (2, 4),
     Case(LENET_5, "grasp", "random-init", "after"): (2, 4, 8),
     Case(LENET_300_100, "lottery-ticket", "global-magnitude", "after"): (2, 4, 8),
+    Case(LENET_5, "lottery-ticket", "global-magnitude", "after"): (2, 4, 8, 16, 32),
     Case(RESNET_56, "sparsegpt", "uniform-magnitude", "before"): (8, 16, 32),
     **{Case(LENET_300_100, slug, "random-filter", "before"): (2, 3) for slug in ("hrank", "deepinversion")},
     Case(LENET_300_100, "shapley", "random-filter", "before"): (2,),
