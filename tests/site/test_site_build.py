@@ -123,6 +123,14 @@ def test_a_method_says_how_far_it_is_measured(site):
     assert ">Trainability</th>" in text(site, "methods/global-magnitude.html")
 
 
+def test_the_minimum_counts_what_is_published(tmp_path):
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("mnist-lenet-300-100",), methods=1), local=True)
+    assert coverage(gather(repository), "global-magnitude").pairs == 0
+    fill(repository, Plan(benchmarks=("mnist-lenet-300-100",), methods=1))
+    assert coverage(gather(repository), "global-magnitude").pairs == 1
+
+
 def test_hypervolume_of_a_method_and_of_its_board(site):
     """By hand from the points of each seed; none for a method with a gap; a board's is at least that of its best method."""
     found = gather(site.repository)
