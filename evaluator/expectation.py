@@ -48,6 +48,7 @@ def expected_inputs(grid: Grid, submission: Submission | None, cell: Cell, recip
         recipe=digest(grid.recipes[name].functional() if name in grid.recipes else name),
         test_data=dataset.test_digest,
         training=digest(training.functional()) if training else None,
+        grid=grid.major if grid.major > 1 else None,
     )
 
 

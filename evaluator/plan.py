@@ -275,9 +275,8 @@ class _Judge:
         reasons = stale_reasons(record.inputs, expected, control=is_control(record.variant))
         grid = self.expectation.grid
         tier = grid.tiers[grid.benchmarks[record.benchmark].tier]
+        reasons += tier.refusals(record.torches)
         for environment in record.environments:
-            if not tier.accepts_torch(environment.torch):
-                reasons.append(f"measured with torch {environment.torch}, the tier accepts {tier.torch}")
             if self.published and environment.device_class != tier.device_class:
                 reasons.append(f"measured on {environment.device_class}, the tier accepts {tier.device_class}")
         if self.published and record.sandbox == "none":

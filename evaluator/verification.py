@@ -176,7 +176,8 @@ def _stale(record: Record, grid: Grid) -> list[str]:
     expected = of_variant(grid, record.cell, expected, record.variant)
     if record.submission != DENSE:
         expected = expected.model_copy(update={"submission": record.inputs.submission})
-    return stale_reasons(record.inputs, expected, control=is_control(record.variant))
+    changed = stale_reasons(record.inputs, expected, control=is_control(record.variant))
+    return changed + grid.tiers[entry.tier].refusals(record.torches)
 
 
 def _strangers(records: Sequence[Record]) -> dict[str, list[int]]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator.canonical import digest
 from evaluator.errors import GridError, UsageError, nearest
@@ -29,7 +29,7 @@ class Grid(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: str
+    version: Annotated[str, Field(pattern=r"^[1-9]\d*\.\d+$")]
     datasets: dict[str, Dataset]
     architectures: dict[str, Architecture]
     recipes: dict[str, Recipe]
@@ -38,6 +38,11 @@ class Grid(BaseModel):
     benchmarks: dict[str, Benchmark]
     protocol: Protocol
     bases: dict[str, dict[int, Base]]
+
+    @property
+    def major(self) -> int:
+        """Figures of two majors are never compared."""
+        return int(self.version.split(".")[0])
 
     @cached_property
     def digest(self) -> str:

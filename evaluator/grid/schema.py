@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from packaging.specifiers import SpecifierSet
@@ -151,6 +152,14 @@ class Tier(Entry):
 
     def accepts_torch(self, version: str) -> bool:
         return SpecifierSet(self.torch).contains(version, prereleases=True)
+
+    def refusals(self, versions: Iterable[str]) -> list[str]:
+        """Which of some versions of PyTorch figures may not come from any more, in words."""
+        return [
+            f"measured with torch {version}, the tier accepts {self.torch}"
+            for version in versions
+            if not self.accepts_torch(version)
+        ]
 
 
 class Benchmark(Entry):

@@ -29,10 +29,12 @@ class Inputs(BaseModel):
     test_data: str
     training: str | None = None
     """Of the recipe by which a method may train itself; None on tracks without."""
+    grid: int | None = None
+    """The grid's major version from the second on; keys of the first do not have it."""
 
 
-PRUNE_INPUTS = ("contract", "submission", "train_data", "base", "prune_protocol", "training")
-SCORE_INPUTS = ("base", "scoring_protocol", "recipe", "test_data", "train_data")
+PRUNE_INPUTS = ("contract", "submission", "train_data", "base", "prune_protocol", "training", "grid")
+SCORE_INPUTS = ("base", "scoring_protocol", "recipe", "test_data", "train_data", "grid")
 
 _WORDS = {
     "contract": "the contract changed",
@@ -45,6 +47,7 @@ _WORDS = {
     "recipe": "the retraining recipe changed",
     "test_data": "the test data changed",
     "training": "the recipe by which methods train changed",
+    "grid": "the grid is another major version",
 }
 
 
@@ -56,7 +59,7 @@ def prune_key(cell: Cell, inputs: Inputs) -> str:
 def score_key(artifact: str, cell: Cell, inputs: Inputs) -> str:
     """Key of a measurement: two cells that yield the same artifact for the same base and seed share it."""
     scored = {"benchmark": cell.benchmark, "track": cell.track, "seed": cell.seed}
-    return digest({"artifact": artifact, **scored, **inputs.model_dump(include=set(SCORE_INPUTS))})
+    return digest({"artifact": artifact, **scored, **inputs.model_dump(include=set(SCORE_INPUTS), exclude_none=True)})
 
 
 def stale_reasons(recorded: Inputs, expected: Inputs, *, control: bool = False) -> list[str]:

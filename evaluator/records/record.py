@@ -227,6 +227,11 @@ class Record(Part):
         return tuple(dict.fromkeys((self.made_in, self.environment)))
 
     @property
+    def torches(self) -> tuple[str, ...]:
+        """The versions of PyTorch that it comes from, each once."""
+        return tuple(dict.fromkeys(environment.torch for environment in self.environments))
+
+    @property
     def sandbox(self) -> SandboxKind:
         """``none`` where its masks were made, or it was measured, without one."""
         return "none" if any(environment.sandbox == "none" for environment in self.environments) else "bubblewrap"

@@ -19,7 +19,7 @@ from leaderboard.rows import Row, Values
 class Verdict(NamedTuple):
     """Why a record is stale, in words; nothing where it is fresh.
 
-    ``by_grid``: the grid changed, and nothing else; ``waits``: the cell is one that will be measured anew.
+    ``by_grid``: inputs that the grid names changed, and nothing else; ``waits``: the cell is one that will be measured anew.
     """
 
     reasons: tuple[str, ...] = ()
@@ -44,12 +44,20 @@ class Freshness:
         if row.benchmark not in self.grid.benchmarks:
             return FRESH
         what = (row.submission, row.variant, row.benchmark, row.track, row.seed, row.recipe)
-        reasons, by_grid = self._reasons(*what, row.inputs)
+        reasons, by_grid = self._reasons(*what, row.inputs, frozenset(filter(None, (row.torch, row.pruned_torch))))
         there = row.submission == DENSE or self._submission(row.submission) is not None
         return Verdict(reasons, by_grid, by_grid and there and self._asks_for(row))
 
     def _compare(
-        self, slug: str, variant: Variant, benchmark: str, track: Track, seed: int, recipe: str, inputs: Values
+        self,
+        slug: str,
+        variant: Variant,
+        benchmark: str,
+        track: Track,
+        seed: int,
+        recipe: str,
+        inputs: Values,
+        torches: frozenset[str],
     ) -> tuple[tuple[str, ...], bool]:
         """Why a record is stale, and whether by the grid alone; the same for all divisions and targets."""
         recorded = Inputs(**dict(zip(Inputs.model_fields, inputs, strict=True)))
@@ -64,7 +72,9 @@ class Freshness:
             expected = expected.model_copy(update={"submission": recorded.submission})
         expected = of_variant(self.grid, cell, expected, variant)
         reasons = stale_reasons(recorded, expected, control=is_control(variant))
-        return tuple(reasons), bool(reasons) and recorded.submission == expected.submission
+        refused = self.grid.tiers[entry.tier].refusals(sorted(torches))
+        by_grid = bool(reasons) and not refused and recorded.submission == expected.submission
+        return (*reasons, *refused), by_grid
 
     def _asks_for(self, row: Row) -> bool:
         """Whether the grid has the cell."""

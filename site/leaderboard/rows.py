@@ -66,6 +66,8 @@ class _Held(NamedTuple):
     pruning_memory_mb: float | None
     retraining_seconds: float
     device_class: str
+    torch: str
+    pruned_torch: str | None
     sandbox: SandboxKind
     created: str
     cell: str

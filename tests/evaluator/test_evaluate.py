@@ -127,6 +127,7 @@ def test_a_plan_says_what_is_stale_and_why(measured: Miniature) -> None:
         ("recipes", "digits-retraining", "lr", 0.02, "the retraining recipe changed"),
         ("protocol", None, "scoring_version", 99, "the scoring protocol changed (1 -> 99)"),
         ("tiers", "smoke", "torch", "<2", "the tier accepts <2"),
+        ("grid", None, "version", "2.0", "the grid is another major version"),
     ]:
         content = measured.read(part)
         changed = measured.read(part)

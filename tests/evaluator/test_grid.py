@@ -123,6 +123,14 @@ def test_a_mistake_in_a_grid_file_is_named(tmp_path: Path, part: str, change: di
     assert f"{part}.yaml" in str(caught.value)
 
 
+@pytest.mark.parametrize("version", ["2", "0.1", "1.x", ""])
+def test_a_version_is_a_major_and_a_minor(tmp_path: Path, version: str) -> None:
+    mini = Miniature(tmp_path)
+    mini.write("grid", {"version": version})
+    with pytest.raises(GridError, match=r"version.*grid\.yaml|grid\.yaml.*version"):
+        load_grid(mini.root / "evaluator" / "grid")
+
+
 def test_a_missing_or_broken_grid_file_is_named(tmp_path: Path) -> None:
     mini = Miniature(tmp_path)
     path = mini.root / "evaluator" / "grid" / "tiers.yaml"

@@ -63,6 +63,15 @@ def test_each_key_depends_on_its_own_inputs_only() -> None:
         assert changed[1] != score
 
 
+def test_another_major_version_of_the_grid_is_another_measurement() -> None:
+    """Of the first, which is older than the field, the keys are as they were."""
+    second, third = (INPUTS.model_copy(update={"grid": major}) for major in (2, 3))
+    for key in (lambda inputs: prune_key(CELL, inputs), lambda inputs: score_key("a", CELL, inputs)):
+        assert len({key(INPUTS), key(second), key(third)}) == 3
+    assert stale_reasons(INPUTS, second) == ["the grid is another major version"]
+    assert stale_reasons(second, third) == ["the grid is another major version (2 -> 3)"]
+
+
 def test_a_stale_record_says_what_changed() -> None:
     new = INPUTS.model_copy(update={"scoring_protocol": 2, "base": "other"})
     assert stale_reasons(INPUTS, new) == ["the base model changed", "the scoring protocol changed (1 -> 2)"]

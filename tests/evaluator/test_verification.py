@@ -248,6 +248,16 @@ def test_stale_records_are_a_note(repository: Repository) -> None:
     )
 
 
+def test_a_version_of_pytorch_that_the_tier_accepts_no_more_is_a_note(repository: Repository) -> None:
+    path = repository.grid / "tiers.yaml"
+    path.write_text(path.read_text().replace('torch: ">=2.11"', 'torch: ">=99"'))
+    report = found(repository)
+    assert report.problems == []
+    assert report.notes
+    assert all("the tier accepts >=99" in note.what for note in report.notes if note.what.startswith("stale"))
+    assert any(note.what.startswith("stale, and left out of the site: measured with torch 2.") for note in report.notes)
+
+
 def test_a_damaged_base_model_is_found(repository: Repository) -> None:
     path = repository.bases / BENCHMARK / "seed0.safetensors"
     content = bytearray(path.read_bytes())

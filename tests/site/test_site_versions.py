@@ -192,6 +192,42 @@ def test_the_grid_changes_twice(repository: Repository) -> None:
     assert (now.remeasuring, protocols(now)) == (None, {3})
 
 
+def test_no_figure_of_another_major_stands_beside_those_of_this_one(repository: Repository) -> None:
+    old = figures(board(repository))
+    path = repository.grid / "grid.yaml"
+    path.write_text(yaml.safe_dump({"version": "2.0"}))
+    todo = anew(repository, stored(repository))
+    todo = [r.model_copy(update={"inputs": r.inputs.model_copy(update={"grid": 2})}) for r in todo]
+    store = published(repository.published)
+    store.add(todo[:40])
+    now = board(repository)
+    assert now.remeasuring is not None
+    assert now.remeasuring.reasons == ("the grid is another major version",)
+    assert ({row.input_grid for row in now.records}, figures(now)) == ({None}, old)
+    store.add(todo)
+    now = board(repository)
+    assert (now.remeasuring, {row.input_grid for row in now.records}) == (None, {2})
+
+
+def test_figures_of_a_pytorch_that_is_accepted_no_more_are_left_out(repository: Repository) -> None:
+    """Also those of the version before."""
+    raise_version(repository)
+    path = repository.grid / "tiers.yaml"
+    path.write_text(path.read_text().replace('torch: ">=2.11"', 'torch: ">=99"'))
+    results = load(repository)
+    assert results.boards == []
+    assert all("measured with torch 2.11.0, the tier accepts >=99" in line for line in results.warnings)
+    newer = stored(repository)[0].environment.model_copy(update={"torch": "99.0"})
+    todo = [record.model_copy(update={"environment": newer}) for record in anew(repository, stored(repository))]
+    published(repository.published).add(todo)
+    now = board(repository)
+    assert (now.remeasuring, {row.torch for row in now.records}) == (None, {"99.0"})
+    elsewhere = newer.model_copy(update={"torch": "2.11.0"})
+    method = next(record for record in todo if record.variant == "method")
+    published(repository.published).add([method.model_copy(update={"pruned_in": elsewhere})])
+    assert len(figures(board(repository))) == len(figures(now)) - 1
+
+
 HOSTILE = '<script>alert("&")</script> ]]> \u202e'
 
 
