@@ -100,3 +100,13 @@ def test_trainability_covers_the_first_third_and_the_last_epoch_counts(epochs: i
         course.after_epoch(epoch)
     assert course.trainability == pytest.approx(sum(range(1, third + 1)) / third)
     assert course.last.correct == 10 * min(epochs, third + 1)
+
+
+def test_trainability_at_a_constant_rate_covers_the_whole() -> None:
+    perfect = measure(Oracle(), IMAGES, 10, 1000).score
+    scores = iter(perfect.model_copy(update={"correct": 10 * epoch}) for epoch in range(1, 100))
+    course = Course(6, lambda: next(scores), constant=True)
+    for epoch in range(1, 7):
+        course.after_epoch(epoch)
+    assert course.trainability == pytest.approx(3.5)
+    assert course.last.correct == 60

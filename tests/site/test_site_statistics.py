@@ -167,6 +167,7 @@ def test_an_average_over_benchmarks_by_hand():
     """Two benchmarks of one value each: a draw is one of them twice, the other twice, or both."""
     assert s.across([[1.0], [3.0]]) == (2.0, 1.0, 3.0)
     assert s.across([[2.0, 2.0, 2.0]]) == (2.0, 2.0, 2.0)
+    assert s.across([[0.0, 1.0]]) == (0.5, 0.0, 1.0), "seeds are drawn as well: one twice, the other twice, or both"
     assert all(map(math.isnan, s.across([])))
 
 
