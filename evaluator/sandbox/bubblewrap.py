@@ -19,6 +19,7 @@ from pathlib import Path
 
 from evaluator.sandbox import seccomp
 from evaluator.sandbox.layout import (
+    BASE,
     PACKAGE,
     SCRATCH_MB,
     Launch,
@@ -28,6 +29,7 @@ from evaluator.sandbox.layout import (
     environment,
     python_command,
     python_path,
+    show_base,
     stage,
 )
 from evaluator.sandbox.spec import Spec
@@ -44,7 +46,6 @@ NOBODY = range(61184, 65520)
 
 def launch(spec: Spec, home: Path) -> Launch:
     uid = NOBODY.start + secrets.randbelow(len(NOBODY)) if _as_root() else None
-    bases = {name: INSIDE / "bases" / f"{name}.safetensors" for name in spec.bases}
     checkpoints = {name: INSIDE / "checkpoints" / name for name, path in spec.checkpoints.items() if path.is_dir()}
     output, scratch = INSIDE / "output", (INSIDE / "tmp", Path("/dev/shm"))  # noqa: S108
     layout = Layout(
@@ -52,7 +53,7 @@ def launch(spec: Spec, home: Path) -> Launch:
         method=INSIDE / "submission" / "method.py",
         train=INSIDE / "data" / "train.safetensors",
         validation=INSIDE / "data" / "validation.safetensors",
-        bases=bases,
+        base=INSIDE / "base" / BASE,
         checkpoints=checkpoints,
         output=output,
         scratch=scratch,
@@ -62,9 +63,9 @@ def launch(spec: Spec, home: Path) -> Launch:
         stage(spec, home): layout.method,
         spec.visible / "train.safetensors": layout.train,
         spec.visible / "validation.safetensors": layout.validation,
-        **{spec.bases[name]: path for name, path in bases.items()},
     }
     shown = {target: _open_to_all(source, home / target.name, uid) for source, target in files.items()}
+    shown |= {layout.base.parent: show_base(None, home)}
     shown |= {path: spec.checkpoints[name] for name, path in checkpoints.items()}
     if (pictures := spec.visible / "pictures").exists():
         shown[layout.train.parent / "pictures"] = pictures

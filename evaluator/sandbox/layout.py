@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from evaluator.sandbox.spec import Spec
 from evaluator.source import without_docstrings
 
 PACKAGE = Path(evaluator.__file__).resolve().parent
+BASE = "base.safetensors"
 SCRATCH_MB = 64
 """Size of /tmp and of /dev/shm, each."""
 
@@ -25,7 +27,7 @@ class Layout:
     Args:
         code: folder that holds the package ``evaluator``.
         output: folder for the artifact; it and ``scratch`` are all that can be written, and are emptied after each task.
-        bases: name -> file.
+        base: file of the task's base model, below a folder that is filled anew for each task.
         checkpoints: name -> folder.
     """
 
@@ -33,7 +35,7 @@ class Layout:
     method: Path
     train: Path
     validation: Path
-    bases: Mapping[str, Path]
+    base: Path
     checkpoints: Mapping[str, Path]
     output: Path
     scratch: tuple[Path, ...]
@@ -90,7 +92,7 @@ def configuration(spec: Spec, layout: Layout, *, uid: int | None) -> dict[str, A
         "method": str(layout.method),
         "train": str(layout.train),
         "validation": str(layout.validation),
-        "bases": {name: str(path) for name, path in layout.bases.items()},
+        "base": str(layout.base),
         "checkpoints": {name: str(path) for name, path in layout.checkpoints.items()},
         "output": str(layout.output),
         "scratch": [str(folder) for folder in layout.scratch],
@@ -109,6 +111,18 @@ def stage(spec: Spec, home: Path) -> Path:
     method.write_text(without_docstrings(spec.submission.code), encoding="utf-8")
     method.chmod(0o644)
     return method
+
+
+def show_base(base: Path | None, home: Path) -> Path:
+    """The folder below ``home`` with the base model of the task to come and no other; empty without one."""
+    folder = home / "base"
+    folder.mkdir(mode=0o755, exist_ok=True)
+    copy = folder / BASE
+    copy.unlink(missing_ok=True)
+    if base is not None:
+        shutil.copyfile(base, copy)
+        copy.chmod(0o644)
+    return folder
 
 
 def private_paths() -> list[str]:

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evaluator.sandbox.layout import PACKAGE, Launch, Layout, configuration, environment, python_command, stage
+from evaluator.sandbox.layout import (
+    BASE,
+    PACKAGE,
+    Launch,
+    Layout,
+    configuration,
+    environment,
+    python_command,
+    show_base,
+    stage,
+)
 from evaluator.sandbox.spec import Spec
 
 
@@ -21,7 +31,7 @@ def launch(spec: Spec, home: Path) -> Launch:
         method=stage(spec, home),
         train=(spec.visible / "train.safetensors").resolve(),
         validation=(spec.visible / "validation.safetensors").resolve(),
-        bases={name: path.resolve() for name, path in spec.bases.items()},
+        base=show_base(None, home).resolve() / BASE,
         checkpoints={name: path.resolve() for name, path in spec.checkpoints.items() if path.is_dir()},
         output=output,
         scratch=(scratch,),

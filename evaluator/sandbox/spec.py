@@ -72,7 +72,7 @@ class Spec:
     Args:
         visible: folder with ``train.safetensors`` and ``validation.safetensors``, and a link ``pictures`` to those that are
             decoded on demand; nothing else in it is shown.
-        bases: name -> file of a base model.
+        bases: name -> file of a base model; a task sees its own alone.
         pycache: bytecode made by ``warm_pycache``, shown read-only.
         device: ``"cpu"``, or ``"cuda"`` to show the graphics devices as well.
         gpu: which of them CUDA is to use, as ``CUDA_VISIBLE_DEVICES`` names it; None: all.

@@ -68,7 +68,7 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> tuple
     model = initial_model(task["architecture"], task["initial"])
     initial = {name: tensor.clone() for name, tensor in model.state_dict().items()} if task["training"] else {}
     if task["base"] is not None:
-        load_base(Path(config["bases"][task["base"]]), model)
+        load_base(Path(config["base"]), model)
     torch.manual_seed(generator.initial_seed())
     train = data.train.to(config["device"])
     pattern = task["pattern"]

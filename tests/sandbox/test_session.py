@@ -352,3 +352,32 @@ def test_walls_of_other_users(name: str, opened: Opener, monkeypatch: pytest.Mon
 def test_available_says_what_works() -> None:
     assert available() in ("bubblewrap", "none")
     assert available() == ("bubblewrap" if bubblewrap.works() else "none")
+
+
+LOOKS_FOR_NETWORKS = """
+import os
+from safetensors.torch import load_file
+from evaluator.contract import Job, Pruned, PruningMethod
+
+class Looks(PruningMethod):
+    def prune(self, job: Job) -> Pruned:
+        known = [weight for _, weight in job.weights()]
+        for folder, folders, files in os.walk("/"):
+            if folder == "/":
+                folders[:] = set(folders) - {"proc", "sys", "usr", "dev"}
+            for name in files:
+                if name.endswith(".safetensors") and name not in ("train.safetensors", "validation.safetensors"):
+                    found = load_file(os.path.join(folder, name)).values()
+                    print("FOUND", "mine" if any(t.float().equal(known[0]) for t in found) else "another")
+        return job.keep_highest({p: w.abs() for p, w in job.weights()})
+"""
+
+
+@pytest.mark.usefixtures("bubblewrap")
+def test_a_task_sees_its_own_base_model_and_no_other(opened: Opener) -> None:
+    """Also not that of the task before; and none where training begins with the initial weights."""
+    sandbox = opened(arena.submission(LOOKS_FOR_NETWORKS))
+    for seed in (0, 2, 1):
+        assert sandbox.run(arena.task(seed=seed)).log.split() == ["FOUND", "mine"]
+    outcome = sandbox.run(dataclasses.replace(arena.task(), base=None))
+    assert (outcome.status, outcome.log) == ("ok", "")
