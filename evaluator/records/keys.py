@@ -6,7 +6,9 @@ A key is the digest of its inputs, and the inputs are kept beside it, so that a 
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from evaluator.canonical import digest
 from evaluator.grid.cells import Cell
@@ -29,7 +31,7 @@ class Inputs(BaseModel):
     test_data: str
     training: str | None = None
     """Of the recipe by which a method may train itself; None on tracks without."""
-    grid: int | None = None
+    grid: Annotated[int | None, Field(ge=2, exclude_if=lambda value: value is None)] = None
     """The grid's major version from the second on; keys of the first do not have it."""
 
 

@@ -14,8 +14,9 @@ def soft_threshold(weight: Tensor, threshold: Tensor) -> Tensor:
 
 
 def margins(weight: Tensor, raw: Tensor) -> Tensor:
-    """The shift c at which sigmoid(raw + c) reaches |w|: the weight is kept while c is below."""
-    return torch.logit(weight.detach().abs(), eps=1e-7) - raw.detach()
+    """The shift c at which sigmoid(raw + c) reaches |w|: the weight is kept while c is below. From 1 on it only ranks."""
+    magnitude = weight.detach().abs()
+    return torch.logit(magnitude, eps=1e-7) + torch.relu(magnitude - 1) - raw.detach()
 
 
 class Str(PruningMethod):

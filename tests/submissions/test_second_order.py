@@ -143,6 +143,25 @@ def test_sparsegpt_hessian_is_that_of_the_unfolded_patches(groups):
         torch.testing.assert_close(found[g], expected)
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-3])
+def test_sparsegpt_gives_what_sees_nothing_the_least(size):
+    """Inputs of one group that are zero on all images, however small those of the others are."""
+    sparsegpt = module("sparsegpt")
+    conv = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+    layer = job(nn.Sequential(conv, nn.Flatten(), nn.Linear(144, 2)), 3).layers()[0]
+    inputs = size * normal(70, 4, 6, 6)
+    inputs[:, 1] = 0
+    inputs[:, 2] /= 3
+    curvature = sparsegpt.hessian(layer, inputs, 0.01)
+    ridges = curvature.diagonal(dim1=1, dim2=2).mean(1)[[0, 2, 3]] * 0.01 / 1.01
+    torch.testing.assert_close(curvature[1], ridges.min() * torch.eye(9, dtype=torch.float64))
+    mask, _ = sparsegpt.sparsegpt(layer.matrix, curvature, 18, 9)
+    assert mask.sum() == 18
+    assert mask[1].sum() < mask.sum(2).sum(1)[[0, 2, 3]].min()
+    curvature = sparsegpt.hessian(layer, 0 * inputs, 0.01)
+    assert torch.equal(curvature, torch.eye(9, dtype=torch.float64).expand(4, 9, 9))
+
+
 @every_network
 @pytest.mark.parametrize("ratio", [2, 4, 8])
 def test_sparsegpt_reconstructs_every_layer_better_than_magnitude(kind, ratio):

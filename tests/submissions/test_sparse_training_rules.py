@@ -202,6 +202,13 @@ def test_the_soft_threshold_by_hand():
     )
 
 
+def test_the_order_of_str_is_that_of_magnitudes_beyond_the_highest_threshold_too():
+    weight = torch.tensor([0.2, -1.5, -1.0, 3.0, 0.9999, 40.0, 1.25])
+    margins = module("str").margins(weight, torch.tensor(0.3))
+    assert torch.equal(margins.argsort(), weight.abs().argsort())
+    torch.testing.assert_close(torch.sigmoid(margins[0] + 0.3), torch.tensor(0.2))
+
+
 @every_network
 def test_the_sparsity_of_str_is_that_of_its_soft_threshold(kind, monkeypatch):
     """What is kept is what exceeds sigmoid(s_l + c), one c for all layers; the network computes with what is left of it."""
