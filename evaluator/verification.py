@@ -140,7 +140,7 @@ def _verify_records(path: Path, repository: Repository, grid: Grid, report: Repo
     notes: dict[str, list[int]] = {}
     for line, record in enumerate(records, 1):
         stale = _stale(record, grid)
-        for reason in stale:
+        for reason in (*stale, *_refused(record, grid)):
             notes.setdefault(f"stale, and left out of the site: {reason}", []).append(line)
         for problem in _problems(record, None if stale else grid, grid.benchmarks.keys()):
             problems.setdefault(problem, []).append(line)
@@ -176,8 +176,14 @@ def _stale(record: Record, grid: Grid) -> list[str]:
     expected = of_variant(grid, record.cell, expected, record.variant)
     if record.submission != DENSE:
         expected = expected.model_copy(update={"submission": record.inputs.submission})
-    changed = stale_reasons(record.inputs, expected, control=is_control(record.variant))
-    return changed + grid.tiers[entry.tier].refusals(record.torches)
+    return stale_reasons(record.inputs, expected, control=is_control(record.variant))
+
+
+def _refused(record: Record, grid: Grid) -> list[str]:
+    """Versions of PyTorch that the site leaves out, though the record rests on the grid of today."""
+    if record.benchmark not in grid.benchmarks:
+        return []
+    return grid.tiers[grid.benchmarks[record.benchmark].tier].refusals(record.torches)
 
 
 def _strangers(records: Sequence[Record]) -> dict[str, list[int]]:

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evaluator.sandbox import seccomp
+from evaluator.sandbox.given import given_folder
 from evaluator.sandbox.layout import (
-    BASE,
     PACKAGE,
     SCRATCH_MB,
     Launch,
@@ -29,7 +29,6 @@ from evaluator.sandbox.layout import (
     environment,
     python_command,
     python_path,
-    show_base,
     stage,
 )
 from evaluator.sandbox.spec import Spec
@@ -46,15 +45,13 @@ NOBODY = range(61184, 65520)
 
 def launch(spec: Spec, home: Path) -> Launch:
     uid = NOBODY.start + secrets.randbelow(len(NOBODY)) if _as_root() else None
-    checkpoints = {name: INSIDE / "checkpoints" / name for name, path in spec.checkpoints.items() if path.is_dir()}
     output, scratch = INSIDE / "output", (INSIDE / "tmp", Path("/dev/shm"))  # noqa: S108
     layout = Layout(
         code=INSIDE / "code",
         method=INSIDE / "submission" / "method.py",
         train=INSIDE / "data" / "train.safetensors",
         validation=INSIDE / "data" / "validation.safetensors",
-        base=INSIDE / "base" / BASE,
-        checkpoints=checkpoints,
+        given=INSIDE / "given",
         output=output,
         scratch=scratch,
         pycache=INSIDE / "pycache",
@@ -65,11 +62,10 @@ def launch(spec: Spec, home: Path) -> Launch:
         spec.visible / "validation.safetensors": layout.validation,
     }
     shown = {target: _open_to_all(source, home / target.name, uid) for source, target in files.items()}
-    shown |= {layout.base.parent: show_base(None, home)}
-    shown |= {path: spec.checkpoints[name] for name, path in checkpoints.items()}
     if (pictures := spec.visible / "pictures").exists():
         shown[layout.train.parent / "pictures"] = pictures
-    shown |= {layout.pycache: spec.pycache, layout.code / "evaluator": PACKAGE, **_python(), **_drivers(spec.device)}
+    shown |= {layout.given: given_folder(home), layout.pycache: spec.pycache, layout.code / "evaluator": PACKAGE}
+    shown |= {**_python(), **_drivers(spec.device)}
     # twice, so that a checkpoint which waits to be taken leaves room for the next, or for the artifact
     room = {output: 2 * spec.limits.output_mb + 1, **dict.fromkeys(scratch, SCRATCH_MB)}
     devices = _devices() if spec.device != "cpu" else []

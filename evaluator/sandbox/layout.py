@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from evaluator.sandbox.spec import Spec
 from evaluator.source import without_docstrings
 
 PACKAGE = Path(evaluator.__file__).resolve().parent
-BASE = "base.safetensors"
 SCRATCH_MB = 64
 """Size of /tmp and of /dev/shm, each."""
 
@@ -27,16 +24,14 @@ class Layout:
     Args:
         code: folder that holds the package ``evaluator``.
         output: folder for the artifact; it and ``scratch`` are all that can be written, and are emptied after each task.
-        base: file of the task's base model, below a folder that is filled anew for each task.
-        checkpoints: name -> folder.
+        given: folder with what the task alone is given; see ``evaluator.sandbox.given``.
     """
 
     code: Path
     method: Path
     train: Path
     validation: Path
-    base: Path
-    checkpoints: Mapping[str, Path]
+    given: Path
     output: Path
     scratch: tuple[Path, ...]
     pycache: Path
@@ -92,8 +87,7 @@ def configuration(spec: Spec, layout: Layout, *, uid: int | None) -> dict[str, A
         "method": str(layout.method),
         "train": str(layout.train),
         "validation": str(layout.validation),
-        "base": str(layout.base),
-        "checkpoints": {name: str(path) for name, path in layout.checkpoints.items()},
+        "given": str(layout.given),
         "output": str(layout.output),
         "scratch": [str(folder) for folder in layout.scratch],
         "dataset": spec.dataset.model_dump(mode="json"),
@@ -111,18 +105,6 @@ def stage(spec: Spec, home: Path) -> Path:
     method.write_text(without_docstrings(spec.submission.code), encoding="utf-8")
     method.chmod(0o644)
     return method
-
-
-def show_base(base: Path | None, home: Path) -> Path:
-    """The folder below ``home`` with the base model of the task to come and no other; empty without one."""
-    folder = home / "base"
-    folder.mkdir(mode=0o755, exist_ok=True)
-    copy = folder / BASE
-    copy.unlink(missing_ok=True)
-    if base is not None:
-        shutil.copyfile(base, copy)
-        copy.chmod(0o644)
-    return folder
 
 
 def private_paths() -> list[str]:

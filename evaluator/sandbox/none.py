@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evaluator.sandbox.given import given_folder
 from evaluator.sandbox.layout import (
-    BASE,
     PACKAGE,
     Launch,
     Layout,
     configuration,
     environment,
     python_command,
-    show_base,
     stage,
 )
 from evaluator.sandbox.spec import Spec
@@ -31,8 +30,7 @@ def launch(spec: Spec, home: Path) -> Launch:
         method=stage(spec, home),
         train=(spec.visible / "train.safetensors").resolve(),
         validation=(spec.visible / "validation.safetensors").resolve(),
-        base=show_base(None, home).resolve() / BASE,
-        checkpoints={name: path.resolve() for name, path in spec.checkpoints.items() if path.is_dir()},
+        given=given_folder(home).resolve(),
         output=output,
         scratch=(scratch,),
         pycache=spec.pycache.resolve(),

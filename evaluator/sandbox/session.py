@@ -16,7 +16,8 @@ from evaluator.checkpoint_files import NAME, Checkpoint
 from evaluator.errors import SandboxError
 from evaluator.records import Status
 from evaluator.sandbox import bubblewrap, none
-from evaluator.sandbox.layout import Launch, private_paths, show_base
+from evaluator.sandbox.given import give
+from evaluator.sandbox.layout import Launch, private_paths
 from evaluator.sandbox.logs import as_written, clean_log, clean_reason
 from evaluator.sandbox.process import Message, Process
 from evaluator.sandbox.spec import CLAIMS, Kind, Outcome, Spec, Task
@@ -85,11 +86,11 @@ class Sandbox:
             spent: seconds that an interrupted run took for the checkpoints from which this one goes on.
 
         Raises:
-            SandboxError: the sandbox cannot be started again after an earlier task brought it down.
+            SandboxError: the sandbox cannot be started again after an earlier task brought it down, or the disk is full.
         """
         process = self.start()
         assert self._home is not None
-        show_base(self._spec.bases[task.base] if task.base is not None else None, self._home)
+        give(task, self._spec, self._home)
         process.take_log()
         watchdog = Watchdog(process.pid, self._spec.limits, maps_much=self._spec.device != "cpu")
         started = time.monotonic() - spent

@@ -72,11 +72,11 @@ class Spec:
     Args:
         visible: folder with ``train.safetensors`` and ``validation.safetensors``, and a link ``pictures`` to those that are
             decoded on demand; nothing else in it is shown.
-        bases: name -> file of a base model; a task sees its own alone.
+        bases: name -> file of a base model. Of these and of ``checkpoints`` a task sees its own alone.
         pycache: bytecode made by ``warm_pycache``, shown read-only.
         device: ``"cpu"``, or ``"cuda"`` to show the graphics devices as well.
         gpu: which of them CUDA is to use, as ``CUDA_VISIBLE_DEVICES`` names it; None: all.
-        checkpoints: name -> folder of what an interrupted run left, shown where it is there when the child starts.
+        checkpoints: name -> folder of what an interrupted run left, shown where it is there when the task starts.
     """
 
     submission: Submission

@@ -29,6 +29,7 @@ from evaluator.job import Goal
 from evaluator.metadata import Needs
 from evaluator.method_training import MethodTraining
 from evaluator.networks import architecture, floating_state
+from evaluator.sandbox.given import BASE, CHECKPOINTS
 from evaluator.sandbox.hints import copies, dropped
 from evaluator.training import MEMORY_FORMATS, stream
 
@@ -68,7 +69,7 @@ def build_job(config: dict[str, Any], task: dict[str, Any], data: Data) -> tuple
     model = initial_model(task["architecture"], task["initial"])
     initial = {name: tensor.clone() for name, tensor in model.state_dict().items()} if task["training"] else {}
     if task["base"] is not None:
-        load_base(Path(config["base"]), model)
+        load_base(Path(config["given"]) / BASE, model)
     torch.manual_seed(generator.initial_seed())
     train = data.train.to(config["device"])
     pattern = task["pattern"]
@@ -103,10 +104,9 @@ def _training(task: dict[str, Any], train: Images, initial: dict[str, Tensor], c
 
 
 def _checkpoints(config: dict[str, Any], task: dict[str, Any]) -> Checkpoints:
-    if (name := task["checkpoints"]) is None:
+    if task["checkpoints"] is None:
         return Checkpoints()
-    read = config["checkpoints"].get(name)
-    return Checkpoints(Path(read) if read else None, Path(config["output"]))
+    return Checkpoints(Path(config["given"]) / CHECKPOINTS, Path(config["output"]))
 
 
 def load_method(path: Path, hyperparameters: Mapping[str, Any]) -> PruningMethod:

@@ -131,8 +131,8 @@ CIRCUMSTANCES: tuple[Kind, ...] = (
     Kind("Driver", _plain("driver")),
     Kind("Python", lambda row: f"{row.python}, {row.platform}"),
     Kind("Espalier", lambda row: f"{row.espalier}, contract {row.input_contract}"),
-    Kind("Protocols", lambda row: f"pruning {row.prune_protocol}, scoring {row.scoring_protocol}, "
-                                  f"controls {row.controls_protocol}"),
+    Kind("Protocols", lambda row: f"grid {row.input_grid or 1}, pruning {row.prune_protocol}, "
+                                  f"scoring {row.scoring_protocol}, controls {row.controls_protocol}"),
     Kind("Sandbox", _plain("sandbox")),
     Kind("Submission", _plain("input_submission"), digest=True),
     Kind("Training data", _plain("input_train_data"), digest=True),

@@ -19,7 +19,8 @@ from leaderboard.rows import Row, Values
 class Verdict(NamedTuple):
     """Why a record is stale, in words; nothing where it is fresh.
 
-    ``by_grid``: inputs that the grid names changed, and nothing else; ``waits``: the cell is one that will be measured anew.
+    ``by_grid``: inputs that the grid names changed, and nothing else, and not to another major; ``waits``: the cell is one
+    that will be measured anew.
     """
 
     reasons: tuple[str, ...] = ()
@@ -73,7 +74,8 @@ class Freshness:
         expected = of_variant(self.grid, cell, expected, variant)
         reasons = stale_reasons(recorded, expected, control=is_control(variant))
         refused = self.grid.tiers[entry.tier].refusals(sorted(torches))
-        by_grid = bool(reasons) and not refused and recorded.submission == expected.submission
+        comparable = recorded.grid == expected.grid and not refused
+        by_grid = bool(reasons) and comparable and recorded.submission == expected.submission
         return (*reasons, *refused), by_grid
 
     def _asks_for(self, row: Row) -> bool:

@@ -13,7 +13,8 @@ DECIDE_NOTHING = (
     *("artifacts", "checkpoint_files", "checkpoints", "contract", "downloads", "errors", "expectation", "forking", "held"),
     *("grid.cells", "grid.loader", "grid.schema", "machine", "memory", "messages", "metadata", "repository"),
     *("records.audit", "records.changes", "records.keys", "records.lines"),
-    *("records.record", "records.signatures", "records.store", "sandbox.hints", "source"),
+    *("records.record", "records.signatures", "records.store", "source"),
+    *("sandbox.given", "sandbox.hints", "sandbox.spec"),
 )
 """They find, check, carry and keep what others compute; what the grid says is in the keys, or pinned as its constants."""
 

@@ -165,18 +165,12 @@ def test_made_elsewhere_counts_for_nothing(environment: Environment, limits: Lim
     assert not kept(tmp_path).folder.exists()
 
 
-def test_whoever_the_sandbox_runs_as_can_read_them(tmp_path: Path) -> None:
-    """What a kill in the middle of writing left goes."""
+def test_what_a_kill_in_the_middle_of_writing_left_goes(tmp_path: Path) -> None:
     unfinished = kept(tmp_path)
-    before = os.umask(0o077)
-    try:
-        unfinished.keep(Checkpoint("a", b"", 3))
-        (unfinished.folder / ".b.safetensors.1.part").touch()
-    finally:
-        os.umask(before)
+    unfinished.keep(Checkpoint("a", b"", 3))
+    (unfinished.folder / ".b.safetensors.1.part").touch()
     unfinished.resume()
-    assert unfinished.folder.stat().st_mode & 0o777 == 0o755
-    assert {path.name: path.stat().st_mode & 0o777 for path in unfinished.folder.iterdir()} == {"a.safetensors": 0o644}
+    assert [path.name for path in unfinished.folder.iterdir()] == ["a.safetensors"]
 
 
 def test_a_damaged_mark_counts_for_nothing(tmp_path: Path) -> None:

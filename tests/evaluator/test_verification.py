@@ -256,6 +256,11 @@ def test_a_version_of_pytorch_that_the_tier_accepts_no_more_is_a_note(repository
     assert report.notes
     assert all("the tier accepts >=99" in note.what for note in report.notes if note.what.startswith("stale"))
     assert any(note.what.startswith("stale, and left out of the site: measured with torch 2.") for note in report.notes)
+    path.write_text(path.read_text().replace('torch: ">=99"', 'torch: ">=2.11"'))
+    elsewhere = json.loads(the_file(repository).read_text().splitlines()[0])["environment"] | {"torch": "2.10.0"}
+    change(repository, 0, pruned_in=elsewhere)
+    report = found(repository)
+    assert any("measured with torch 2.10.0, the tier accepts >=2.11" in note.what for note in report.notes)
 
 
 def test_a_damaged_base_model_is_found(repository: Repository) -> None:

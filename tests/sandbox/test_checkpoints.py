@@ -42,10 +42,10 @@ def loads(job):
         print(name, job.checkpoints.load(name))
 
 def looks_around(job):
-    mine = Path("/espalier/checkpoints")
+    mine = Path("/espalier/given")
     print(sorted(str(path.relative_to(mine)) for path in mine.rglob("*")))
     try:
-        (mine / "mine" / "new").touch()
+        (mine / "new").touch()
         print("BREACH")
     except OSError:
         print("not to be written")
@@ -184,18 +184,31 @@ def test_what_an_interrupted_run_left_is_found(kind: Kind, tmp_path: Path, pycac
 
 
 @pytest.mark.usefixtures("bubblewrap")
-def test_another_sandbox_does_not_see_them(tmp_path: Path, pycache: Path) -> None:
-    """Each shows the folders of its own cells, to be read."""
+def test_another_task_does_not_see_them(tmp_path: Path, pycache: Path) -> None:
+    """Each sees those of its own cell, to be read, and its own base model; also where new files are private."""
     for name in ("mine", "theirs"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / f"{name}.safetensors").touch()
-    with sandbox(tmp_path, pycache, mine=tmp_path / "mine") as opened:
-        assert run(opened, "looks_around")[0].log.splitlines() == [
-            "['mine', 'mine/mine.safetensors']",
-            "not to be written",
-        ]
-    with sandbox(tmp_path, pycache) as opened:
-        assert run(opened, "looks_around")[0].log.splitlines() == ["[]", "not to be written"]
+        (tmp_path / name).mkdir(0o700)
+        (tmp_path / name / f"{name}.safetensors").touch(0o600)
+    before = os.umask(0o077)
+    try:
+        with sandbox(tmp_path, pycache, mine=tmp_path / "mine", theirs=tmp_path / "theirs") as opened:
+            found = {name: _seen(opened, name) for name in ("mine", "theirs", "of-nobody", None)}
+    finally:
+        os.umask(before)
+    assert found == {
+        "mine": ["base.safetensors", "checkpoints", "checkpoints/mine.safetensors"],
+        "theirs": ["base.safetensors", "checkpoints", "checkpoints/theirs.safetensors"],
+        "of-nobody": ["base.safetensors"],
+        None: ["base.safetensors"],
+    }
+
+
+def _seen(opened: Sandbox, checkpoints: str | None) -> list[str]:
+    outcome = opened.run(replace(arena.task(WAY["looks_around"]), checkpoints=checkpoints))
+    assert outcome.status == "ok", outcome
+    files, writing = outcome.log.splitlines()
+    assert writing == "not to be written"
+    return re.findall(r"'(.*?)'", files)
 
 
 HOSTILE: Mapping[str, tuple[str, str, int]] = {

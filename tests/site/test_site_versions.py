@@ -192,21 +192,25 @@ def test_the_grid_changes_twice(repository: Repository) -> None:
     assert (now.remeasuring, protocols(now)) == (None, {3})
 
 
-def test_no_figure_of_another_major_stands_beside_those_of_this_one(repository: Repository) -> None:
-    old = figures(board(repository))
+def test_no_figure_of_another_major_is_shown(repository: Repository) -> None:
+    """Beside those of this one it would be compared; also when the major changes twice, or comes with a protocol."""
     path = repository.grid / "grid.yaml"
-    path.write_text(yaml.safe_dump({"version": "2.0"}))
-    todo = anew(repository, stored(repository))
-    todo = [r.model_copy(update={"inputs": r.inputs.model_copy(update={"grid": 2})}) for r in todo]
     store = published(repository.published)
-    store.add(todo[:40])
-    now = board(repository)
-    assert now.remeasuring is not None
-    assert now.remeasuring.reasons == ("the grid is another major version",)
-    assert ({row.input_grid for row in now.records}, figures(now)) == ({None}, old)
+    raise_version(repository)
+    for major in (2, 3):
+        path.write_text(yaml.safe_dump({"version": f"{major}.0"}))
+        assert load(repository).boards == []
+        assert all("the grid is another major version" in line for line in load(repository).warnings)
+        todo = anew(repository, stored(repository))
+        todo = [r.model_copy(update={"inputs": r.inputs.model_copy(update={"grid": major})}) for r in todo]
+        store.add(todo[:40])
+        now = board(repository)
+        assert (now.remeasuring, {row.input_grid for row in now.records}) == (None, {major})
+        assert len(figures(now)) < len(todo)
     store.add(todo)
     now = board(repository)
-    assert (now.remeasuring, {row.input_grid for row in now.records}) == (None, {2})
+    assert {row.input_grid for row in (*now.records, *now.dense_rows)} == {3}
+    assert len(figures(now)) + len(now.dense_rows) == len(todo)
 
 
 def test_figures_of_a_pytorch_that_is_accepted_no_more_are_left_out(repository: Repository) -> None:

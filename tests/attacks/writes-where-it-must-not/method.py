@@ -23,7 +23,7 @@ class Attack(PruningMethod):
             import torch
 
             places = [__file__, evaluator.__file__, torch.__file__, os.__file__, sys.executable]
-            places += ["/espalier/data/train.safetensors", "/espalier/base/base.safetensors", "/proc/self/exe"]
+            places += ["/espalier/data/train.safetensors", "/espalier/given/base.safetensors", "/proc/self/exe"]
             for path in places:
                 attempt(path, lambda path=path: open(path, "r+b").write(b"#"))
                 attempt(f"chmod {path}", lambda path=path: os.chmod(path, 0o777))
