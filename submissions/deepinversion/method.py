@@ -49,10 +49,12 @@ class DeepInversion(PruningMethod):
     The channels of largest E[(sum_s g_s w_s)^2] on these images and labels stay (Molchanov et al. 2019, equation 8).
 
     Deviations: few images and ``steps``, where the paper takes thousands, and without flips and shifts of images; norms are
-    means over images, with weights of our own for TV and ||x||_2; pixels stay within ``limit``; all BatchNorms count alike;
-    no competition with a student; all channels go at once by the Taylor score alone, where the paper goes little by little,
-    weighs scores with latency, and trains on its images by distillation; at least one channel of every group stays. Without
-    BatchNorm, classes, TV and ||x||_2 alone shape the images, and s runs over filters and biases.
+    means over images, with a weight of our own for TV and theirs for ImageNet for ||x||_2; linear layers are pruned as
+    well; the changes at several BatchNorms in a row add up, and layers around a shortcut that make the same channel count
+    as one gate; pixels stay within ``limit``; all BatchNorms count alike; no competition with a student; all channels go at
+    once by the Taylor score alone, where the paper goes little by little, weighs scores with latency, and trains on its
+    images by distillation; at least one channel of every group stays. Without BatchNorm, classes, TV and ||x||_2 alone
+    shape the images, and s runs over filters and biases.
     """
 
     images: int

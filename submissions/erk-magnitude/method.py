@@ -32,7 +32,8 @@ class ErkMagnitude(PruningMethod):
     2018).
 
     Deviations: the paper uses the rule for sparse training; here it shares out the budget of a trained network. In a
-    grouped convolution c_in is the number of inputs of one group, as in the shape of its weight.
+    grouped convolution c_in is the number of inputs of one group, as in the shape of its weight. The classifier stays
+    dense, where the authors' rule has a share for it.
     """
 
     def prune(self, job: Job) -> Pruned:

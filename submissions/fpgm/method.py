@@ -23,7 +23,9 @@ class FPGM(PruningMethod):
     Deviations: the paper prunes after every epoch of training and lets filters grow back; here they go once, from the
     trained network. Filters of several layers that make the same channel, as around a shortcut, count as one long filter,
     where the paper prunes each layer by itself and expands the result again where it meets the others; its variant that
-    chooses a share by norm is left out. Features of linear layers go by the same rule.
+    chooses a share by norm is left out. Features of linear layers go by the same rule; one channel of every group always
+    stays, and in a network of few channels some groups keep one or a few more or less than their share, to come within 5 %
+    of the speedup.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -11,6 +11,8 @@ class GlobalMagnitude(PruningMethod):
     Han et al. 2015, section 3, pruned and retrained in turns, with a threshold for each layer of a multiple of its
     standard deviation. One global threshold and a single step are what later comparisons call global magnitude
     (Blalock et al. 2020, section 7).
+
+    Deviations: those two; the classifier stays dense, where the paper prunes it too.
     """
 
     def prune(self, job: Job) -> Pruned:

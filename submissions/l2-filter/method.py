@@ -18,9 +18,11 @@ class L2Filter(PruningMethod):
 
     The paper tries this norm beside the L1 norm and finds both alike.
 
-    Deviations: every group of channels keeps the same share, where the paper sets a share for each stage by hand and
-    spares sensitive layers. Filters of several layers that make the same channel, as around a shortcut, count as one long
-    filter, where the paper lets the shortcut's projection decide. Features of linear layers go by the same rule.
+    Deviations: every group of channels keeps the same share, where the paper sets a share for each stage by hand and spares
+    sensitive layers. Filters of several layers that make the same channel, as around a shortcut, count as one long filter,
+    where the paper lets the shortcut's projection decide. Features of linear layers go by the same rule; one channel of
+    every group always stays, and in a network of few channels some groups keep one or a few more or less than their share,
+    to come within 5 % of the speedup.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -27,7 +27,7 @@ class Lamp(PruningMethod):
     layers. The largest weight of each layer scores 1, so no layer is emptied.
 
     Deviations: the weights go in one step, where the paper also prunes in rounds of 20 % with retraining between them;
-    double precision.
+    double precision; the classifier stays dense.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -14,7 +14,8 @@ class LotteryTicket(PruningMethod):
 
     Deviations: k is not 0 (Frankle et al. 2020); n rounds of equal share instead of 20 % each, fewer where epochs are few;
     all trainings share the whole epochs of one budget; global also where the paper prunes within each layer, the last at
-    half the rate; here the last stays dense.
+    half the rate; here the last stays dense; the base model is not used; the evaluator retrains the ticket, which in the
+    paper is the result once trained.
     """
 
     rounds: int

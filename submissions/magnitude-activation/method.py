@@ -29,9 +29,10 @@ class MagnitudeActivation(PruningMethod):
     kernel. Every layer has the same density.
 
     Deviations: convolutions are pruned as well, where the paper has linear layers, of language models first of all; layers
-    are pruned one after another, each on inputs that come from the pruned layers before it, where the paper proceeds so from
-    block to block of a language model, and the authors' code for image classifiers takes the dense network's inputs; fewer
-    images than the 4,096 there; where a row's share is not a whole number, some rows keep one weight more than others.
+    are pruned one after another, each on inputs that come from the pruned layers before it, where the paper proceeds so
+    from block to block of a language model, and the authors' code for image classifiers takes the dense network's inputs;
+    fewer images than the 4,096 there; where a row's share is not a whole number, some rows keep one weight more than
+    others; a layer that is used several times goes by the inputs of its first use.
     """
 
     images: int

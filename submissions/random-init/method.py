@@ -10,8 +10,9 @@ from evaluator.contract import Job, Pruned, PruningMethod
 class RandomInit(PruningMethod):
     """Keep weights drawn uniformly, without replacement, from the whole untrained network.
 
-    The random baseline of Frankle et al. 2021, section 3. No deviation in the rule. The paper also draws within layers, in
-    the densities that other methods choose; here the matched control of each method does so.
+    The random baseline of Frankle et al. 2021, section 3. No deviation in the rule, but that the classifier stays dense.
+    The paper also draws within layers, in the densities that other methods choose; here the matched control of each method
+    does so.
     """
 
     def prune(self, job: Job) -> Pruned:

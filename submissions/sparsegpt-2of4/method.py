@@ -25,7 +25,8 @@ def hessian(layer: Layer, inputs: Tensor, damping: float) -> Tensor:
         total = total + 2 * patches.mT @ patches
     diagonals = total.diagonal(dim1=1, dim2=2)
     ridge = damping * diagonals.mean(1, keepdim=True)
-    diagonals.add_(ridge.where(ridge > 0, torch.ones_like(ridge)))  # inputs that are all zero: any regular matrix will do
+    alive = ridge[ridge > 0]
+    diagonals.add_(ridge.where(ridge > 0, alive.min() if len(alive) else 1.0))  # of groups whose inputs are all zero
     return total
 
 

@@ -28,7 +28,7 @@ class Str(PruningMethod):
     Deviations: the paper has no c and no schedule, but finds by search the weight decay, and the first value of the s_l,
     that lead to a sparsity; thresholds end at 1, and weights that are larger go by the final choice alone; all s_l start at
     0; their weight decay is ``decay``, which can but draw them together, whatever the recipe's, where in the authors' code
-    both are one unless set apart.
+    both are one unless set apart; the classifier stays dense.
     """
 
     begin: float

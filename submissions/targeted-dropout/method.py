@@ -19,7 +19,7 @@ class TargetedDropout(PruningMethod):
     Deviations: gamma follows from the target; it and alpha rise at every target, in the authors' code over 40,000 steps and
     for the highest sparsity alone; candidates are not chosen anew in each step; BatchNorm sees some batches without
     candidates in the end; the first convolution has candidates as well; counts are exact over the network, so that units
-    may differ by one weight.
+    may differ by one weight; the classifier stays dense, as in the authors' code.
     """
 
     alpha: float

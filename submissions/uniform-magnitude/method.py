@@ -11,7 +11,8 @@ class UniformMagnitude(PruningMethod):
     Magnitude decides within a layer in Han et al. 2015, section 3. One share for all layers and a single step are what
     later comparisons call layerwise magnitude (Blalock et al. 2020, section 7).
 
-    Deviations: Han et al. chose each layer's threshold by hand and pruned in several rounds, training after each.
+    Deviations: Han et al. chose each layer's threshold by hand and pruned in several rounds, training after each; here the
+    classifier stays dense.
     """
 
     def prune(self, job: Job) -> Pruned:

@@ -46,7 +46,7 @@ class WoodFisher(PruningMethod):
     by -(w_q / [F^-1]_qq) F^-1 e_q. As in the paper, the moves of weights that go together are added up.
 
     Deviations: one step instead of a gradual schedule; fewer and smaller minibatches; the inverse is computed at once, in
-    double precision, which gives the same.
+    double precision, which gives the same; the classifier stays dense.
     """
 
     gradients: int

@@ -14,11 +14,20 @@ from tests.submissions.specimens import goal, job, layers, method, network, subm
 BY_LAYER = ["uniform-magnitude", "erk-magnitude", "lamp", "magnitude-2of4", "l1-filter", "l2-filter", "fpgm"]
 """They compare weights of one layer, or channels of one group, or what is divided by the layer's own size."""
 OVERALL = ["global-magnitude", "magnitude-init"]
+THROUGH_THE_NETWORK = ["magnitude-activation", "activation-2of4", "sparsegpt", "sparsegpt-2of4", "synflow", "thinet"]
+"""They see what layers make of each other, and no scale where that is in proportion to each layer's weights."""
 
 
-def kept(slug: str, kind: str, *scaled: int) -> list[Tensor]:
-    """The masks that a method chooses when these layers are eight times as large."""
+def kept(slug: str, kind: str, *scaled: int, proportional: bool = False) -> list[Tensor]:
+    """The masks that a method chooses when these layers are eight times as large.
+
+    With ``proportional`` nothing is added on the way, so that outputs are in proportion to each layer's weights.
+    """
     model = network(kind)
+    if proportional:
+        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+            if name.endswith(("bias", "running_mean")):
+                tensor.data.zero_()
     chosen = layers(model)
     for position in scaled:
         chosen[position].weight.data.mul_(8)
@@ -33,6 +42,15 @@ def test_the_scale_of_one_layer_makes_no_difference(slug: str, kind: str) -> Non
     same = kept(slug, kind)
     for position in range(len(layers(network(kind)))):
         for before, after in zip(same, kept(slug, kind, position), strict=True):
+            assert torch.equal(before, after), f"{slug} chooses otherwise when layer {position} is larger"
+
+
+@pytest.mark.parametrize("slug", THROUGH_THE_NETWORK)
+@pytest.mark.parametrize("kind", ["linear", "plain"])
+def test_the_scale_of_one_layer_makes_no_difference_to_what_follows(slug: str, kind: str) -> None:
+    same = kept(slug, kind, proportional=True)
+    for position in range(len(layers(network(kind)))):
+        for before, after in zip(same, kept(slug, kind, position, proportional=True), strict=True):
             assert torch.equal(before, after), f"{slug} chooses otherwise when layer {position} is larger"
 
 
