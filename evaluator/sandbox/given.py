@@ -22,7 +22,10 @@ def given_folder(home: Path) -> Path:
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)  # the child may be another user
     for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     return folder
 
 

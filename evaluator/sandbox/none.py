@@ -9,15 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evaluator.sandbox.given import given_folder
-from evaluator.sandbox.layout import (
-    PACKAGE,
-    Launch,
-    Layout,
-    configuration,
-    environment,
-    python_command,
-    stage,
-)
+from evaluator.sandbox.layout import PACKAGE, Launch, Layout, configuration, environment, python_command, stage
 from evaluator.sandbox.spec import Spec
 
 
