@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evaluator.grid.cells import Division, Track
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+VERSION = re.compile(r"[A-Za-z0-9.+!_-]{1,60}")
 Digest = Annotated[str, Field(pattern=f"^{SHA256.pattern}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$")]
 
@@ -151,15 +153,20 @@ class Tier(Entry):
     limits: Limits
 
     def accepts_torch(self, version: str) -> bool:
-        return SpecifierSet(self.torch).contains(version, prereleases=True)
+        """False also for what is no version."""
+        try:
+            return SpecifierSet(self.torch).contains(Version(version), prereleases=True)
+        except InvalidVersion:
+            return False
 
     def refusals(self, versions: Iterable[str]) -> list[str]:
-        """Which of some versions of PyTorch figures may not come from any more, in words."""
-        return [
-            f"measured with torch {version}, the tier accepts {self.torch}"
-            for version in versions
-            if not self.accepts_torch(version)
-        ]
+        """Which of some versions of PyTorch figures may not come from any more, in words that are safe to print."""
+        refused = [version for version in versions if not self.accepts_torch(version)]
+        return [f"measured with torch {_printable(version)}, the tier accepts {self.torch}" for version in refused]
+
+
+def _printable(version: str) -> str:
+    return version if VERSION.fullmatch(version) else "of no version"
 
 
 class Benchmark(Entry):

@@ -123,6 +123,16 @@ def test_a_mistake_in_a_grid_file_is_named(tmp_path: Path, part: str, change: di
     assert f"{part}.yaml" in str(caught.value)
 
 
+def test_a_tier_says_which_versions_of_pytorch_it_refuses() -> None:
+    """What is no version is refused, and not repeated: anybody may have written it into a record."""
+    tier = GRID.tiers["toy"].model_copy(update={"torch": ">=2.11"})
+    assert tier.refusals(["2.11.0", "2.11.0+cu130", "2.16.0.dev20261101", "3"]) == []
+    assert tier.refusals(["2.10.1+cpu", "<script>", "\x1b[31m", "", "9" * 100 + "x"]) == [
+        "measured with torch 2.10.1+cpu, the tier accepts >=2.11",
+        *["measured with torch of no version, the tier accepts >=2.11"] * 4,
+    ]
+
+
 @pytest.mark.parametrize("version", ["2", "0.1", "1.x", ""])
 def test_a_version_is_a_major_and_a_minor(tmp_path: Path, version: str) -> None:
     mini = Miniature(tmp_path)

@@ -126,7 +126,7 @@ def folder(tmp_path_factory):
         write_submission(repository, hostile_metadata(name, 15 * i), code=f'"""{hostile(i)}"""\n# {hostile(i + 1)}\nx = 1\n')
     digests = {name: load_submission(repository.submissions / name).digest for name in names}
     made = []
-    fields = ("device", "torch", "cuda", "driver", "python", "platform", "espalier")
+    fields = ("device", "cuda", "driver", "python", "platform", "espalier")
     for i, record in enumerate(records(grid, plan)):
         environment = {name: hostile(i + j) for j, name in enumerate(fields)}
         digest = digests.get(record.submission, record.inputs.submission)
