@@ -214,9 +214,9 @@ def _consistency(path: Path, document: Document, metadata: Metadata) -> Iterator
 def _telling(path: Path, document: Document, metadata: Metadata) -> Iterator[Problem]:
     """What the project's own tests ask of every submission beyond its schema."""
     if not metadata.deviations:
-        fix = "list how the code deviates from the paper, or say that it does not"
+        fix = "list how the code deviates from the paper, or say that it does not; the tests ask for it"
         yield warning(path, document.line(("deviations",)), "no-deviations", "no deviations are stated", fix)
-    if metadata.summary.count(".") not in SENTENCES:
-        fix = "tell the idea in two to four sentences"
-        message = "the summary is too short or too long to explain the method"
+    if (sentences := metadata.summary.count(".")) not in SENTENCES:
+        fix = "tell the idea in two to four sentences; the tests ask for it"
+        message = f"the summary is too {'short' if sentences < SENTENCES.start else 'long'} to explain the method"
         yield warning(path, document.line(("summary",)), "summary-length", message, fix)

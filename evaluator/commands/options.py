@@ -145,7 +145,7 @@ def _submissions(repository: Repository, slugs: list[str] | None) -> list[Submis
 def unmeasured(slug: str, measured: Collection[str], submissions: Path) -> str:
     """A remedy where there are no figures of ``slug``, but of the ``measured``."""
     if (submissions / slug).is_dir():
-        return f"espalier evaluate {slug}"
+        return f"espalier evaluate {slug} --tier smoke"
     return nearest(slug, sorted(measured), "one of those under results/" if len(measured) > LISTED else None)
 
 

@@ -135,7 +135,10 @@ def tensors_of(outcome: object, job: Job, *, trains: bool = False) -> dict[str, 
         InvalidOutcome: for all but a wrong number of kept weights or channels.
     """
     if not isinstance(outcome, Pruned):
-        raise InvalidOutcome(f"prune() returned {type(outcome).__name__}", fix="return a Pruned, e.g. from job.keep_highest")
+        raise InvalidOutcome(
+            f"prune() returned {type(outcome).__name__}",
+            fix="return a Pruned, e.g. from job.keep_highest or job.keep_channels",
+        )
     shapes = {layer.position: tuple(layer.weight.shape) for layer in job.layers()}
     if unknown := [key for key in (*outcome.masks, *outcome.weights) if key not in shapes]:
         raise InvalidOutcome(f"there is no layer {unknown[0]!r}", fix=f"layers are numbered 0 to {len(shapes) - 1}")

@@ -223,7 +223,8 @@ def test_half_of_the_methods_are_under_forty_lines():
 def test_metadata_tells_a_reader_what_he_needs(slug):
     metadata = submission(slug).metadata
     assert metadata.deviations, f"{slug}: state how the code deviates from the paper, or that it does not"
-    assert 2 <= metadata.summary.count(".") <= 8, f"{slug}: the summary is 2 to 4 sentences"
+    sentences = metadata.summary.count(".")
+    assert 2 <= sentences <= 8, f"{slug}: the summary is 2 to 4 sentences"
     trains = bool(metadata.needs.training_epochs)
     does = "training" if trains else "reconstruction" if outcome(slug, "linear").weights else "none"
     assert metadata.facets.weight_update == does, f"{slug}: facets.weight_update is not what it does"
