@@ -24,7 +24,8 @@ class BatchNormScale(PruningMethod):
     Where a channel has several BatchNorms, as around a shortcut, the mean of |gamma| decides; the paper selects channels
     before each branch instead. Where it has none, the norm of its filter does: the scale that is left when the filter's
     direction is split off. In a network without BatchNorm one threshold then compares layers of different kinds, whose
-    norms are not alike as scales are. At least one channel of every group stays.
+    norms are not alike as scales are. At least one channel of every group stays; in a network of few channels one or a few
+    stay or go against the order, to come within 5 % of the speedup.
     """
 
     def prune(self, job: Job) -> Pruned:

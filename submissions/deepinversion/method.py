@@ -54,7 +54,8 @@ class DeepInversion(PruningMethod):
     as one gate; pixels stay within ``limit``; all BatchNorms count alike; no competition with a student; all channels go at
     once by the Taylor score alone, where the paper goes little by little, weighs scores with latency, and trains on its
     images by distillation; at least one channel of every group stays. Without BatchNorm, classes, TV and ||x||_2 alone
-    shape the images, and s runs over filters and biases.
+    shape the images, and s runs over filters and biases; in a network of few channels one or a few stay or go against the
+    order, to come within 5 % of the speedup.
     """
 
     images: int

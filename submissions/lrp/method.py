@@ -136,12 +136,13 @@ class LRP(PruningMethod):
     there is one threshold; beside a shortcut a branch holds a part of it alone. A channel's score is sum |R| over
     images, positions, and the layers that make it.
 
-    Deviations: all channels go at once, where the paper removes a few at a time and computes relevance anew; features
-    of linear layers compete as well, where the authors' code ranks filters of convolutions alone, and can divide by a
-    layer's sum; positive parts in linear layers too, where that code takes the epsilon rule; what the layers that make
-    a channel get is added up; relevance is lost where nothing positive enters a sum, and a millionth of the mean is
-    added to all sums; LayerNorm is passed as BatchNorm is; attention, and activations that are no modules, hand on
-    value times gradient; 256 images are enough; of every group at least one channel stays.
+    Deviations: all channels go at once, where the paper removes a few at a time and computes relevance anew; features of
+    linear layers compete as well, where the authors' code ranks filters of convolutions alone, and can divide by a layer's
+    sum; positive parts in linear layers too, where that code takes the epsilon rule; what the layers that make a channel
+    get is added up; relevance is lost where nothing positive enters a sum, and a millionth of the mean is added to all
+    sums; LayerNorm is passed as BatchNorm is; attention, and activations that are no modules, hand on value times gradient;
+    256 images are enough; of every group at least one channel stays; in a network of few channels one or a few stay or go
+    against the order, to come within 5 % of the speedup.
     """
 
     batches: int

@@ -34,7 +34,8 @@ class TaylorOneShot(PruningMethod):
     Deviations: gates in a row add up, where one alone would do; all channels go at once, by the mean of the scores, where
     the paper removes a few at a time between steps of training; gradients in eval mode; gates around a shortcut behind each
     layer, where the authors' sit behind the sum and the activation of each block, and divide the score by the number of
-    blocks; at least one channel of every group stays.
+    blocks; at least one channel of every group stays; in a network of few channels one or a few stay or go against the
+    order, to come within 5 % of the speedup.
     """
 
     batches: int
