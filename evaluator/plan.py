@@ -24,7 +24,7 @@ DONE: tuple[State, ...] = ("fresh", "failed")
 
 Problem = tuple[State, list[str]]
 
-ITS_OWN = "published, and measured here too: what this machine measures stands beside a dense control of its own"
+ITS_OWN = "published, not measured here: what this machine measures stands beside a dense control of its own"
 """Why the dense control is missing where it is published."""
 
 

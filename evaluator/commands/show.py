@@ -69,9 +69,9 @@ def show(
         out.print(
             f"\n[bold]{stale} of these cells are stale[/]: what they rest on has changed since; `espalier plan` says what"
         )
-    for record in records:
-        if record.status != "ok" and record.log:
-            out.print(f"\n{record.cell.id}: {record.status}, the end of its log:\n{safe(record.log)}")
+    for (status, log), ids in _logs(records).items():
+        more = f" and {len(ids) - 1} more" if ids[1:] else ""
+        out.print(f"\n{ids[0]}{more}: {status}, the end of {'their' if more else 'its'} log:\n{safe(log)}")
 
 
 def _stale(slug: str, store: Store, root: Root, benchmarks: Benchmarks, recipe: RecipeName) -> int:
@@ -81,6 +81,15 @@ def _stale(slug: str, store: Store, root: Root, benchmarks: Benchmarks, recipe: 
         made = make_plan(selected.repository, selected.grid, selected.submissions, [store], selected.selection)
         return sum(planned.slug == slug and planned.state == "stale" for planned in made.cells)
     return 0
+
+
+def _logs(records: Iterable[Record]) -> dict[tuple[str, str], list[str]]:
+    """The cells that failed, by what is to be said of them."""
+    logs: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if record.status != "ok" and record.log:
+            logs.setdefault((record.status, record.log), []).append(record.cell.id)
+    return logs
 
 
 def _by_point(records: Iterable[Record]) -> dict[tuple[str, str, str, str, float | str], list[Record]]:

@@ -38,7 +38,8 @@ class DepGraphSparse(PruningMethod):
     of squared norms, where the authors' code takes their roots; the mean over all channels of a group divides, where the
     paper allows for the mean of the N largest; all channels go at once; shifts (biases) are neither counted nor shrunk;
     groups that pass attention heads, concatenations, padded shortcuts or grouped convolutions stay whole, and of every
-    other group at least one channel.
+    other group at least one channel stays; in a network of few channels one or a few stay or go against the order, to come
+    within 5 % of the speedup.
     """
 
     regularisation: float

@@ -25,7 +25,8 @@ class DepGraph(PruningMethod):
     Deviations: without that training; all channels go at once, where the authors' code removes them in many steps; shifts
     (biases) are not counted; the mean over all channels of a group divides, where the paper allows for the mean of the N
     largest; groups that pass attention heads, concatenations, padded shortcuts or grouped convolutions stay whole, and of
-    every other group at least one channel.
+    every other group at least one channel stays; in a network of few channels one or a few stay or go against the order, to
+    come within 5 % of the speedup.
     """
 
     def prune(self, job: Job) -> Pruned:

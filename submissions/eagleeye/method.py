@@ -41,7 +41,10 @@ class EagleEye(PruningMethod):
 
     Deviations: all candidates meet the target, where the paper draws shares until some do; 20 candidates, where the authors
     draw hundreds; 24 batches, after which by momentum 0.1 a twelfth of the dense network's statistics is left; networks
-    without BatchNorm have nothing to adapt, and their candidates are judged as they are.
+    without BatchNorm have nothing to adapt, and their candidates are judged as they are; around a shortcut filters go by the
+    sum of L1 norms over the layers that make a channel, where the authors' setting takes one of these; linear layers are
+    pruned as well; in a network of few channels one or a few stay or go against the order, to come within 5 % of the
+    speedup.
     """
 
     candidates: int

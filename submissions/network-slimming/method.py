@@ -28,7 +28,8 @@ class NetworkSlimming(PruningMethod):
     Deviations: one training, where the paper trains with the penalty to the end, prunes and fine-tunes; gamma starts at 1,
     not at 0.5; one lambda, of which the paper takes a tenth for ResNet and DenseNet; several BatchNorms or none as above,
     where the paper selects channels before each branch; only channels that can be removed are penalised, and at least one
-    of every group stays.
+    of every group stays; in a network of few channels one or a few stay or go against the order, to come within 5 % of the
+    speedup.
     """
 
     strength: float

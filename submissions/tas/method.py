@@ -55,7 +55,8 @@ class Tas(PruningMethod):
     the paper alternates; fragments are interpolated where they are read, behind a BatchNorm that all widths share; tau falls
     from 5, as in the authors' scripts, where the paper says from 10; E[MACs] takes widths for independent; the widths are
     scaled by one factor to meet the target; what is found keeps its weights and learns from labels, without distillation;
-    one channel of every group stays.
+    one channel of every group stays; in a network of few channels one or a few stay or go against the order, to come within
+    5 % of the speedup.
     """
 
     smallest: float

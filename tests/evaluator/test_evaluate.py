@@ -157,7 +157,9 @@ def test_a_failure_is_a_record_and_is_not_tried_again(tmp_path: Path) -> None:
     plan = mini.json("plan")
     assert plan["states"] == {"fresh": 6, "missing": 0, "failed": 8, "stale": 0}
     assert "nothing to do" in mini.run("evaluate").stdout
-    assert "what a pity" in mini.run("show", "broken").stdout
+    shown = mini.run("show", "broken").stdout
+    assert shown.count("ValueError: what a pity") == 1, "the same for every cell, said once"
+    assert f" and {len(by_slug['broken']) - 1} more: method_error" in shown
 
 
 def test_one_mask_for_every_target_misses_all_but_one(tmp_path: Path) -> None:
