@@ -61,6 +61,9 @@ class Drawing:
     """Factors that were asked for, where they are on the chart's axis: they carry its labels."""
     named: Mapping[str, str] = field(default_factory=dict)
     """Series -> name that stands at the end of its line."""
+    side: Mapping[str, Any] = field(default_factory=dict)
+    """How methods at one target stand side by side: their ``order``, the ``width`` in log2 that they take, and where it is
+    less for few of them, what ``each`` takes. Empty where all stand at their own factors."""
 
 
 def tradeoff(drawing: Drawing) -> Spec:
@@ -94,7 +97,7 @@ def tradeoff(drawing: Drawing) -> Spec:
         name: _differences(title, names, values, ends) for name, title, names in OTHERS
         if (values := [one for row in rows if names["y"] in row for one in (row[names["y"]], *row.get(names["seeds"], ()))])
     }  # fmt: skip
-    return {**spec, "usermeta": {"near": round(near, 4), **others}}
+    return {**spec, "usermeta": {"near": round(near, 4), **({"side": drawing.side} if drawing.side else {}), **others}}
 
 
 def skeleton(spec: Spec) -> Spec:

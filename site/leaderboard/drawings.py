@@ -28,8 +28,8 @@ SPREAD = 0.06
 """Share of the axis over which methods at one target are set side by side so that all are seen."""
 SINGLE_STEP = 0.009
 """The same share from one method to its next control."""
-WIDE_SPREAD = 0.7
-"""Width of the same in log2 where targets stand side by side, with nothing between them."""
+WIDE_SPREAD, WIDE_STEP = 0.7, 0.1
+"""Width of the same in log2 where targets stand side by side, with nothing between them: at most, and for each method."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,15 @@ class _Ground:
 
     def shift(self, position: int, count: int) -> float:
         """Methods at one target stand side by side."""
-        width = SPREAD * self.octaves if self.axis else min(WIDE_SPREAD, 0.1 * count)
+        width = SPREAD * self.octaves if self.axis else min(WIDE_SPREAD, WIDE_STEP * count)
         return float(2 ** (width * (position / (count - 1) - 0.5))) if self.primary and count > 1 else 1.0
+
+    def side(self, order: list[str]) -> dict[str, Any]:
+        """The same for a page that shows a few of the methods."""
+        if not self.primary or len(order) < 2:
+            return {}
+        wide = {"width": SPREAD * self.octaves} if self.axis else {"width": WIDE_SPREAD, "each": WIDE_STEP}
+        return {"order": order, **wide}
 
 
 def compare(standing: Standing, axis: Axis | None, looks: Mapping[str, Look], titles: Mapping[str, str]) -> Drawing:
@@ -79,7 +86,7 @@ def compare(standing: Standing, axis: Axis | None, looks: Mapping[str, Look], ti
                 controls += _lines(control, ground, 1.0 if axis else shift)
     series = {entry.slug: (looks[entry.slug].colour, looks[entry.slug].shape) for entry in entries}
     named = {slug: titles[slug] for slug in strong or series}
-    return replace(_drawing(standing, ground, means, controls, series, strong), named=named)
+    return replace(_drawing(standing, ground, means, controls, series, strong), named=named, side=ground.side([*series]))
 
 
 def single(standing: Standing, slug: str, axis: Axis | None, look: Look, title: str) -> Drawing:

@@ -123,7 +123,8 @@ def _orders(
     for one, other in pairs:
         for label, tau in orders(one, other).items():
             means.append(tau.mean)
-            spread = f" ± {tau.half:.2f}" if math.isfinite(tau.half) else ""
+            known = math.isfinite(tau.half)
+            spread = f" ({plain(max(tau.low, -1.0))} to {plain(min(tau.high, 1.0))})" if known else ""
             lines.append(line_of(site, one, (asked(label), f"{plain(tau.mean)}{spread}", str(tau.n))))
     if not means:
         return None
@@ -134,8 +135,8 @@ def _orders(
     )
     how = (
         f"Tau is 1 where both orders are the same, 0 where they are unrelated, {MINUS}1 where they are opposite. One "
-        "tau per seed, over the methods with all seeds at the target, three or more; mean over seeds ± half the 95 % "
-        "t interval."
+        "tau per seed, over the methods with all seeds at the target, three or more; mean over seeds and its 95 % t "
+        f"interval, within {MINUS}1 and 1."
     )
     agreement = said[0 if mean < 0.35 else 1 if mean < 0.7 else 2]
     return Finding(name, title, f"{sentence.format(agreement)}: {figures}", how, ("Target", "Tau", "Seeds"), lines)
@@ -169,31 +170,30 @@ def axes_differ(site: Site, boards: list[Standings]) -> Finding | None:
 
 
 def nearly_dense(site: Site, boards: list[Standings]) -> Finding | None:
-    """The largest target at which the whole interval of some method is above a loss of one point."""
+    """The largest target up to which, at every target, the whole interval of some method is above a loss of one point."""
     lines, reached = [], []
     for standings in boards:
         standing = first_of(standings)
         if standing.frame.primary is None:
             continue
-        best: tuple[float, str, list[str]] | None = None
+        whole = max(len(standing.frame.seeds), 2)
+        kept, best = standing.methods, ("", standing.methods)
         for position, target in enumerate(standing.frame.targets):
-            drops = {entry.slug: entry.points[position].drop for entry in standing.methods}
-            whole = max(len(standing.frame.seeds), 2)
-            kept = [slug for slug, drop in drops.items() if drop.n >= whole and drop.low > -WITHIN]
-            if kept:
-                best = (target.factor, asked(target.label), kept)
-        if best is not None:
+            drops = [(entry, entry.points[position].drop) for entry in kept]
+            if kept := [entry for entry, drop in drops if drop.n >= whole and drop.low > -WITHIN]:
+                best = (asked(target.label), kept)
+        if best[0]:
             benchmark = site.grid.benchmarks[standing.board.key.benchmark].title
-            reached.append(f"{best[1]} {standing.frame.primary} on {benchmark} ({_kind(standing)})")
-            names = ", ".join(site.titles[slug] for slug in best[2])
-            lines.append(line_of(site, standing, (best[1], f"{len(best[2])} of {len(standing.methods)}", names)))
+            reached.append(f"{best[0]} {standing.frame.primary} on {benchmark} ({_kind(standing)})")
+            names = ", ".join(site.titles[entry.slug] for entry in best[1])
+            lines.append(line_of(site, standing, (best[0], f"{len(best[1])} of {len(standing.methods)}", names)))
     if not reached:
         return None
     listed = "; ".join(reached[:3]) + (f"; {more} more below" if (more := len(reached) - 3) > 0 else "")
     sentence = f"At least one method stays within one point of the dense network, with its whole interval, up to {listed}."
     how = (
-        "Accuracy minus that of the dense control with the same retraining, paired by seed, 95 % t interval. More may "
-        "be possible: where intervals are wide they cannot say so."
+        "Accuracy minus that of the dense control with the same retraining, paired by seed, 95 % t interval, at this and at "
+        "every smaller target. More may be possible: where intervals are wide they cannot say so."
     )
     columns = ("Largest target", "Methods", "Which")
     return Finding("nearly-dense", "How much costs nearly nothing?", sentence, how, columns, lines)

@@ -36,6 +36,8 @@ NAMES: Spec = {
     "fontSize": 11,
 }
 """Beside the line, or above its end."""
+FAINT = 0.3
+"""Opacity of lines and marks that are not in focus: they can still be followed."""
 
 
 def layout(patterns: tuple[str, ...]) -> Spec:
@@ -67,10 +69,10 @@ def layout(patterns: tuple[str, ...]) -> Spec:
         ranges.mark_rule(strokeWidth=1).encode(x=x, y=_y("top"), y2="bottom:Q", color=colour, opacity=_shown(0.55, 0.05)),
         seeds.mark_circle(size=11).encode(x=x, y=y, color=colour, opacity=_shown(0.6, 0.06)),
         means.mark_line(strokeWidth=0 if patterns else 1.6).encode(
-            x=x, y=y, color=colour, opacity=_shown(1, 0.13),
+            x=x, y=y, color=colour, opacity=_shown(1, FAINT),
             strokeDash=alt.condition("datum.dashed", alt.value([7, 3]), alt.value([1, 0]))),
         means.transform_calculate(**TOLD).mark_point(filled=True, size=52, stroke="var(--paper)", strokeWidth=0.8).encode(
-            x=x, y=y, color=colour, shape=shape, opacity=_shown(1, 0.13), tooltip=_tooltip()),
+            x=x, y=y, color=colour, shape=shape, opacity=_shown(1, FAINT), tooltip=_tooltip()),
         *_names(means, patterns, colour),
     )  # fmt: skip
     params = [alt.param(name=name, value=[]) for name in ("focus", "named", "dotted")]

@@ -30,7 +30,7 @@ _UNREAD = re.compile(
 _HEADING = re.compile(r"<h([234])\b[^>]*?\bid=\"([^\"]+)\"[^>]*>(.*?)</h\1>", re.DOTALL)
 _ROW = re.compile(r"<tbody id=\"([^\"]+)\"[^>]*>\s*<tr>\s*<th\b[^>]*>(.*?)</th>", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
-_WORD = re.compile(r"[^\W_][\w.'+-]*")
+_WORD = re.compile(r"[^\W_][\w.'+-]*(?::\d+)?")
 _DIGEST = re.compile(r"[0-9a-f]{8,}|[\d.+-]+")
 
 

@@ -143,7 +143,8 @@ RANKS = (
     "A rank is a range of the places that the tests leave open. All that are not significantly worse than the best share "
     "place 1; the last place of a range leaves below it only those that are significantly worse. So a range can go from 1 "
     "to the end beside methods that are significantly worse than the best: the tests tell these from the best, but not from "
-    "that one."
+    "that one. Where the seeds of a method lie far apart, three of them do not tell it from the best however far behind its "
+    "mean is: read a rank beside the figure."
 )
 
 COLUMNS = {

@@ -14,9 +14,19 @@
   const turns = new WeakMap(); // figure -> how often it was asked for
   const asked = new WeakMap(); // list of methods -> what its reader asked for
 
-  const tokens = (text, style) => text
-    .replaceAll(/var\((--[a-z0-9-]+)\)/g, (_, name) => style.getPropertyValue(name).trim())
-    .replaceAll("currentColor", style.color);
+  // The style sheet's tokens as they are here and now: one may be two colours, for light and dark, which only a browser knows
+  const tokens = (text, figure) => {
+    const probe = figure.appendChild(document.createElement("span"));
+    const own = getComputedStyle(probe);
+    const value = (name) => {
+      const said = own.getPropertyValue(name).trim();
+      probe.style.color = CSS.supports("color", said) ? said : "";
+      return probe.style.color ? own.color : said;
+    };
+    const written = text.replaceAll(/var\((--[a-z0-9-]+)\)/g, (_, name) => value(name)).replaceAll("currentColor", value("--ink"));
+    probe.remove();
+    return written;
+  };
 
   const loader = { load: () => Promise.reject(new Error("charts load nothing")), sanitize: () => Promise.reject(new Error("no links")) };
   const options = { ast: true, renderer: "svg", actions: false, defaultStyle: false, loader, tooltip: { disableDefaultStyle: true, theme: "site" } };
@@ -46,6 +56,7 @@
     const spec = structuredClone(whole);
     const { shown, scale, seeds } = asked.get(boardOf(figure)) ?? {};
     if (shown) {
+      aside(spec, shown);
       for (const name of ["means", "controls"]) spec.datasets[name] = spec.datasets[name].filter((row) => shown.has(row.m));
       if (shown.size <= CROWD) for (const param of spec.params) param.value = [];
     }
@@ -66,6 +77,22 @@
     if (figure.matches(".close")) close(spec);
     if (named && (shown || figure.matches(".close")) && spec.datasets.means.length) name(spec, other?.fields ?? { y: "y", l: "l" });
     return spec;
+  };
+
+  // Methods at one target stand side by side: fewer of them stand closer to it (`drawings.py`)
+  const aside = ({ usermeta: { side }, datasets }, shown) => {
+    if (!side) return;
+    const shifts = (order) => {
+      const width = Math.min(side.width, (side.each ?? Infinity) * order.length);
+      return new Map(order.map((m, i) => [m, 2 ** (order.length > 1 ? width * (i / (order.length - 1) - 0.5) : 0)]));
+    };
+    const [were, are] = [side.order, side.order.filter((m) => shown.has(m))].map(shifts);
+    for (const row of [...datasets.means, ...(side.each ? datasets.controls : [])]) {
+      if (!are.has(row.m)) continue;
+      const x = row.x * are.get(row.m) / were.get(row.m);
+      if (row.lx === row.x) row.lx = x;
+      row.x = x;
+    }
   };
 
   // A chart of few methods among many: its upright axis goes no further than they do, and their controls are left out
@@ -166,14 +193,10 @@
     && String([...(one?.shown ?? ["all"])]) === String([...(other.shown ?? ["all"])]);
 
   document.addEventListener("view", ({ target, detail }) => {
-    const again = !same(asked.get(target) ?? { scale: null, seeds: false }, detail);
+    const other = !same(asked.get(target) ?? { scale: null, seeds: false }, detail);
     asked.set(target, detail);
     if (detail.shown || detail.scale || detail.seeds || detail.picked.length) wake();
-    for (const figure of target.querySelectorAll("figure.chart")) {
-      if (again && views.has(figure) && figure.checkVisibility()) draw(figure);
-      else if (again && views.has(figure)) views.get(figure).stale = true;
-      else focus(figure);
-    }
+    target.querySelectorAll("figure.chart").forEach(other ? again : focus);
   });
 
   // A figure that another script has put into the page, or changed
@@ -184,12 +207,12 @@
     else seen.observe(target);
   });
 
-  // Export: a copy with the page's colours written out, drawn off screen, saved by the browser.
+  // Export: a copy with the page's colours written out, and what it shows, drawn off screen, saved by the browser.
+  const LINES = [20, 14]; // px: of the title's first line, and of each after it
   const save = async (figure, kind) => {
-    const style = getComputedStyle(figure);
-    const spec = JSON.parse(tokens(JSON.stringify(fitted(figure, await loaded(figure))), style));
-    spec.width = figure.clientWidth;
-    spec.background = style.getPropertyValue("--paper").trim();
+    const whole = { ...fitted(figure, await loaded(figure)), background: "var(--paper)", title: titled(figure) };
+    const spec = JSON.parse(tokens(JSON.stringify(whole), figure));
+    Object.assign(spec, { width: figure.clientWidth, height: spec.height + LINES[0] + LINES[1] * spec.title.subtitle.length });
     const place = document.createElement("div");
     place.className = "offscreen";
     document.body.append(place);
@@ -197,6 +220,21 @@
     offer(figure, kind, await view.toImageURL(kind, kind === "png" ? 2 : 1));
     finalize();
     place.remove();
+  };
+
+  const words = (element) => element?.textContent.trim().replaceAll(/\s+/g, " ");
+
+  // Beside its page a drawing must say itself what it is of, what its grey lines are, and of when
+  const titled = (figure) => {
+    const section = figure.closest("section[aria-labelledby]");
+    const heading = section?.querySelector(":scope > h2:not(.visually-hidden)");
+    const page = section?.querySelector("h1") || document.querySelector("h1"); // the home page's says what the site is
+    const of = [...new Set([document.querySelector(".hero") ? null : page, heading].map(words))].filter(Boolean).join(": ");
+    const keys = [...figure.closest(".panel, .board")?.querySelectorAll(".key > span") ?? []].map(words);
+    const grey = figure.clientWidth < NARROW ? keys : keys.length ? [keys.join(", ")] : [];
+    const subtitle = [...[of].filter(Boolean), ...grey.map((key) => `grey: ${key}`), `Espalier, ${words(document.getElementById("edition"))}`];
+    const font = { color: "var(--ink)", subtitleColor: "var(--muted)", fontSize: 13, subtitleFontSize: 11 };
+    return { text: words(figure.querySelector("figcaption").firstChild), subtitle, anchor: "start", offset: 10, ...font };
   };
 
   // The rows behind the marks, as the reader has filtered them
@@ -229,6 +267,14 @@
     }
     figure.querySelector("figcaption").append(box);
   };
+
+  const again = (figure) => {
+    if (!views.has(figure)) return;
+    if (figure.checkVisibility()) draw(figure);
+    else views.get(figure).stale = true;
+  };
+  // Where the style sheet makes them lower, on a phone, or higher again
+  matchMedia("(max-width: 36rem)").addEventListener("change", () => document.querySelectorAll("figure.chart").forEach(again));
 
   const wake = () => figures.forEach((figure) => seen.observe(figure)); // once observed, it stays so
   const seen = new IntersectionObserver((entries) => {

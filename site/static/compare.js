@@ -11,6 +11,7 @@
   const list = document.querySelector("#methods ul");
   const { fewest, most } = document.getElementById("methods").dataset;
   const boards = JSON.parse(document.getElementById("boards").textContent);
+  const opened = boards.find(({ id }) => id === select.dataset.first) ?? boards[0];
   const loaded = new Map(); // id -> data of a board
   let state = {};
 
@@ -31,7 +32,7 @@
     const asked = new URLSearchParams(location.hash.slice(1));
     const methods = (asked.get("m") || "").split(",").filter(Boolean);
     const of = boards.find((board) => board.id === asked.get("board"))
-      || boards.find((board) => methods.length && methods.every((slug) => board.methods.includes(slug))) || boards[0];
+      || boards.find((board) => methods.length && methods.every((slug) => board.methods.includes(slug))) || opened;
     const own = [...new Set(methods)].filter((slug) => of.methods.includes(slug)).slice(0, Number(most));
     // one method alone is set against the first ones of its board
     const chosen = own.length >= Number(fewest) ? own : [...new Set([...own, ...of.methods])].slice(0, 3);
@@ -244,7 +245,7 @@
   select.addEventListener("change", () => {
     const own = boards.find((board) => board.id === select.value).methods;
     const methods = state.methods.filter((slug) => own.includes(slug));
-    update({ board: select.value, methods: methods.length >= Number(fewest) ? methods : own.slice(0, 3) });
+    update({ board: select.value, axis: null, methods: methods.length >= Number(fewest) ? methods : own.slice(0, 3) });
   });
   addEventListener("hashchange", () => { state = read(); show(); });
   state = read();

@@ -1,5 +1,6 @@
 // Search: the index lies in a file of its own, which calls `espalierSearch`; what is sought stands in the address: #q=words.
-// Every word sought has to begin a word of the page; titles count more than headings and rows, and these more than text.
+// Every word sought has to begin a word of the page; titles count more than what a page is said to be about, that more than
+// headings and rows, and these more than text.
 (() => {
   "use strict";
   const MOST = 40;
@@ -12,7 +13,10 @@
   let pages = [];
 
   const plain = (text) => text.normalize("NFKD").replaceAll(/\p{M}/gu, "").replaceAll("\u00d7", "x").toLowerCase();
-  const spaced = (text) => plain(text).replaceAll(/[\s,;:"()[\]/]+/gu, " ").trim();
+  const spaced = (text) => plain(text).replaceAll(/(?<!\d):|:(?!\d)/gu, " ").replaceAll(/[\s,;"()[\]/]+/gu, " ").trim();
+  // ResNet-50 is found as resnet50 and resnet 50, too
+  const forms = (word) => (word.includes("-") ? [word, word.replaceAll("-", ""), ...word.split("-")] : [word]);
+  const every = (text) => ` ${text.split(" ").flatMap(forms).join(" ")}`;
   const begins = (text, word) => text.startsWith(word) || text.includes(` ${word}`);
   const words = () => spaced(query.value).split(" ").filter(Boolean);
 
@@ -20,7 +24,8 @@
     let score = 0;
     for (const word of sought) {
       const place = page.places.filter(({ key }) => begins(key, word)).length;
-      const value = begins(page.key, word) ? 100 : place ? 10 + Math.min(place, 5) : begins(page.words, word) ? 1 : 0;
+      const said = begins(page.said, word) ? 20 : 0;
+      const value = begins(page.key, word) ? 100 : said || (place ? 10 + Math.min(place, 5) : begins(page.words, word) ? 1 : 0);
       if (!value) return null;
       score += value;
     }
@@ -59,9 +64,10 @@
     pages = index.map(({ title, words: text, places, ...rest }) => ({
       ...rest,
       title,
-      key: spaced(title),
-      words: ` ${plain(text)}`,
-      places: places.map(([anchor, name]) => ({ anchor, name, key: spaced(name) })),
+      key: every(spaced(title)),
+      said: every(spaced(rest.about)),
+      words: every(plain(text)),
+      places: places.map(([anchor, name]) => ({ anchor, name, key: every(spaced(name)) })),
     }));
     restore();
     query.addEventListener("input", () => {

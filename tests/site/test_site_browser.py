@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.site.specifications import specifications
 from tests.site.synthetic import CHECKOUT
@@ -158,7 +159,7 @@ def test_legend_brings_out_a_method(site, visit):
     page.mouse.move(0, 0)
     assert button.get_attribute("aria-pressed") == "true"
     assert "picked" in page.locator(".panel.after tbody[data-slug=lamp]").get_attribute("class")
-    page.wait_for_function("document.querySelectorAll('.panel.after .live .mark-symbol path[opacity=\"0.13\"]').length > 10")
+    page.wait_for_function("document.querySelectorAll('.panel.after .live .mark-symbol path[opacity=\"0.3\"]').length > 10")
 
 
 def test_tooltip_shows_the_figure(site, visit):
@@ -169,18 +170,40 @@ def test_tooltip_shows_the_figure(site, visit):
     assert "n = 3" in page.locator("#vg-tooltip-element").inner_text()
 
 
-def test_chart_is_saved_without_a_request(site, visit, tmp_path):
-    """With the page's colours written out: outside the page nothing knows its tokens."""
+@pytest.mark.parametrize(("scheme", "paper"), [("light", (251, 250, 246)), ("dark", (20, 23, 15))])
+def test_chart_is_saved_without_a_request(site, visit, tmp_path, scheme, paper):
+    """In the page's colours, which nothing outside of it knows, and it says itself what it shows."""
     seen = visit(site.folder / BENCHMARK)
+    seen.page.emulate_media(color_scheme=scheme)
     draw_all(seen.page)
-    with seen.page.expect_download() as waiting:
-        seen.page.get_by_role("button", name="Save this chart as SVG").first.click()
-    path = tmp_path / "chart.svg"
-    waiting.value.save_as(path)
-    drawing = path.read_text()
+
+    def saved(kind: str) -> Path:
+        with seen.page.expect_download() as waiting:
+            seen.page.get_by_role("button", name=f"Save this chart as {kind}").first.click()
+        waiting.value.save_as(tmp_path / kind)
+        return tmp_path / kind
+
+    drawing = saved("SVG").read_text()
     assert "<svg" in drawing
-    assert "var(--" not in drawing
+    assert not re.search(r"var\(|light-dark|currentColor", drawing)
+    told = ("MNIST / LeNet-300-100", "Top-1 against compression", "grey: same densities, random scores", "Espalier, Grid")
+    assert [words for words in told if words not in drawing] == []
+    with Image.open(saved("PNG")) as picture:
+        colours = picture.convert("RGB").getcolors(picture.width * picture.height)
+    assert max(colours)[1] == paper, "most of it is paper"
+    assert len(colours) > 100
     assert seen.console == []
+
+
+def test_a_chart_is_as_high_as_its_place(site, visit):
+    """Which is lower on a phone; a tablet is turned, a window made narrow."""
+    page = visit(site.folder / BENCHMARK).page
+    draw_all(page)
+    heights = """() => [...document.querySelectorAll('.panel.after figure.drawn .canvas')]
+      .map(place => [place, place.querySelector('svg')].map(e => e.getBoundingClientRect().height))"""
+    [[before, _], *_] = page.evaluate(heights)
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_function(f"before => ({heights})().every(([place, svg]) => place < before && svg <= place)", arg=before)
 
 
 def test_works_without_javascript(site, visit):

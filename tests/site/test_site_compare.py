@@ -10,9 +10,10 @@ from html import unescape
 import pytest
 from leaderboard import comparison, costs, statistics
 from leaderboard.build import build, gather
+from leaderboard.evidence import most_telling
 from leaderboard.formats import fixed, signed
 from leaderboard.pages.compare import all_pairs
-from leaderboard.pages.site import board_of
+from leaderboard.pages.site import board_of, first_of
 from leaderboard.rows import to_frame
 
 from tests.site.synthetic import Plan, fill, make_repository, open_everything
@@ -169,6 +170,31 @@ def test_another_board_is_loaded_when_chosen(site, visit):
     assert "Measured on this machine, not published." in seen.page.locator("#result").inner_text()
     seen.page.wait_for_selector("#result figure.drawn")
     assert seen.console == [], "whether the chart of the board before was being drawn or not"
+
+
+def test_each_board_opens_on_its_own_axis_and_the_page_on_the_most_telling(site, gathered, visit):
+    page = visit(site.folder / "compare.html").page
+    page.wait_for_selector("#result table")
+    assert page.locator("#board").input_value() == comparison.identifier(first_of(most_telling(gathered)[0]))
+    page.get_by_text("by speedup, as realised", exact=True).click()
+    page.locator("#board").select_option(label=next(b["title"] for b in index(site) if "small MLP" in b["title"]))
+    page.locator("#result h2", has_text="small MLP").wait_for()
+    assert page.locator("#axis input:checked").input_value() == "compression", "what it asks for"
+
+
+def test_methods_stand_around_the_target_that_they_share(site, visit):
+    """Side by side: few of many are not all to one side of it."""
+    page = visit(site.folder / "compare.html", fragment=f"#board={BOARD}&m=global-magnitude,uniform-magnitude").page
+    draw_all(page)
+    middle = "all => all.map(e => { const { x, width } = e.getBoundingClientRect(); return x + width / 2 })"
+    marks = page.locator("#result .live g.layer_6_marks path").evaluate_all(middle)
+    ticks = page.locator("#result .live .role-axis-label text").evaluate_all(
+        f"all => ({middle})(all.filter(e => e.textContent.endsWith('\N{MULTIPLICATION SIGN}')))"
+    )
+    for place, tick in enumerate(sorted(ticks)):
+        one, other = sorted(marks)[2 * place : 2 * place + 2]
+        assert (one + other) / 2 == pytest.approx(tick, abs=2)
+        assert other - one > 4
 
 
 def test_six_methods_at_most_and_two_at_least(tmp_path, visit):

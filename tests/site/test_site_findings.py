@@ -131,7 +131,7 @@ def test_nearly_dense_names_only_methods_whose_interval_is_inside(gathered):
     for line in found.lines:
         standing = next(next(iter(one.values())) for one in gathered.standings if board_of(one).key.benchmark in line.href)
         place = [target.label for target in standing.frame.targets].index(line.figures[0].rstrip("\N{MULTIPLICATION SIGN}"))
-        inside = [entry.slug for entry in standing.methods if entry.points[place].drop.low > -1]
+        inside = [entry.slug for entry in standing.methods if min(p.drop.low for p in entry.points[: place + 1]) > -1]
         assert line.figures[2] == ", ".join(gathered.titles[slug] for slug in inside)
         later = [
             entry.points[i].drop.low for entry in standing.methods for i in range(place + 1, len(standing.frame.targets))
@@ -155,6 +155,21 @@ def test_nearly_dense_and_the_front_wait_for_all_seeds(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")
+def test_what_fails_at_a_smaller_target_costs_something(tmp_path):
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=3, controls=False))
+    path = repository.published / "digits-mlp" / "lamp.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for broken in (None, 2):
+        for row in rows:
+            images = row["after"]["images"]
+            row["after"] = row["after"] | {"correct": images // 10 if row["target"] == broken else images - 9}
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        site = gather(repository)
+        found = nearly_dense(site, telling(site))
+        assert (found is not None and site.titles["lamp"] in found.lines[0].figures[2]) == (broken is None)
+
+
 def test_harm_is_counted_class_by_class(gathered, monkeypatch):
     """By scipy from the records alone; the whole test set hides a class that goes while it loses little itself."""
     frame = to_frame(gathered.results.rows)

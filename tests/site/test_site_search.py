@@ -56,6 +56,9 @@ def test_reader_finds(site, visit):
     assert not page.locator("#everything").is_visible()
     assert sought(page, "magnitude glob")[0] == "Global magnitude"
     assert "(JPEG)" in sought(page, "jpeg")[0], "behind a bracket a word begins, too"
+    assert sought(page, "lenet 300") == sought(page, "lenet300") != []
+    assert "MNIST / LeNet-300-100" in sought(page, "lenet 300")[0]
+    assert sought(page, "2:4") != [], "a pattern is a word"
     assert sought(page, "xyzzy lamp") == []
     assert page.locator("#found").inner_text() == "0 pages"
     assert sought(page, "") == []

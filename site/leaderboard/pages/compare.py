@@ -37,6 +37,7 @@ def pages(site: Site) -> Iterator[Page]:
     """The compare page."""
     context: dict[str, Any] = {
         "boards": [_entry(site, standings) for standings in site.standings if board_of(standings).by_submission],
+        "opened": next((identifier(first_of(standings)) for standings in most_telling(site)), ""),
         "fewest": FEWEST,
         "most": MOST,
         "pairs": all_pairs(site),

@@ -104,9 +104,10 @@ def pages(site: Site) -> Iterator[Page]:
         history.setdefault(revision.slug, []).append(revision)
     for slug in site.slugs:
         boards = [one for one in site.standings if slug in board_of(one).by_submission]
-        title = site.titles[slug]
+        title, submission = site.titles[slug], site.submissions.get(slug)
+        about = submission.metadata.summary if submission else f"{title}: what it achieved."
         yield Page(
-            f"methods/{slug}.html", "method.html", title, f"{title}: what it is, its code, and what it achieved.",
+            f"methods/{slug}.html", "method.html", title, about,
             section="methods",
             parts=[result.part(site, standings, slug) for standings in boards],
             fill=partial(_content, site, slug, boards, history.get(slug, [])),
@@ -133,8 +134,9 @@ def _content(site: Site, slug: str, boards: list[Standings], history: list[Revis
 
 
 def coverage(site: Site, slug: str) -> Coverage:
-    """Over all benchmarks on which it belongs."""
-    tallies = [tally for one in states(site).values() if (tally := one.tallies.get(slug)) is not None and tally.cells]
+    """Over all benchmarks on which it belongs and some of its cells do not wait."""
+    found = (one.tallies.get(slug, Tally()) for one in states(site).values())
+    tallies = [tally for tally in found if tally.cells > tally.waiting]
     published = (one for one in site.standings if board_of(one).key.origin == PUBLISHED)
     full = {board_of(one).key.benchmark for one in published if _has_enough(one, slug)}
     large = sum(site.grid.benchmarks[name].tier == "scale" for name in full)
