@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -22,13 +23,14 @@ Verdict = Literal["better", "tied", "worse", "same"]
 class Contest:
     """A method minus its control at one target, paired by base model and seed, in points.
 
-    ``same``: both are the same networks, so that there is nothing to compare.
+    ``same``: both are the same networks, so that there is nothing to compare. ``higher``: the better mean of the two.
     """
 
     slug: str
     target: str
     per_seed: tuple[float, ...]
     difference: Interval
+    higher: float = math.nan
     same: bool = False
 
     @property
@@ -47,14 +49,15 @@ class Contest:
 class Tally:
     """How contests ended; those of networks with themselves are apart (``same``).
 
-    ``certain``: the decided ones that remain so after Holm's correction over all contests of their board and phase.
+    ``won`` and ``lost``: those decided that remain so after Holm's correction over all contests of their board and phase.
     """
 
     better: int = 0
     tied: int = 0
     worse: int = 0
     same: int = 0
-    certain: int = 0
+    won: int = 0
+    lost: int = 0
 
     @property
     def contests(self) -> int:
@@ -63,7 +66,7 @@ class Tally:
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.better + other.better, self.tied + other.tied, self.worse + other.worse, self.same + other.same,
-                     self.certain + other.certain)  # fmt: skip
+                     self.won + other.won, self.lost + other.lost)  # fmt: skip
 
 
 def against(standing: Standing, variant: str) -> Iterator[Contest]:
@@ -74,12 +77,13 @@ def against(standing: Standing, variant: str) -> Iterator[Contest]:
             continue
         artifacts = _artifacts(standing, entry.slug)
         for position, target in enumerate(standing.frame.targets):
-            scored = zip(standing.accuracies(entry, position), standing.accuracies(control, position), strict=True)
-            per_seed = tuple(one - other for one, other in scored)
+            scored = standing.accuracies(entry, position), standing.accuracies(control, position)
+            per_seed = tuple(one - other for one, other in zip(*scored, strict=True))
             difference = statistics.interval(per_seed)
             if difference.n == len(standing.frame.seeds) > 1:
                 mine, its = artifacts.get((entry.variant, target.label)), artifacts.get((variant, target.label))
-                yield Contest(entry.slug, target.label, per_seed, difference, same=mine is not None and mine == its)
+                higher = max(float(np.mean(accuracies)) for accuracies in scored)
+                yield Contest(entry.slug, target.label, per_seed, difference, higher, same=mine is not None and mine == its)
 
 
 def _artifacts(standing: Standing, slug: str) -> dict[tuple[str, str], dict[int, str]]:
@@ -94,12 +98,12 @@ def _artifacts(standing: Standing, slug: str) -> dict[tuple[str, str], dict[int,
 def tally(contests: Iterable[Contest]) -> Tally:
     """Of one board and phase."""
     known = list(contests)
-    verdicts = [contest.verdict for contest in known]
-    p = [statistics.paired_p(contest.difference) for contest in known if contest.verdict != "same"]
-    return Tally(
-        better=verdicts.count("better"), tied=verdicts.count("tied"), worse=verdicts.count("worse"),
-        same=verdicts.count("same"), certain=int((statistics.holm(p) < 1 - statistics.LEVEL).sum()) if p else 0,
-    )  # fmt: skip
+    verdicts = Counter(contest.verdict for contest in known)
+    differences = [contest.difference for contest in known if not contest.same]
+    corrected = statistics.holm([statistics.paired_p(difference) for difference in differences])
+    certain = np.sign([one.mean for one in differences]) * (corrected < 1 - statistics.LEVEL)
+    won, lost = int((certain > 0).sum()), int((certain < 0).sum())
+    return Tally(verdicts["better"], verdicts["tied"], verdicts["worse"], verdicts["same"], won, lost)
 
 
 def kendall(one: ArrayLike, other: ArrayLike) -> float:

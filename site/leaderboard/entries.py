@@ -225,6 +225,8 @@ def _curve(dense: float, trials: list[Trial | None], axis: Axis, factors: list[f
     if axis != frame.primary:
         realised = [(trial.compression, trial.speedup) if trial else (math.nan, math.nan) for trial in trials]
         factors = [pair[axis == "speedup"] for pair in realised]
+        if any(map(math.isnan, factors)):  # where one is missing nobody knows
+            trials = [None] * len(trials)
     height = [math.nan if trial is None else frame.chance if trial.collapsed else trial.accuracy for trial in trials]
     height.insert(0, dense)
     return Curve(height, statistics.curve([1.0, *factors], height))

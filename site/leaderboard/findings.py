@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +22,11 @@ from leaderboard.standings import Standing
 
 WITHIN = 1.0
 """Points of accuracy that a network may lose and still count as nearly the dense one."""
+TWICE = 2.0
+"""Times chance: networks that are right less often have lost most classes, and nothing more can be said of them."""
+
+_UNABLE = "Left out are networks that are right less often than twice by chance."
+_RESAMPLED = "intervals resample benchmarks, then seeds, and are too narrow where benchmarks are few"
 
 
 @lru_cache(maxsize=1)
@@ -205,8 +211,9 @@ def class_harm(site: Site, boards: list[Standings]) -> Finding | None:
     totals = np.zeros(4, dtype=int)
     for standings in boards:
         board, standing = board_of(standings), first_of(standings)
+        able = TWICE * standing.frame.chance - standing.dense[standing.frame.phase].mean
         found = [(entry.slug, case) for entry in standing.methods for case in cases(site, board, entry.slug)
-                 if case.phase == standing.frame.phase and case.tested]  # fmt: skip
+                 if case.phase == standing.frame.phase and case.tested and case.top1 >= able]  # fmt: skip
         harmed = [(slug, case) for slug, case in found if case.harmed]
         small = [case for _, case in found if case.top1 > -WITHIN]
         counts = len(harmed), len(found), sum(case.harmed for case in small), len(small)
@@ -222,8 +229,9 @@ def class_harm(site: Site, boards: list[Standings]) -> Finding | None:
     )
     how = (
         "Recall of every class against the dense networks, minus the change of top-1: Welch's t test over the seeds, "
-        "Benjamini and Hochberg's correction over the classes, 5 %. With few seeds only large differences are significant. "
-        "What each method forgets, class by class, stands on its page."
+        "Benjamini and Hochberg's correction over the classes, 5 %: chance alone makes such a class in less than 5 of 100 "
+        f"cases. {_UNABLE} With few seeds only large differences are significant. What each method forgets, class by class, "
+        "stands on its page."
     )
     columns = ("Cases with such a class", "Of those within one point", "Loses most")
     return Finding("class-harm", "Does pruning harm some classes more?", sentence, how, columns, lines)
@@ -241,11 +249,12 @@ def _heaviest(site: Site, board: Board, harmed: list[tuple[str, Case]]) -> str:
 _DUEL = (
     "Every method at every target against the control with its own densities (or widths), paired by base model and "
     "seed: better or worse where the 95 % t interval of the difference leaves out zero, which chance alone does in 5 "
-    "of 100 comparisons. The last column counts those that remain so after Holm's correction over the board. Where "
-    "method and control are the same network, there is nothing to compare. Left out are methods that draw at random, which "
-    "have no score, and the tracks on which a method trains for epochs that its control does not get."
+    "of 100 comparisons, half of them to either side. The last columns count those that remain so after Holm's correction "
+    "over the board. Where method and control are the same network, or weights go by magnitude in both, there is nothing to "
+    f"compare. {_UNABLE} So are methods that draw at random, which have no score, and the tracks on which a method trains "
+    "for epochs that its control does not get."
 )
-_DUEL_COLUMNS = ("Score", "Better", "Cannot be told apart", "Worse", "Same network", "After Holm")
+_DUEL_COLUMNS = ("Score", "Better", "Cannot be told apart", "Worse", "Same score", "Better after Holm", "Worse after Holm")
 
 
 Gains = dict[Phase, dict[str, list[tuple[float, ...]]]]
@@ -260,12 +269,17 @@ def _duels(site: Site, boards: list[Standings], variant: str) -> tuple[list[Line
     lines: list[Line] = []
     totals: dict[Phase, Tally] = {}
     gains: Gains = {}
-    chance = {slug for slug, one in site.submissions.items() if one.metadata.facets.criterion == "random"}
+    criterion = {slug: one.metadata.facets.criterion for slug, one in site.submissions.items()}
     for standings in boards:
         if words.trains(board_of(standings).key.track):
             continue
         for phase, standing in standings.items():
-            contests = [contest for contest in against(standing, variant) if contest.slug not in chance]
+            alike = variant == "matched-magnitude" and standing.board.key.division != "structured"
+            contests = [
+                replace(contest, same=contest.same or (alike and criterion.get(contest.slug) == "magnitude"))
+                for contest in against(standing, variant)
+                if criterion.get(contest.slug) != "random" and contest.higher >= TWICE * standing.frame.chance
+            ]
             one = tally(contests)
             if not one.contests:
                 continue
@@ -273,7 +287,7 @@ def _duels(site: Site, boards: list[Standings], variant: str) -> tuple[list[Line
             found = gains.setdefault(phase, {}).setdefault(standing.board.key.benchmark, [])
             found += [contest.per_seed for contest in contests if not contest.same]
             called = words.TRACKS[standing.board.key.track].phases.get(phase, phase)
-            figures = (called, *map(str, (one.better, one.tied, one.worse, one.same, one.certain)))
+            figures = (called, *map(str, (one.better, one.tied, one.worse, one.same, one.won, one.lost)))
             lines.append(line_of(site, standing, figures, (one.better, one.tied, one.worse)))
     return (lines, dict(sorted(totals.items())), gains) if totals else None
 
@@ -287,12 +301,12 @@ def _worth(gains: Gains) -> str:
             said.append(
                 f"{plain(mean)} points {_when(phase)} ({plain(low)} to {plain(high)}, {len(by_benchmark)} benchmarks)"
             )
-    return f" On average a score is worth {' and '.join(said)}; intervals resample benchmarks, then seeds." if said else ""
+    return f" On average a score is worth {' and '.join(said)}; {_RESAMPLED}." if said else ""
 
 
 def _certain(totals: dict[Phase, Tally]) -> str:
-    counts = " and ".join(f"{one.certain or 'none'} {_when(phase)}" for phase, one in totals.items())
-    return f"With Holm's correction over each board, {counts} of the significant differences remain."
+    said = (f"{one.won or 'none'} better and {one.lost or 'none'} worse {_when(phase)}" for phase, one in totals.items())
+    return f"After Holm's correction over each board there remain {', and '.join(said)}."
 
 
 def _when(phase: Phase) -> str:

@@ -93,8 +93,8 @@ class Standing:
 
     def front(self, axis: Axis) -> list[str]:
         """Slugs with a point on the Pareto front of mean accuracy against a factor: as asked for on the targets' own axis,
-        where the realised one differs by rounding alone, and as realised on the other. Of points with all seeds, none of
-        them collapsed."""
+        where the realised one differs by rounding and by what whole channels allow, and as realised on the other. Of points
+        with all seeds, none of them collapsed."""
         asked = axis == self.frame.primary
         points = [
             (p.target.factor if asked else getattr(p, axis), p.accuracy.mean, entry.slug)

@@ -244,31 +244,31 @@ def pairwise_p(values: Floats) -> Floats:
 def rank_ranges(values: ArrayLike, level: float = LEVEL) -> list[tuple[int, int]]:
     """Range of ranks of every row of ``values`` (method x seed, higher is better).
 
-    All that are not significantly worse than the best (Holm over the comparisons with it) share rank 1.  For the others a
-    method's best rank is one more than the number of methods significantly better (Holm over all pairs of the table); its
-    worst rank leaves below it only those significantly worse.
+    All that are not significantly worse than the best (or than one of the best, where several are level) share rank 1. For
+    the others a method's best rank is one more than the number of methods significantly better; its worst rank leaves below
+    it only those significantly worse. Holm's correction is over all pairs of the table.
     """
     table = np.asarray(values, dtype=float)
     count = len(table)
     if count == 0:
         return []
     better = beaten(table, level)
-    first = ~better[:, int(table.mean(axis=1).argmax())]
+    mean = table.mean(axis=1)
+    first = ~np.any(better[:, np.flatnonzero(mean == mean.max())], axis=1)
     return [(1 if first[i] else 1 + int(better[i].sum()), count - int(better[:, i].sum())) for i in range(count)]
 
 
 def beaten(values: ArrayLike, level: float = LEVEL) -> NDArray[np.bool_]:
     """Whether a row of ``values`` (method x seed) is significantly worse than another, as a square: [worse, better].
 
-    Holm over all pairs of the table, and over the comparisons with the best alone.
+    Holm over all pairs of the table. Over the comparisons with the best alone it would find more, and too much: which is the
+    best is known from the same seeds.
     """
     table = np.asarray(values, dtype=float)
     p, mean = pairwise_p(table), table.mean(axis=1)
     upper = np.triu_indices(len(table), 1)
     significant = np.zeros(p.shape, dtype=bool)
     significant[upper] = holm(p[upper]) < 1 - level
-    best = int(mean.argmax())
-    significant[best] |= holm(p[best]) < 1 - level
     significant |= significant.T
     return np.asarray(significant & (mean[None, :] > mean[:, None]), dtype=np.bool_)
 

@@ -92,7 +92,7 @@
     const { fit, tied, beaten, unranked } = choose(board, without, limit);
     const all = kept.methods.length;
     const meet = without.length || limit ? `${fit.length} of ${all} methods meet${fit.length === 1 ? "s" : ""} this` : `${all} methods`;
-    const top = tied.length > 1 ? `${tied.length} cannot be told apart at the top` : tied.length ? "one is ahead of all others" : "none of them has its figure";
+    const top = tied.length > 1 ? `${tied.length} cannot be told apart at the top` : beaten.length ? "one is ahead of all others" : tied.length ? "with nothing to rank it against" : "none of them has its figure";
     status.textContent = fit.length ? `${meet}; ${top}.` : `None of ${all} methods meets this.`;
     const filters = `${without.length ? `&without=${without.join(",")}` : ""}&m=${tied.map(({ slug }) => slug).join(",")}`;
     const to = make("a", { href: `${kept.href}#board=${kept.anchor}${filters}${board.sort}`, textContent: "See them in the charts and the table of the board" });

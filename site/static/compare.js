@@ -76,7 +76,7 @@
     const text = value.toFixed(digits);
     return Number(text) === 0 ? (0).toFixed(digits) : (value > 0 ? "+" : "") + fixed(value, digits);
   };
-  const verdict = (one) => (one.low > 0 ? "up" : one.high < 0 ? "down" : "");
+  const verdict = (one) => (!(one.half > 1e-9) ? "" : one.low > 0 ? "up" : one.high < 0 ? "down" : ""); // the same at every seed is no certainty
 
   // Drawing: one interval as a whisker, on a scale that all rows share
   const whisker = (one, reach) => {

@@ -54,7 +54,7 @@ def metadata_of(slug: str) -> dict[str, Any]:
 
 def metadata(slug: str, index: int = 0, **changes: Any) -> dict[str, Any]:
     """A valid `metadata.yaml`, with ``changes``."""
-    criteria = ("magnitude", "magnitude", "magnitude", "magnitude", "random", "loss-change", "loss-change", "activation",
+    criteria = ("magnitude", "norm", "second-order", "norm", "random", "loss-change", "loss-change", "activation",
                 "second-order", "second-order")  # fmt: skip
     reads = index % 3 == 1
     content = {

@@ -32,11 +32,13 @@ def duels(gathered, variant, column):
     frame = to_frame(gathered.results.rows)
     here = frame[(frame["benchmark"] == "mnist-lenet-300-100") & (frame["status"] == "ok") & (frame["submission"] != DENSE)]
     index = ["submission", "target", "seed"]
+    here = here[here["submission"] != "global-magnitude"]  # whose score is the control's
     columns = [here[here["variant"] == kind].set_index(index)[column] for kind in ("method", variant)]
     difference = (columns[0] - columns[1]).dropna()
+    higher = np.maximum(*(own.groupby(level=["submission", "target"]).mean() for own in columns))
     counts = [0, 0, 0]
-    for _, own in difference.groupby(["submission", "target"]):
-        if len(own) == 3:
+    for place, own in difference.groupby(["submission", "target"]):
+        if len(own) == 3 and higher[place] >= 20:
             p = stats.ttest_1samp(own, 0).pvalue if own.std() else float(own.mean() == 0)
             counts[1 if not p < 0.05 else 0 if own.mean() > 0 else 2] += 1
     return tuple(counts)
@@ -52,12 +54,29 @@ def test_tallies_against_magnitude(gathered, phase, position):
 
 
 def test_chance_is_not_matched_against_chance(tmp_path):
-    """A method whose criterion is random has no score that could be better."""
+    """A method whose criterion is random has no score that could be better, nor is magnitude better than magnitude."""
     repository = make_repository(tmp_path)
     fill(repository, Plan(benchmarks=("digits-mlp",), methods=5))
     site = gather(repository)
     found = score_or_allocation(site, telling(site))
-    assert sum(found.lines[0].shares) == 4 * 3
+    assert sum(found.lines[0].shares) == 3 * 3
+    assert found.lines[0].figures[4] == "3"
+
+
+def test_networks_at_chance_are_not_compared(tmp_path):
+    """Where both have lost what there was, neither a score nor chance can be better."""
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=3))
+    path = repository.published / "digits-mlp" / "lamp.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        if row["target"] == 4:
+            row["after"] |= {"correct": row["after"]["images"] // 6}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    site = gather(repository)
+    found = score_or_allocation(site, telling(site))
+    assert found.lines[0].figures[0] == "after retraining"
+    assert sum(found.lines[0].shares) == 2 * 3 - 1
 
 
 def test_a_network_is_not_compared_with_itself(tmp_path):
@@ -74,8 +93,8 @@ def test_a_network_is_not_compared_with_itself(tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     site = gather(repository)
     found = score_or_allocation(site, telling(site))
-    assert sum(found.lines[0].shares) == 2 * 3
-    assert found.lines[0].figures[4] == "3"
+    assert sum(found.lines[0].shares) == 3
+    assert found.lines[0].figures[4] == "6", "with those of global magnitude"
 
 
 def test_tau_is_kendalls(gathered):
@@ -187,7 +206,9 @@ def test_harm_is_counted_class_by_class(gathered, monkeypatch):
             lost = recall.mean(axis=0) < dense.mean(axis=0)
             harmed += bool(((stats.false_discovery_control(p) < 0.05) & lost).any())
     found = class_harm(gathered, telling(gathered))
-    cases = sum(variant == "method" for _, variant, _ in beyond)
+    right = here[here["variant"] == "method"].groupby(["submission", "target"])["after_accuracy"].mean()
+    cases = int((right[right.index.get_level_values(0) != DENSE] >= 20).sum())
+    assert cases == sum(variant == "method" for _, variant, _ in beyond) - 1, "one is at chance"
     assert found.lines[0].figures[0] == f"{harmed} of {cases}"
     assert f"In {harmed} of {cases} cases" in found.sentence
     monkeypatch.setattr(Forgetting, "harmed", property(lambda one: np.arange(len(one.recall)) == one.worst))

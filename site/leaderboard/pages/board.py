@@ -272,14 +272,18 @@ def _summaries(standing: Standing) -> list[Summary]:
     speedup = "materialised speedup" if materialised else "theoretical speedup"
     axes = [axis for axis in standing.axes if axis is not None]
     full = {"compression": "compression", "speedup": speedup}
+
+    def called(axis: Axis) -> str:
+        return full[axis] + (", as asked for," if axis == standing.frame.primary else "")
+
     areas = []
     for axis in axes:
         if (span := standing.frame.span(axis)) is not None:
-            over = f"area under accuracy against log2 of {full[axis]} from {span[0]:g} to {span[1]:g}"
+            over = f"area under accuracy against log2 of {called(axis)} from {span[0]:g} to {span[1]:g}"
             hint = f"{over}, from chance (0) to the dense control (1)"
             areas.append(Summary("area", axis, f"NAUC, {axis}", hint, f"{span[0]:g} to {span[1]:g}{TIMES}"))
     within = "within one point of the dense control; below it, as @½ and @2, within half a point and within two"
-    reaches = [Summary("reach", axis, f"{axis[0].upper()}@1", f"largest {full[axis]} {within}") for axis in axes]
+    reaches = [Summary("reach", axis, f"{axis[0].upper()}@1", f"largest {called(axis)} {within}") for axis in axes]
     return areas + reaches
 
 
