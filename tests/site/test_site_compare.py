@@ -249,3 +249,12 @@ def test_links_lead_to_a_board(site):
     text = unescape((site.folder / "methods" / "lamp.html").read_text(encoding="utf-8"))
     assert f'compare.html#board={BOARD}&m=lamp"' in text
     assert f'compare.html#board={BOARD}"' in (site.folder / "benchmarks" / "mnist-lenet-300-100.html").read_text()
+
+
+def test_what_a_missing_network_would_be_as_fast_as_is_not_known(gathered):
+    """Its place on the axis that comes out could be anywhere: nothing is read off a curve without it."""
+    standing = first_of(standings(gathered))
+    assert sum(point.missing for point in standing.entry("erk-magnitude").points) == 1
+    gaps = {entry.slug: {reach.gap for reach in entry.reach["speedup"].values()} for entry in standing.methods}
+    assert gaps["erk-magnitude"] == gaps["lamp"] == {"incomplete"}
+    assert gaps["global-magnitude"] == {None}
