@@ -42,7 +42,7 @@ def run(kind: str, continuous: bool, checkpoints: Checkpoints | None, kill: tupl
             taken[0] += 1
             memory["mean"] = 0.9 * memory["mean"] + scale.grad.mean()
             if step.number % 2 == 0:
-                noise = torch.rand(1, generator=work.generator) + memory["mean"]
+                noise = torch.rand(1, generator=work.generator) * torch.rand(1) + memory["mean"]
                 for i, weight in work.weights():
                     masks[i] = keep_top(weight.abs() + noise * weight, weight.numel() // 2)
                 if step.number > 4:

@@ -122,6 +122,21 @@ def test_what_the_graph_misunderstands_is_left_out_by_the_trial() -> None:
     assert [group.slices[0].name for group in found] == ["1"]
 
 
+@pytest.mark.parametrize("special", range(4))
+def test_a_channel_that_is_read_by_its_number_is_found_whichever_it_is(special: int) -> None:
+    """The graph does not see it; each half of the channels is tried, so that every channel goes once."""
+
+    class Reads(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            y = torch.relu(self[0](x)).mean((2, 3))
+            weight = torch.zeros(y.shape[1], 1, dtype=y.dtype)
+            weight[min(special, len(weight) - 1)] = 1
+            return self[2](torch.relu(self[1](y))) + y.detach() @ weight
+
+    model = Reads(nn.Conv2d(3, 4, 1), nn.Linear(4, 6), nn.Linear(6, 2))
+    assert [[p.name for p in group.slices] for group in channel_groups(model, "2", (3, 3, 3))] == [["1", "2"]]
+
+
 def test_a_network_that_the_graph_cannot_follow_is_refused() -> None:
     with pytest.raises(GridError, match="cannot follow"):
         channel_groups(vision("shufflenet_v2_x0_5").eval(), "fc", (3, 64, 64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from evaluator.admission import Artifact
 from evaluator.base_files import base_path, initial_seed
 from evaluator.bases import initial_model, load_base
+from evaluator.channels import channel_groups
 from evaluator.controls import control
+from evaluator.errors import EspalierError
 from evaluator.evaluation import Bench, Candidate, evaluate
 from evaluator.grid import Cell
 from evaluator.grid.cells import Track
@@ -142,3 +145,25 @@ def test_matched_magnitude_keeps_the_largest(bench: Bench) -> None:
     for position, weight in weights.items():
         assert int(kept[position].sum()) == int(masks[position].sum())
         assert float(weight.abs()[kept[position]].min()) >= float(weight.abs()[~kept[position]].max())
+
+
+def test_matched_magnitude_of_channels_goes_by_the_l1_norm_of_filters(bench: Bench) -> None:
+    """Summed over all that make a channel; neither the largest weight nor the Euclidean norm says the same."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.LeakyReLU(), nn.Linear(3, 2))
+    groups = channel_groups(model, "3", (1, 2, 2))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[4.0, 0, 0, 0], [1.5, -1.5, 1.5, 1.5], [2, -2, 0.5, 0.5]]))
+    chosen = Artifact(channels={0: torch.tensor([True, False, True])})
+    kept = control("matched-magnitude", chosen, weights_of(bench, "one-shot"), groups, None, 0).channels
+    assert {position: mask.tolist() for position, mask in kept.items()} == {0: [False, True, True]}
+
+
+def test_a_small_network_that_computes_something_else_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is compared with the one in which the channels are silent before anything is scored."""
+    bench = Bench(REPOSITORY, GRID, "digits-cnn", torch.device("cpu"))
+    cell = Cell(bench.name, "one-shot", "structured", 2.0, 0)
+    channels = {group.position: torch.arange(group.size) % 2 == 0 for group in bench.groups}
+    candidate(bench, cell, "method", Artifact(channels=channels))
+    monkeypatch.setattr("evaluator.evaluation.remove_channels", lambda model, groups, kept: copy.deepcopy(model))
+    with pytest.raises(EspalierError, match="differs from the one in which they are silenced"):
+        candidate(bench, cell, "method", Artifact(channels=channels))

@@ -278,6 +278,17 @@ def test_layers_that_are_never_run_cost_nothing() -> None:
     assert counts.effective == counts.parameters - 16
 
 
+def test_what_does_not_learn_is_no_parameter_masked_or_not() -> None:
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(4, 3, bias=False), nn.Linear(3, 3, bias=False), nn.Linear(3, 2, bias=False)
+    )
+    model[1].requires_grad_(False)
+    masks = {0: torch.tensor([[True, True, False, False]] * 3), 1: ~torch.eye(3, dtype=torch.bool)}
+    counts = count(model, "3", (1, 2, 2), masks)
+    assert (counts.parameters, counts.kept, counts.effective) == (9 + 6, 6 + 6, 6 + 6)
+    assert (counts.macs, counts.macs_kept) == (12 + 9 + 6, 6 + 6 + 6)
+
+
 def test_a_layer_that_cannot_be_counted_is_refused() -> None:
     model = nn.Sequential(nn.ConvTranspose2d(1, 1, 3), nn.Flatten(), nn.Linear(36, 2))
     with pytest.raises(GridError, match="cannot be counted"):

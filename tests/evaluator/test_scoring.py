@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from evaluator.networks import architecture
 from evaluator.scoring import Course, measure, recalibrate, trainability_epochs
+from evaluator.training import batches, stream
 from tests.evaluator.grids import GRID, made_up
 
 IMAGES = made_up(1000)
@@ -88,6 +89,20 @@ def test_recalibration_depends_on_weights_and_data_alone() -> None:
         recalibrate(model, IMAGES, GRID.recipes["digits-dense"], GRID.protocol, seed=0)
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
     assert not any(module.training for module in one.modules())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_recalibration_is_the_plain_average_over_the_batches_of_its_seed(seed: int) -> None:
+    """Of each batch alike, the last one no more than the first, and as the momentum of the network was."""
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 10))
+    recipe = GRID.recipes["digits-dense"].model_copy(update={"batch": GRID.protocol.recalibration_batch})
+    drawn = list(batches(IMAGES, recipe, stream("recalibration", seed)))[: GRID.protocol.recalibration_batches]
+    assert len(drawn) > 2
+    recalibrate(model, IMAGES, GRID.recipes["digits-dense"], GRID.protocol, seed=seed)
+    for name, of in (("running_mean", torch.mean), ("running_var", torch.var)):
+        expected = torch.stack([of(inputs) for inputs, _ in drawn]).mean()
+        assert float(model[0].state_dict()[name]) == pytest.approx(float(expected), rel=1e-5)
+    assert model[0].momentum == 0.1
 
 
 @pytest.mark.parametrize(("epochs", "third"), [(1, 1), (2, 1), (3, 1), (4, 2), (30, 10)])
