@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -57,13 +58,16 @@ class Kept:
 
     def sweep(self, room: int = ROOM) -> None:
         """Remove what was not used for longest, until the rest has room."""
-        files = list(os.scandir(self._folder)) if self._folder and self._folder.is_dir() else []
-        found = sorted(((entry.stat(), entry.path) for entry in files), key=lambda one: -one[0].st_mtime_ns)
         taken = 0
-        for state, path in found:
+        for state, path in sorted(self._files(), key=lambda one: -one[0].st_mtime_ns):
             taken += state.st_size
             if taken > room:
                 Path(path).unlink(missing_ok=True)
+
+    def _files(self) -> Iterator[tuple[os.stat_result, str]]:
+        for entry in os.scandir(self._folder) if self._folder and self._folder.is_dir() else ():
+            with suppress(FileNotFoundError):  # another build has removed it meanwhile, or given it its name
+                yield entry.stat(), entry.path
 
 
 NOTHING = Kept(None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import os
+import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,25 +48,47 @@ class BuiltSite:
     built: Built
 
 
+def built_once(factory: pytest.TempPathFactory, name: str, plan: Callable[[Path], Repository]) -> BuiltSite:
+    """The site of a repository, that a run of the tests builds once: the first worker does, the others wait for it."""
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    folder = factory.getbasetemp() if alone else factory.getbasetemp().parent
+    kept = folder / f"{name}.pickle"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            (root := folder / name).mkdir()
+            repository = plan(root)
+            kept.write_bytes(pickle.dumps(BuiltSite(repository, root / "public", build(repository, root / "public"))))
+        found: BuiltSite = pickle.loads(kept.read_bytes())
+    return found
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> BuiltSite:
     """Four methods on two benchmarks, with a failure, a gap and a collapse; and one of them measured locally too."""
-    root = tmp_path_factory.mktemp("site")
-    repository = make_repository(root)
-    fill(repository, PLAN)
-    fill(repository, Plan(benchmarks=("digits-cnn",), methods=2, sandbox="none"), local=True, submissions=False)
-    return BuiltSite(repository, root / "public", build(repository, root / "public"))
+    return built_once(tmp_path_factory, "site", _usual)
 
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> BuiltSite:
     """Ten boards on one benchmark: two methods on every kind, one of them by another recipe too, and one measured here."""
-    repository = make_repository(tmp_path_factory.mktemp("many"))
+    return built_once(tmp_path_factory, "many", _many)
+
+
+def _usual(root: Path) -> Repository:
+    repository = make_repository(root)
+    fill(repository, PLAN)
+    fill(repository, Plan(benchmarks=("digits-cnn",), methods=2, sandbox="none"), local=True, submissions=False)
+    return repository
+
+
+def _many(root: Path) -> Repository:
+    repository = make_repository(root)
     open_everything(repository, "digits-cnn")
     fill(repository, Plan(benchmarks=("digits-cnn",), methods=2, kinds=ALL_KINDS))
     fill(repository, Plan(benchmarks=("digits-cnn",), methods=1, recipe="lenet-5-retraining"), submissions=False)
     fill(repository, Plan(benchmarks=("digits-cnn",), methods=1, sandbox="none"), local=True, submissions=False)
-    return BuiltSite(repository, repository.root / "public", build(repository, repository.root / "public"))
+    return repository
 
 
 @pytest.fixture(scope="session")

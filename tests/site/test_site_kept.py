@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import get_type_hints
@@ -211,3 +213,22 @@ def test_what_was_not_used_for_longest_goes_first(kept, tmp_path):
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {"used", "new"}
     kept.sweep(room=0)
     assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_sweeping_while_another_build_writes_stumbles_over_nothing(tmp_path: Path) -> None:
+    """What it finds has another name, or is gone, by the time it looks."""
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            Kept(tmp_path).write("one", "text" * 100)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(write)
+        try:
+            for _ in range(300):
+                Kept(tmp_path).sweep()
+        finally:
+            stop.set()
+    other.result()
+    assert Kept(tmp_path).read("one") == "text" * 100
