@@ -65,6 +65,23 @@ def test_welch_does_not_test_what_does_not_vary():
     assert np.isnan(welch(moves[:1], moves)).all()
 
 
+def test_significant_is_what_is_below_five_percent():
+    found = Forgetting(np.array([-9.0, -9, -9, 9, 0]), 0.0, np.array([0.049, 0.051, NAN, 0.049, 0.0]))
+    assert found.significant.tolist() == [True, False, False, True, True]
+    assert found.harmed.tolist() == [True, False, False, False, False]
+
+
+def test_the_audit_is_of_the_method_and_not_of_its_controls(tmp_path):
+    repository = make_repository(tmp_path)
+    fill(repository, Plan(benchmarks=("digits-mlp",), methods=2))
+    grid = load_grid(repository.grid)
+    for one in audit(load_results(repository, grid), grid):
+        assert one.pruned.seeds == len(one.pruned.predictions) == 3
+        own = [row for row in one.board.by_submission[one.submission] if row.variant == "method"]
+        found = population([row for row in own if row.target == one.target], one.phase)
+        assert np.array_equal(found.recall, one.pruned.recall)
+
+
 def test_population_is_by_seed_and_leaves_failures_out():
     found = population([row(1, [4, 2]), row(0, [3, 4]), row(2, [0, 0], "timeout")], "after")
     assert found.recall.tolist() == [[75, 100], [100, 50]]
