@@ -87,7 +87,7 @@ def new(
     typer.echo(f"  2. espalier check {slug}")
     typer.echo(f"  3. espalier smoke {slug}")
     typer.echo(f"  4. pytest tests/submissions --submission {slug}")
-    typer.echo(f"  5. espalier evaluate {slug} --tier smoke, then espalier site build: its figures beside the others'")
+    typer.echo(f"  5. espalier evaluate {slug} --tier smoke, then espalier site build: its page, beside the others")
 
 
 def create(repository: Repository, slug: str, title: str | None = None, like: Like = Like.SCORE) -> Path:
